@@ -1,0 +1,187 @@
+#include "core/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/str.h"
+
+static mr_status open_regular(const char *path, int *out_fd, size_t *out_size, mr_error *error)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return mr_error_errno(error, errno, "cannot open %s", path);
+    struct stat info;
+    if (fstat(fd, &info) != 0) {
+        int saved = errno;
+        close(fd);
+        return mr_error_errno(error, saved, "cannot read %s", path);
+    }
+    if (!S_ISREG(info.st_mode)) {
+        close(fd);
+        return mr_error_set(error, MR_BAD_INPUT, "%s is not a regular file", path);
+    }
+    *out_fd = fd;
+    *out_size = (size_t)info.st_size;
+    return MR_OK;
+}
+
+mr_status mr_file_read(const char *path, size_t max_bytes, char **data, size_t *length, mr_error *error)
+{
+    int fd;
+    size_t size, done = 0;
+    MR_TRY(open_regular(path, &fd, &size, error));
+    char *buffer = NULL;
+    mr_status status = MR_OK;
+    if (size > max_bytes) {
+        status = mr_error_set(error, MR_BAD_INPUT, "%s has %zu bytes, more than the %zu allowed", path, size, max_bytes);
+        goto done;
+    }
+    buffer = malloc(size + 1);
+    if (!buffer) {
+        status = mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate %zu bytes for %s", size, path);
+        goto done;
+    }
+    while (done < size) {
+        ssize_t got = read(fd, buffer + done, size - done);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) {
+            status = mr_error_errno(error, errno, "cannot read %s", path);
+            goto done;
+        }
+        if (got == 0) break; /* shrank while we read: what is there counts */
+        done += (size_t)got;
+    }
+    buffer[done] = '\0';
+    *data = buffer;
+    *length = done;
+    buffer = NULL;
+done:
+    free(buffer);
+    close(fd);
+    return status;
+}
+
+mr_status mr_file_map(const char *path, mr_mapping *out, mr_error *error)
+{
+    int fd;
+    size_t size;
+    MR_TRY(open_regular(path, &fd, &size, error));
+    void *data = NULL;
+    if (size > 0) {
+        data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (data == MAP_FAILED) {
+            int saved = errno;
+            close(fd);
+            return mr_error_errno(error, saved, "cannot map %s", path);
+        }
+    }
+    close(fd);
+    *out = (mr_mapping){ .data = data, .length = size };
+    return MR_OK;
+}
+
+void mr_file_unmap(mr_mapping *mapping)
+{
+    if (mapping->data) munmap((void *)(uintptr_t)mapping->data, mapping->length);
+    *mapping = (mr_mapping){ 0 };
+}
+
+bool mr_path_exists(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0;
+}
+
+bool mr_path_is_directory(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+char *mr_path_join(const char *directory, const char *name)
+{
+    if (name[0] == '/' || directory[0] == '\0') return mr_strdup(name);
+    size_t length = strlen(directory);
+    return mr_strf("%s%s%s", directory, directory[length - 1] == '/' ? "" : "/", name);
+}
+
+mr_status mr_path_make_directories(const char *path, mr_error *error)
+{
+    char *copy = mr_strdup(path);
+    if (!copy) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate a path");
+    mr_status status = MR_OK;
+    for (char *slash = copy + 1; status == MR_OK && slash[-1]; slash++) {
+        if (*slash != '/' && *slash != '\0') continue;
+        char kept = *slash;
+        *slash = '\0';
+        if (mkdir(copy, 0777) != 0 && errno != EEXIST) {
+            mr_error_errno(error, errno, "cannot create directory %s", copy);
+            status = MR_CANNOT_CREATE;
+            if (error) error->status = status;
+        }
+        *slash = kept;
+    }
+    if (status == MR_OK && !mr_path_is_directory(path)) status = mr_error_set(error, MR_CANNOT_CREATE, "%s exists and is not a directory", path);
+    free(copy);
+    return status;
+}
+
+mr_status mr_path_sync_directory_of(const char *path, mr_error *error)
+{
+    const char *slash = strrchr(path, '/');
+    char *directory = !slash ? mr_strdup(".") : slash == path ? mr_strdup("/") : mr_strndup(path, (size_t)(slash - path));
+    if (!directory) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate a path");
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    mr_status status = MR_OK;
+    if (fd < 0 || fsync(fd) != 0) status = mr_error_errno(error, errno, "cannot sync directory %s", directory);
+    if (fd >= 0) close(fd);
+    free(directory);
+    return status;
+}
+
+static void to_hex(const unsigned char *digest, char hex[MR_SHA256_HEX])
+{
+    for (size_t i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+}
+
+void mr_sha256_bytes(const void *data, size_t length, char hex[MR_SHA256_HEX])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
+    EVP_Digest(data, length, digest, NULL, EVP_sha256(), NULL);
+    to_hex(digest, hex);
+}
+
+#define HASH_BLOCK ((size_t)1 << 20)
+
+mr_status mr_sha256_file(const char *path, char hex[MR_SHA256_HEX], mr_error *error)
+{
+    FILE *file = fopen(path, "rbe");
+    if (!file) return mr_error_errno(error, errno, "cannot open %s", path);
+    mr_status status = MR_OK;
+    unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    char *block = malloc(HASH_BLOCK);
+    if (!context || !block || !EVP_DigestInit_ex(context, EVP_sha256(), NULL)) {
+        status = mr_error_set(error, MR_OUT_OF_MEMORY, "cannot hash %s: out of memory", path);
+        goto done;
+    }
+    size_t got;
+    while ((got = fread(block, 1, HASH_BLOCK, file)) > 0) EVP_DigestUpdate(context, block, got);
+    if (ferror(file)) {
+        status = mr_error_errno(error, errno, "cannot read %s", path);
+        goto done;
+    }
+    EVP_DigestFinal_ex(context, digest, NULL);
+    to_hex(digest, hex);
+done:
+    free(block);
+    EVP_MD_CTX_free(context);
+    fclose(file);
+    return status;
+}

@@ -1,0 +1,33 @@
+/* Small files read whole, big files mapped, paths, SHA-256. Every error names the path. */
+#ifndef MR_CORE_FILE_H
+#define MR_CORE_FILE_H
+
+#include "core/error.h"
+
+/* Reads a whole file; a NUL is put behind the data. Free with free(). BAD_INPUT when larger than max_bytes,
+ * NO_INPUT when absent. */
+mr_status mr_file_read(const char *path, size_t max_bytes, char **data, size_t *length, mr_error *error);
+
+/* Read-only private mapping of a whole regular file. `data` is page-aligned; NULL for an empty file. */
+typedef struct mr_mapping {
+    const unsigned char *data;
+    size_t length;
+} mr_mapping;
+
+mr_status mr_file_map(const char *path, mr_mapping *out, mr_error *error);
+void mr_file_unmap(mr_mapping *mapping); /* zeroes it; fine on an unmapped one */
+
+bool mr_path_exists(const char *path);
+bool mr_path_is_directory(const char *path);
+/* malloc'ed "a/b"; NULL when out of memory. An absolute b is returned alone. */
+char *mr_path_join(const char *directory, const char *name);
+/* mkdir -p. CANNOT_CREATE naming the part that failed. */
+mr_status mr_path_make_directories(const char *path, mr_error *error);
+/* fsync of the directory holding `path`, so that a rename in it survives a crash. */
+mr_status mr_path_sync_directory_of(const char *path, mr_error *error);
+
+#define MR_SHA256_HEX 65 /* 64 digits + NUL */
+mr_status mr_sha256_file(const char *path, char hex[MR_SHA256_HEX], mr_error *error);
+void mr_sha256_bytes(const void *data, size_t length, char hex[MR_SHA256_HEX]);
+
+#endif

@@ -1,0 +1,63 @@
+#include "core/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+
+mr_status mr_json_load(const char *path, size_t max_bytes, json_t **out, mr_error *error)
+{
+    char *text;
+    size_t length;
+    MR_TRY(mr_file_read(path, max_bytes, &text, &length, error));
+    json_error_t problem;
+    json_t *value = json_loadb(text, length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
+    free(text);
+    if (!value) return mr_error_set(error, MR_MODEL_CORRUPT, "%s:%d:%d: not valid JSON: %s", path, problem.line, problem.column, problem.text);
+    *out = value;
+    return MR_OK;
+}
+
+static const json_t *member(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_null(value) ? NULL : value;
+}
+
+static mr_status wrong(const char *where, const char *key, const char *expected, mr_error *error)
+{
+    return mr_error_set(error, MR_MODEL_CORRUPT, "%s: \"%s\" must be %s", where, key, expected);
+}
+
+mr_status mr_json_size(const json_t *object, const char *key, size_t fallback, size_t *out, const char *where, mr_error *error)
+{
+    const json_t *value = member(object, key);
+    if (value && (!json_is_integer(value) || json_integer_value(value) < 0)) return wrong(where, key, "a non-negative integer", error);
+    *out = value ? (size_t)json_integer_value(value) : fallback;
+    return MR_OK;
+}
+
+mr_status mr_json_double(const json_t *object, const char *key, double fallback, double *out, const char *where, mr_error *error)
+{
+    const json_t *value = member(object, key);
+    if (value && !json_is_number(value)) return wrong(where, key, "a number", error);
+    *out = value ? json_number_value(value) : fallback;
+    return MR_OK;
+}
+
+mr_status mr_json_bool(const json_t *object, const char *key, bool fallback, bool *out, const char *where, mr_error *error)
+{
+    const json_t *value = member(object, key);
+    if (value && !json_is_boolean(value)) return wrong(where, key, "true or false", error);
+    *out = value ? json_is_true(value) : fallback;
+    return MR_OK;
+}
+
+mr_status mr_json_string(const json_t *object, const char *key, const char *fallback, const char **out, const char *where, mr_error *error)
+{
+    const json_t *value = member(object, key);
+    if (value && (!json_is_string(value) || strlen(json_string_value(value)) != json_string_length(value)))
+        return wrong(where, key, "a string without U+0000", error);
+    *out = value ? json_string_value(value) : fallback;
+    return MR_OK;
+}

@@ -1,0 +1,60 @@
+/* Text -> token ids and back, exactly as the model's tokenizer.json says.
+ *
+ * A tokenizer is immutable after open and may be used by any number of threads; each thread brings its own
+ * scratch. Definition followed: the components of tokenizer.json as the `tokenizers` library executes them
+ * (huggingface/tokenizers 0.23). A component this file does not implement is refused at open, by name. */
+#ifndef MR_TOKENIZER_TOKENIZER_H
+#define MR_TOKENIZER_TOKENIZER_H
+
+#include "core/error.h"
+#include "core/str.h"
+
+typedef struct mr_tokenizer mr_tokenizer;
+typedef struct mr_tokenizer_scratch mr_tokenizer_scratch;
+
+/* `directory` holds tokenizer.json and, optionally, tokenizer_config.json. The truncation and padding stored
+ * in the file are ignored: the caller's max_tokens decides.
+ * MODEL_FILES_MISSING, MODEL_CORRUPT (file, key), MODEL_UNSUPPORTED (component type). */
+mr_status mr_tokenizer_open(const char *directory, mr_tokenizer **out, mr_error *error);
+void mr_tokenizer_close(mr_tokenizer *tokenizer);
+
+mr_status mr_tokenizer_scratch_create(mr_tokenizer_scratch **out, mr_error *error);
+void mr_tokenizer_scratch_destroy(mr_tokenizer_scratch *scratch);
+
+typedef struct mr_encode_options {
+    bool add_special_tokens;
+    bool truncate_left;  /* keep the tail instead of the head */
+    size_t max_tokens;   /* special tokens included; 0 = no limit */
+} mr_encode_options;
+
+/* Reusable output; zero-initialise, mr_encoding_fini when done. */
+typedef struct mr_encoding {
+    int32_t *ids;     /* [count] */
+    size_t count;
+    size_t capacity;
+    size_t full_count; /* ids there would have been without max_tokens */
+} mr_encoding;
+
+void mr_encoding_fini(mr_encoding *encoding);
+
+/* BAD_RECORD when the text is not well-formed UTF-8 (the text names the byte offset);
+ * INVALID_ARGUMENT when max_tokens is smaller than the number of special tokens. */
+mr_status mr_tokenizer_encode(const mr_tokenizer *tokenizer, mr_tokenizer_scratch *scratch, mr_str text,
+                              const mr_encode_options *options, mr_encoding *out, mr_error *error);
+
+/* Appends the text of ids to `out`; unknown ids vanish. */
+mr_status mr_tokenizer_decode(const mr_tokenizer *tokenizer, const int32_t *ids, size_t count, bool skip_special_tokens,
+                              mr_buf *out, mr_error *error);
+
+/* The vocabulary text of an id (borrowed); {NULL, 0} for an unknown one. */
+mr_str mr_tokenizer_piece(const mr_tokenizer *tokenizer, int32_t id);
+/* -1 when absent. */
+int32_t mr_tokenizer_id(const mr_tokenizer *tokenizer, mr_str piece);
+bool mr_tokenizer_is_special(const mr_tokenizer *tokenizer, int32_t id);
+/* One more than the largest id. */
+size_t mr_tokenizer_vocab_size(const mr_tokenizer *tokenizer);
+/* tokenizer_config.json's model_max_length; 0 = absent or unbounded. */
+size_t mr_tokenizer_model_max_length(const mr_tokenizer *tokenizer);
+size_t mr_tokenizer_bytes(const mr_tokenizer *tokenizer); /* memory held */
+
+#endif
