@@ -25,6 +25,7 @@ typedef enum mr_capability {
 } mr_capability;
 
 const char *mr_capability_text(mr_capability capability);
+size_t mr_capability_queue_capacity(mr_capability capability);
 bool mr_capability_parse(const char *text, mr_capability *out);
 
 /* X(NAME, text) */
@@ -67,7 +68,8 @@ typedef struct mr_model_vtable {
     mr_status (*worker_create)(void *model, const mr_model_options *options, void **worker, mr_error *error);
     void (*worker_destroy)(void *worker); /* NULL is fine */
     /* `request` and `response` are the structs of this capability (capability/<name>.h). MR_OK means every input
-     * has its own status in the response; another status means the whole request failed. */
+     * has its own status in the response; another status means the whole request failed; WORKER_DIED and INTERNAL
+     * say that this worker is no longer usable. */
     mr_status (*run_batch)(void *worker, const void *request, void *response, mr_error *error);
     /* What is really held now, measured: shared bytes of the model, scratch bytes of the worker. */
     size_t (*model_bytes)(const void *model);
