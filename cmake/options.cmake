@@ -23,6 +23,11 @@ if(MILLRACE_SANITIZE)
   add_link_options(-fsanitize=${MILLRACE_SANITIZE})
 endif()
 
+# libFuzzer steers by coverage of the code under test, so every library is instrumented.
+if(MILLRACE_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 # OpenMP: wanted in release; left out under ThreadSanitizer, which cannot see libgomp's synchronisation.
 add_library(dep_openmp INTERFACE)
 if(MILLRACE_OPENMP)
