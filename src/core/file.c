@@ -33,8 +33,8 @@ static mr_status open_regular(const char *path, int *out_fd, size_t *out_size, m
 
 mr_status mr_file_read(const char *path, size_t max_bytes, char **data, size_t *length, mr_error *error)
 {
-    int fd;
-    size_t size, done = 0;
+    int fd = -1;
+    size_t size = 0, done = 0;
     MR_TRY(open_regular(path, &fd, &size, error));
     char *buffer = NULL;
     mr_status status = MR_OK;
@@ -69,8 +69,8 @@ done:
 
 mr_status mr_file_map(const char *path, mr_mapping *out, mr_error *error)
 {
-    int fd;
-    size_t size;
+    int fd = -1;
+    size_t size = 0;
     MR_TRY(open_regular(path, &fd, &size, error));
     void *data = NULL;
     if (size > 0) {
