@@ -1,0 +1,91 @@
+/* What a job is: one flat table of settings, filled from a YAML file, --set pairs or command-line flags.
+ *
+ * The table (job_settings.c) drives all of them, the help text and the fingerprint, so a setting exists everywhere or
+ * nowhere. Paths in a job are relative to the working directory, as in a shell. */
+#ifndef MR_PIPELINES_JOB_H
+#define MR_PIPELINES_JOB_H
+
+#include "core/error.h"
+
+typedef enum mr_job_kind { MR_JOB_EMBED, MR_JOB_KIND_COUNT } mr_job_kind;
+typedef enum mr_error_policy { MR_ON_ERROR_RECORD, MR_ON_ERROR_FAIL } mr_error_policy;
+
+#define MR_UNSET (-1) /* of a choice or a yes/no setting nobody gave */
+
+typedef struct mr_strings {
+    char **items; /* owned, malloc'ed */
+    size_t count;
+} mr_strings;
+
+/* Strings are owned, NULL = not given. Counts: 0 = not given or "auto". */
+typedef struct mr_job {
+    uint64_t version;
+    int kind;             /* mr_job_kind */
+    char *model;
+    mr_strings paths;
+    char *text_field;
+    char *id_field;
+    uint64_t limit;
+    char *output_path;
+    int output_dtype;     /* mr_vector_dtype */
+    int precision;        /* mr_precision */
+    char *prompt_name;
+    char *prompt_text;
+    int normalize;        /* yes, no, MR_UNSET: as the model says */
+    int pooling;          /* index into the choices of embedding.pooling, or MR_UNSET */
+    uint64_t dim;
+    uint64_t max_tokens;
+    int truncate;
+    uint64_t threads;
+    char *memory;
+    int on_error;         /* mr_error_policy */
+    char *max_failed;
+    int overwrite;
+    int keep_parts;
+} mr_job;
+
+void mr_job_init(mr_job *job);
+void mr_job_fini(mr_job *job);
+
+/* Reads a job file on top of `job`. CONFIG errors name file, line, column and the nearest valid key. */
+mr_status mr_job_load(mr_job *job, const char *path, mr_error *error);
+mr_status mr_job_parse(mr_job *job, const char *text, size_t length, const char *name, mr_error *error);
+
+/* "embedding.dim=256". */
+mr_status mr_job_set(mr_job *job, const char *assignment, mr_error *error);
+
+/* Is everything there and consistent? CONFIG otherwise. Fills what only depends on the job (defaults). */
+mr_status mr_job_check(mr_job *job, mr_error *error);
+
+/* ---- the table, for flags and help ---- */
+
+typedef enum mr_setting_type {
+    MR_SETTING_STRING,
+    MR_SETTING_STRINGS,
+    MR_SETTING_COUNT,  /* >= 1; "auto" and null mean not given */
+    MR_SETTING_CHOICE, /* one of `choices` */
+    MR_SETTING_BOOL    /* flags: --name / --no-name; YAML: true / false */
+} mr_setting_type;
+
+typedef struct mr_setting {
+    const char *key;             /* "embedding.dim" */
+    const char *flag;            /* "--dim"; NULL: only in job files or by --set */
+    const char *value_name;      /* "N" in help */
+    const char *help;
+    mr_setting_type type;
+    size_t offset;               /* in mr_job */
+    const char *const *choices;  /* NULL-terminated */
+    bool is_identity;            /* part of what the job computes: another value is another job */
+} mr_setting;
+
+const mr_setting *mr_job_settings(size_t *count);
+const mr_setting *mr_job_setting_by_flag(const char *flag); /* "--dim"; NULL when unknown */
+/* From text, as on a command line. `what` names the place in error texts ("--dim", "job.yaml:3:8"). */
+mr_status mr_job_setting_assign(mr_job *job, const mr_setting *setting, const char *value, const char *what, mr_error *error);
+
+/* One "key = value" line per identity setting, malloc'ed: what the fingerprint is made of. */
+char *mr_job_identity_text(const mr_job *job);
+/* Every setting that was given, the same form: stored in the output as the job's text. */
+char *mr_job_text(const mr_job *job);
+
+#endif

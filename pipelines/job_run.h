@@ -1,0 +1,79 @@
+/* Plan and run a job: source -> prepare -> batch -> model -> ordered sink, one thread group per stage.
+ *
+ *   mr_job_plan_make   sizes every stage from cores, memory limit and the model's estimate; runs nothing
+ *   mr_job_start       starts the threads and returns
+ *   mr_job_progress_get, mr_job_stop   from any thread meanwhile
+ *   mr_job_finish      waits, frees, tells how it ended
+ *
+ * Nothing here prints or handles signals. */
+#ifndef MR_PIPELINES_JOB_RUN_H
+#define MR_PIPELINES_JOB_RUN_H
+
+#include "capability/model.h"
+#include "core/file.h"
+#include "pipelines/job.h"
+
+typedef struct mr_job_plan {
+    char *model_path;          /* owned */
+    char *model_key;           /* owned: the key, or the path when no key was given */
+    mr_precision precision;    /* never AUTO */
+    size_t dimension;          /* of the vectors written */
+    size_t max_tokens;
+    size_t cores;              /* this process may use */
+    size_t prepare_threads;
+    size_t workers;
+    size_t threads_per_worker;
+    size_t max_batch_tokens;
+    size_t max_batch_inputs;
+    size_t attention_length;   /* see batch/batcher.h */
+    size_t window_records;     /* records in flight between source and sink at most */
+    size_t window_bytes;       /* and their bytes */
+    uint64_t memory_limit;     /* bytes the process may use */
+    uint64_t memory_effective; /* what machine, container and rlimits allow, before the percentage */
+    uint64_t base_bytes;       /* program, libraries, tokenizer */
+    uint64_t shared_bytes;     /* weights */
+    uint64_t worker_bytes;     /* each */
+    uint64_t sink_bytes;       /* rows held until their part is committed */
+    uint64_t total_bytes;      /* sum of the above */
+    uint64_t input_bytes;      /* of all files, compressed; 0 = unknown */
+    size_t input_files;
+    double flops_per_token;    /* of the linear layers; 0 = unknown */
+} mr_job_plan;
+
+/* MEMORY_EXHAUSTED says what would make it fit. `job` must have passed mr_job_check. */
+mr_status mr_job_plan_make(const mr_job *job, mr_job_plan *out, mr_error *error);
+void mr_job_plan_fini(mr_job_plan *plan);
+
+typedef struct mr_job_progress {
+    uint64_t input_consumed;  /* bytes */
+    uint64_t input_total;     /* 0 = unknown */
+    bool read_done;
+    uint64_t resumed;         /* rows an earlier run had committed */
+    uint64_t read;            /* records read in this run, those already committed not counted */
+    uint64_t prepared;
+    uint64_t prepared_tokens;
+    uint64_t computed;
+    uint64_t written;         /* handed to the sink in order */
+    uint64_t ok;
+    uint64_t truncated;
+    uint64_t failed;
+    uint64_t tokens;          /* of computed records */
+    int64_t elapsed_ns;       /* since the first record was read */
+    size_t workers_ready;
+    bool finishing;           /* all rows committed, joining the parts */
+} mr_job_progress;
+
+typedef struct mr_job_run mr_job_run;
+
+/* *finished = true: the output of this very job exists already; nothing was started and *out not written. */
+mr_status mr_job_start(const mr_job *job, const mr_job_plan *plan, mr_job_run **out, bool *finished, mr_error *error);
+void mr_job_progress_get(mr_job_run *run, mr_job_progress *out);
+/* Graceful: reading stops, what is in flight is finished and committed. Idempotent. */
+void mr_job_stop(mr_job_run *run);
+/* Has every stage ended? Never blocks. */
+bool mr_job_done(mr_job_run *run);
+/* Blocks until done, frees the run. OK, RECORDS_FAILED (done, some failed), INCOMPLETE (stopped early), or the error
+ * that ended it. `last` receives the final progress also on failure. */
+mr_status mr_job_finish(mr_job_run *run, mr_job_progress *last, mr_error *error);
+
+#endif

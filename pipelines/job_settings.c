@@ -1,0 +1,170 @@
+/* The table of settings and how one of them is read from and written as text. */
+#include <ctype.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/str.h"
+#include "pipelines/job.h"
+
+static const char *const job_kinds[] = { "embed", NULL };
+static const char *const dtypes[] = { "f32", "f16", "int8", "binary", NULL };
+static const char *const precisions[] = { "auto", "f32", "bf16", "int8", NULL };
+static const char *const policies[] = { "record", "fail", NULL };
+static const char *const poolings[] = { "mean", "cls", "last", "max", "mean_sqrt_len", "weightedmean", NULL };
+
+#define AT(member) offsetof(mr_job, member)
+
+static const mr_setting settings[] = {
+    { "version", NULL, "1", "version of the job file format", MR_SETTING_COUNT, AT(version), NULL, false },
+    { "job", NULL, "KIND", "what to do: embed", MR_SETTING_CHOICE, AT(kind), job_kinds, true },
+    { "model", "--model", "MODEL", "catalogue key or model directory", MR_SETTING_STRING, AT(model), NULL, true },
+    { "input.paths", NULL, "PATHS", "files, directories, globs or - (stdin), read in this order", MR_SETTING_STRINGS, AT(paths), NULL, true },
+    { "input.text_field", "--text-field", "NAME", "JSON field with the text (default: text, content, body, document)", MR_SETTING_STRING, AT(text_field), NULL, true },
+    { "input.id_field", "--id-field", "NAME", "JSON field with the id (default: id, _id, custom_id; else file#line)", MR_SETTING_STRING, AT(id_field), NULL, true },
+    { "input.limit", "--limit", "N", "read only the first N records", MR_SETTING_COUNT, AT(limit), NULL, true },
+    { "output.path", "--output", "OUT", "file to write: .h5, .jsonl, or - for JSON lines on stdout", MR_SETTING_STRING, AT(output_path), NULL, false },
+    { "output.dtype", "--dtype", "TYPE", "f32, f16, int8 or binary vectors (default f32)", MR_SETTING_CHOICE, AT(output_dtype), dtypes, true },
+    { "output.overwrite", "--overwrite", NULL, "drop an existing output of another job", MR_SETTING_BOOL, AT(overwrite), NULL, false },
+    { "output.keep_parts", "--keep-parts", NULL, "leave OUT.parts/ in place when done", MR_SETTING_BOOL, AT(keep_parts), NULL, false },
+    { "precision", "--precision", "CLASS", "auto, f32, bf16 or int8 (default auto)", MR_SETTING_CHOICE, AT(precision), precisions, true },
+    { "embedding.prompt", "--prompt", "NAME", "prompt of the model to put in front of each text", MR_SETTING_STRING, AT(prompt_name), NULL, true },
+    { "embedding.prompt_text", "--prompt-text", "S", "literal text to put in front of each text", MR_SETTING_STRING, AT(prompt_text), NULL, true },
+    { "embedding.pooling", "--pooling", "MODE", "mean, cls, last, max, mean_sqrt_len or weightedmean (default: the model's)", MR_SETTING_CHOICE, AT(pooling), poolings, true },
+    { "embedding.normalize", "--normalize", NULL, "scale vectors to unit length (default: as the model says)", MR_SETTING_BOOL, AT(normalize), NULL, true },
+    { "embedding.dim", "--dim", "N", "keep the first N components (Matryoshka models)", MR_SETTING_COUNT, AT(dim), NULL, true },
+    { "embedding.max_tokens", "--max-tokens", "N", "tokens per text, specials included (default: the model's limit)", MR_SETTING_COUNT, AT(max_tokens), NULL, true },
+    { "embedding.truncate", "--truncate", NULL, "cut longer texts (default); --no-truncate makes them failed records", MR_SETTING_BOOL, AT(truncate), NULL, true },
+    { "resources.threads", "--threads", "N", "cores to use (default: all this process may run on)", MR_SETTING_COUNT, AT(threads), NULL, false },
+    { "resources.memory", "--memory-limit", "SIZE", "8G, 300M or 80% of what the machine or container allows (default 80%)", MR_SETTING_STRING, AT(memory), NULL, false },
+    { "on_error.policy", "--on-error", "POLICY", "record: a bad record gets a failed row (default); fail: stop at the first", MR_SETTING_CHOICE, AT(on_error), policies, false },
+    { "on_error.max_failed", "--max-failed", "N|P%", "stop when more records than this have failed", MR_SETTING_STRING, AT(max_failed), NULL, false },
+};
+
+#define SETTING_COUNT (sizeof settings / sizeof *settings)
+
+const mr_setting *mr_job_settings(size_t *count)
+{
+    *count = SETTING_COUNT;
+    return settings;
+}
+
+const mr_setting *mr_job_setting_by_flag(const char *flag)
+{
+    for (size_t i = 0; i < SETTING_COUNT; i++)
+        if (settings[i].flag && strcmp(settings[i].flag, flag) == 0) return &settings[i];
+    return NULL;
+}
+
+static void *field(mr_job *job, const mr_setting *setting) { return (char *)job + setting->offset; }
+static const void *field_const(const mr_job *job, const mr_setting *setting) { return (const char *)job + setting->offset; }
+
+static mr_status assign_string(char **slot, const char *value, mr_error *error)
+{
+    char *copy = mr_strdup(value);
+    if (!copy) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    free(*slot);
+    *slot = copy;
+    return MR_OK;
+}
+
+static mr_status append_string(mr_strings *list, const char *value, mr_error *error)
+{
+    char **grown = realloc(list->items, (list->count + 1) * sizeof *grown);
+    if (grown) list->items = grown;
+    char *copy = grown ? mr_strdup(value) : NULL;
+    if (!copy) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    list->items[list->count++] = copy;
+    return MR_OK;
+}
+
+static mr_status assign_count(uint64_t *slot, const char *value, const char *what, mr_error *error)
+{
+    if (strcmp(value, "auto") == 0) {
+        *slot = 0;
+        return MR_OK;
+    }
+    char *end = NULL;
+    errno = 0;
+    unsigned long long number = isdigit((unsigned char)*value) ? strtoull(value, &end, 10) : 0;
+    if (!end || *end || errno || number == 0 || number > UINT32_MAX)
+        return mr_error_set(error, MR_CONFIG, "%s: \"%s\" is not a whole number from 1 to %u", what, value, UINT32_MAX);
+    *slot = number;
+    return MR_OK;
+}
+
+static mr_status assign_choice(int *slot, const mr_setting *setting, const char *value, const char *what, mr_error *error)
+{
+    size_t count = 0;
+    mr_buf list = { 0 };
+    for (; setting->choices[count]; count++) {
+        if (strcmp(setting->choices[count], value) == 0) {
+            *slot = (int)count;
+            mr_buf_fini(&list);
+            return MR_OK;
+        }
+        mr_buf_printf(&list, "%s%s", count ? ", " : "", setting->choices[count]);
+    }
+    mr_status status = mr_error_set(error, MR_CONFIG, "%s: \"%s\" is not one of %s", what, value, list.data ? list.data : "");
+    mr_buf_fini(&list);
+    return status;
+}
+
+static mr_status assign_bool(int *slot, const char *value, const char *what, mr_error *error)
+{
+    bool yes = strcmp(value, "true") == 0 || strcmp(value, "yes") == 0;
+    if (!yes && strcmp(value, "false") != 0 && strcmp(value, "no") != 0)
+        return mr_error_set(error, MR_CONFIG, "%s: \"%s\" is neither true nor false", what, value);
+    *slot = yes;
+    return MR_OK;
+}
+
+mr_status mr_job_setting_assign(mr_job *job, const mr_setting *setting, const char *value, const char *what, mr_error *error)
+{
+    void *slot = field(job, setting);
+    switch (setting->type) {
+    case MR_SETTING_STRING: return assign_string(slot, value, error);
+    case MR_SETTING_STRINGS: return append_string(slot, value, error);
+    case MR_SETTING_COUNT: return assign_count(slot, value, what, error);
+    case MR_SETTING_CHOICE: return assign_choice(slot, setting, value, what, error);
+    case MR_SETTING_BOOL: return assign_bool(slot, value, what, error);
+    }
+    return mr_error_set(error, MR_INTERNAL, "setting %s has no type", setting->key);
+}
+
+/* Appends the value; false when nobody gave one. */
+static bool print_value(const mr_job *job, const mr_setting *setting, mr_buf *out)
+{
+    const void *slot = field_const(job, setting);
+    const mr_strings *list = slot;
+    switch (setting->type) {
+    case MR_SETTING_STRING:
+        return *(char *const *)slot && mr_buf_append_str(out, *(char *const *)slot);
+    case MR_SETTING_STRINGS:
+        for (size_t i = 0; i < list->count; i++) mr_buf_printf(out, "%s%s", i ? " " : "", list->items[i]);
+        return list->count > 0;
+    case MR_SETTING_COUNT:
+        return *(const uint64_t *)slot != 0 && mr_buf_printf(out, "%llu", (unsigned long long)*(const uint64_t *)slot);
+    case MR_SETTING_CHOICE:
+        return *(const int *)slot != MR_UNSET && mr_buf_append_str(out, setting->choices[*(const int *)slot]);
+    case MR_SETTING_BOOL:
+        return *(const int *)slot != MR_UNSET && mr_buf_append_str(out, *(const int *)slot ? "true" : "false");
+    }
+    return false;
+}
+
+static char *print_settings(const mr_job *job, bool identity_only)
+{
+    mr_buf out = { 0 };
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        if (identity_only && !settings[i].is_identity) continue;
+        mr_buf value = { 0 };
+        if (print_value(job, &settings[i], &value)) mr_buf_printf(&out, "%s = %s\n", settings[i].key, value.data);
+        mr_buf_fini(&value);
+    }
+    return mr_buf_detach(&out);
+}
+
+char *mr_job_identity_text(const mr_job *job) { return print_settings(job, true); }
+char *mr_job_text(const mr_job *job) { return print_settings(job, false); }

@@ -1,0 +1,55 @@
+/* What the subcommands share. One file per subcommand: cmd_<name>.c with a `const mr_command mr_command_<name>`. */
+#ifndef MR_CLI_CLI_H
+#define MR_CLI_CLI_H
+
+#include <getopt.h>
+#include <stdio.h>
+
+#include "core/error.h"
+#include "pipelines/job.h"
+
+typedef struct mr_command {
+    const char *name;
+    const char *summary; /* one line in `millrace --help` */
+    const char *help;    /* usage, what it does, options, examples */
+    int (*run)(int argc, char **argv); /* argv[0] = the command's name; returns the exit code */
+} mr_command;
+
+/* Every command, in the order of the overview. */
+#define MR_COMMAND_LIST(X) \
+    X(embed) X(run) X(plan) X(tokenize) X(neighbors) X(inspect) X(export) X(models) X(fetch) X(doctor)
+
+#define MR_COMMAND_DECLARE(name) extern const mr_command mr_command_##name;
+MR_COMMAND_LIST(MR_COMMAND_DECLARE)
+#undef MR_COMMAND_DECLARE
+
+/* "millrace: <text>" on stderr; returns the exit code of the status. */
+int mr_cli_fail(const mr_error *error);
+/* Usage error: the text, then where help is; returns 64. */
+int mr_cli_usage(const mr_command *command, const char *format, ...) MR_PRINTF(2, 3);
+void mr_cli_help(const mr_command *command);
+
+/* getopt_long with our error texts: an unknown option names the nearest one. `options` ends with a zero entry and
+ * must not contain help, quiet, verbose or log: these are added and handled here.
+ * Returns the option's `val`, -1 at the end, '?' after an error was printed (exit with *exit_code),
+ * or 'H' when help was printed (exit 0). */
+int mr_cli_option(const mr_command *command, int argc, char **argv, const char *short_options, const struct option *options, int *exit_code);
+
+/* -q lowers, -v raises: -1 only errors, 0 warnings and milestones of a job, 1 info, 2 debug. */
+int mr_cli_verbosity(void);
+
+/* Flags of every job setting plus the job command's own (--plan, --json, --set, --trace); see job_flags.c. */
+typedef struct mr_job_flags {
+    bool plan_only;
+    bool json;
+    char *isa;
+} mr_job_flags;
+
+/* Reads flags into `job`; *first_operand = index of the first operand. False after an error was printed or help was
+ * shown: leave with *exit_code. */
+bool mr_cli_read_job_flags(const mr_command *command, int argc, char **argv, mr_job *job, mr_job_flags *flags, int *first_operand, int *exit_code);
+
+/* Checks, plans, runs `job` with progress and summary on stderr; returns the exit code. */
+int mr_cli_run_job(mr_job *job, const mr_job_flags *flags);
+
+#endif

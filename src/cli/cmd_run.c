@@ -1,0 +1,91 @@
+/* run and plan: a job from a YAML file. */
+#include <string.h>
+
+#include "cli/cli.h"
+
+static int run(int argc, char **argv);
+static int plan(int argc, char **argv);
+
+const mr_command mr_command_run = {
+    .name = "run",
+    .summary = "a job from a YAML file",
+    .run = run,
+    .help =
+        "usage: millrace run JOB.yaml [--set KEY=VALUE]... [FLAGS]\n"
+        "\n"
+        "Runs the job a file describes; flags of `millrace embed` and --set come on top of it.\n"
+        "Paths are relative to the working directory.\n"
+        "\n"
+        "  version: 1\n"
+        "  job: embed\n"
+        "  model: sentence-transformers/all-MiniLM-L6-v2\n"
+        "  input:\n"
+        "    paths: [corpus/*.jsonl.zst]       # files, directories, globs, -\n"
+        "    text_field: text\n"
+        "    id_field: id\n"
+        "    limit: null\n"
+        "  output: {path: out/corpus.h5, dtype: f32, overwrite: false, keep_parts: false}\n"
+        "  precision: auto                     # auto, f32, bf16, int8\n"
+        "  embedding: {prompt: null, prompt_text: null, pooling: null, normalize: null, dim: null,\n"
+        "              max_tokens: null, truncate: true}\n"
+        "  resources: {threads: auto, memory: 80%}\n"
+        "  on_error: {policy: record, max_failed: 1%}\n"
+        "\n"
+        "      --set KEY=VALUE   for example --set embedding.dim=256\n"
+        "      --plan            print the plan and run nothing; --json: plan or summary as JSON\n"
+        "\n"
+        "examples:\n"
+        "  millrace run configs/jobs/debian.yaml\n"
+        "  millrace run nightly.yaml --set output.path=out/$(date +%F).h5 -q\n",
+};
+
+const mr_command mr_command_plan = {
+    .name = "plan",
+    .summary = "what a job would do: stages, workers, memory; runs nothing",
+    .run = plan,
+    .help =
+        "usage: millrace plan JOB.yaml [--set KEY=VALUE]... [FLAGS] [--json]\n"
+        "\n"
+        "Prints stages, workers, threads, memory and an estimate of a job and runs nothing. Refuses, as the\n"
+        "run would, a job that cannot fit and says what would fit. `millrace embed ... --plan` does the same for flags.\n"
+        "\n"
+        "example:\n"
+        "  millrace plan configs/jobs/debian.yaml --memory-limit 1G\n",
+};
+
+/* Flags are read twice: once to find the file, then on top of what it says. */
+static int run_file(const mr_command *command, int argc, char **argv, bool plan_only)
+{
+    mr_job job;
+    mr_job_flags flags = { .plan_only = plan_only };
+    mr_error error;
+    int first_operand, code = 0;
+    mr_job_init(&job);
+    if (!mr_cli_read_job_flags(command, argc, argv, &job, &flags, &first_operand, &code)) goto done;
+    if (first_operand + 1 != argc) {
+        code = mr_cli_usage(command, first_operand == argc ? "no job file given" : "more than one job file given");
+        goto done;
+    }
+    const char *path = argv[first_operand];
+    mr_job_fini(&job);
+    if (mr_job_load(&job, path, &error) != MR_OK) {
+        code = mr_cli_fail(&error);
+        goto done;
+    }
+    optind = 0; /* start over (glibc) */
+    if (!mr_cli_read_job_flags(command, argc, argv, &job, &flags, &first_operand, &code)) goto done;
+    code = mr_cli_run_job(&job, &flags);
+done:
+    mr_job_fini(&job);
+    return code;
+}
+
+static int run(int argc, char **argv)
+{
+    return run_file(&mr_command_run, argc, argv, false);
+}
+
+static int plan(int argc, char **argv)
+{
+    return run_file(&mr_command_plan, argc, argv, true);
+}

@@ -1,0 +1,167 @@
+/* Runs a job with everything a person sees of it: plan, progress, summary, exit code. */
+#include <jansson.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/progress.h"
+#include "core/clock.h"
+#include "core/mem.h"
+#include "core/str.h"
+#include "kernels/kernels.h"
+#include "kernels/peak.h"
+#include "pipelines/job_run.h"
+
+#define TICK_NS (100 * 1000 * 1000L) /* how fast a signal or the end of the job is noticed by the view */
+
+static void print_plan(FILE *out, const mr_job *job, const mr_job_plan *plan)
+{
+    char a[16], b[16], c[16];
+    fprintf(out, "model      %s\n           %s, %s kernels (%s), vectors of %zu, texts up to %zu tokens\n", plan->model_key,
+            plan->model_path, mr_precision_text(plan->precision), mr_kernels_isa_name(), plan->dimension, plan->max_tokens);
+    fprintf(out, "input      %zu file%s, %s\n", plan->input_files, plan->input_files == 1 ? "" : "s",
+            plan->input_bytes ? mr_str_bytes(a, plan->input_bytes) : "size unknown");
+    fprintf(out, "output     %s\n", job->output_path);
+    fprintf(out, "stages     read 1 thread -> tokenize %zu -> embed %zu worker%s x %zu thread%s -> write 1   (%zu cores)\n",
+            plan->prepare_threads, plan->workers, plan->workers == 1 ? "" : "s", plan->threads_per_worker,
+            plan->threads_per_worker == 1 ? "" : "s", plan->cores);
+    fprintf(out, "batches    up to %zu tokens, %zu texts; %zu records in flight\n", plan->max_batch_tokens, plan->max_batch_inputs, plan->window_records);
+    fprintf(out, "memory     %s = program %s", mr_str_bytes(a, plan->total_bytes), mr_str_bytes(b, plan->base_bytes));
+    fprintf(out, " + weights %s", mr_str_bytes(b, plan->shared_bytes));
+    fprintf(out, " + workers %zu x %s", plan->workers, mr_str_bytes(b, plan->worker_bytes));
+    fprintf(out, " + records %s", mr_str_bytes(b, plan->window_bytes));
+    fprintf(out, " + output %s\n", mr_str_bytes(b, plan->sink_bytes));
+    fprintf(out, "           limit %s of %s\n", mr_str_bytes(b, plan->memory_limit), mr_str_bytes(c, plan->memory_effective));
+    if (plan->flops_per_token > 0.0) {
+        double seconds_per_million = plan->flops_per_token * 1e6 / (mr_peak_f32_flops() * (double)plan->cores);
+        fprintf(out, "estimate   at least %.1f s per million tokens at this machine's measured peak\n", seconds_per_million);
+    }
+}
+
+static void print_plan_json(const mr_job *job, const mr_job_plan *plan)
+{
+    json_t *root = json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+        "model", plan->model_key, "model_path", plan->model_path, "output", job->output_path, "precision", mr_precision_text(plan->precision),
+        "dimension", (json_int_t)plan->dimension, "max_tokens", (json_int_t)plan->max_tokens, "cores", (json_int_t)plan->cores,
+        "prepare_threads", (json_int_t)plan->prepare_threads, "workers", (json_int_t)plan->workers,
+        "threads_per_worker", (json_int_t)plan->threads_per_worker, "max_batch_tokens", (json_int_t)plan->max_batch_tokens,
+        "window_records", (json_int_t)plan->window_records, "input_bytes", (json_int_t)plan->input_bytes,
+        "memory_limit", (json_int_t)plan->memory_limit, "memory_total", (json_int_t)plan->total_bytes,
+        "weights_bytes", (json_int_t)plan->shared_bytes, "worker_bytes", (json_int_t)plan->worker_bytes, "output_bytes", (json_int_t)plan->sink_bytes);
+    if (!root) return;
+    json_dumpf(root, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(root);
+}
+
+/* Share of what the cores could do: the linear layers' operations per second over the measured multiply-add peak. */
+static double peak_share(const mr_job_plan *plan, const mr_job_progress *p)
+{
+    double seconds = (double)p->elapsed_ns / (double)MR_CLOCK_SECOND;
+    double peak = mr_peak_f32_flops() * (double)plan->cores;
+    return seconds > 0.0 && peak > 0.0 ? (double)p->tokens * plan->flops_per_token / seconds / peak : 0.0;
+}
+
+static void print_summary(const mr_job *job, const mr_job_plan *plan, const mr_job_progress *p, mr_status status)
+{
+    char ok[32], truncated[32], failed[32], tokens[32], resumed[32], rss[16], limit[16];
+    double seconds = (double)p->elapsed_ns / (double)MR_CLOCK_SECOND;
+    double safe = seconds > 0.0 ? seconds : 1e-9;
+    fprintf(stderr, "%s: %s ok, %s truncated, %s failed", status == MR_INCOMPLETE ? "stopped" : "done", mr_format_count(ok, p->ok),
+            mr_format_count(truncated, p->truncated), mr_format_count(failed, p->failed));
+    if (p->resumed) fprintf(stderr, ", %s from earlier runs", mr_format_count(resumed, p->resumed));
+    fprintf(stderr, "\n      %s tokens in %.1f s: %.0f records/s, %.0f tokens/s", mr_format_count(tokens, p->tokens), seconds,
+            (double)p->computed / safe, (double)p->tokens / safe);
+    if (plan->flops_per_token > 0.0) fprintf(stderr, ", %.0f %% of this machine's measured peak", 100.0 * peak_share(plan, p));
+    fprintf(stderr, "\n      peak memory %s of %s\n", mr_str_bytes(rss, mr_mem_peak_rss()), mr_str_bytes(limit, plan->memory_limit));
+    if (status == MR_INCOMPLETE) fprintf(stderr, "      committed parts are in %s.parts/; run the same command again to go on\n", job->output_path);
+    else if (strcmp(job->output_path, "-") != 0) fprintf(stderr, "      output: %s\n", job->output_path);
+}
+
+static void print_summary_json(const mr_job *job, const mr_job_plan *plan, const mr_job_progress *p, mr_status status)
+{
+    double seconds = (double)p->elapsed_ns / (double)MR_CLOCK_SECOND;
+    double safe = seconds > 0.0 ? seconds : 1e-9;
+    json_t *root = json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:f,s:f,s:I,s:I,s:s}", "status", mr_status_name(status), "ok", (json_int_t)p->ok,
+        "truncated", (json_int_t)p->truncated, "failed", (json_int_t)p->failed, "resumed", (json_int_t)p->resumed, "tokens", (json_int_t)p->tokens,
+        "seconds", seconds, "records_per_second", (double)p->computed / safe, "tokens_per_second", (double)p->tokens / safe,
+        "share_of_peak", peak_share(plan, p), "peak_rss", (json_int_t)mr_mem_peak_rss(), "memory_limit", (json_int_t)plan->memory_limit,
+        "output", job->output_path);
+    if (!root) return;
+    json_dumpf(root, stderr, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    fputc('\n', stderr);
+    json_decref(root);
+}
+
+/* Waits for the end of the run, drawing; the first signal stops gracefully, the second at once. */
+static void watch(mr_job_run *run, const mr_job_plan *plan, mr_progress_view *view, const sigset_t *signals)
+{
+    const struct timespec tick = { .tv_nsec = TICK_NS };
+    int received = 0;
+    while (!mr_job_done(run)) {
+        mr_job_progress progress;
+        mr_job_progress_get(run, &progress);
+        mr_progress_view_update(view, &progress, plan, mr_clock_now(mr_clock_monotonic()), false);
+        int signal_number = sigtimedwait(signals, NULL, &tick);
+        if (signal_number <= 0) continue;
+        if (++received > 1) {
+            static const char text[] = "millrace: stopped at once; committed parts are intact\n";
+            (void)!write(STDERR_FILENO, text, sizeof text - 1);
+            _exit(mr_status_exit_code(MR_INCOMPLETE));
+        }
+        mr_progress_view_end(view);
+        fprintf(stderr, "millrace: %s: finishing what is in flight (again: stop at once)\n", signal_number == SIGINT ? "interrupted" : "terminated");
+        mr_job_stop(run);
+    }
+}
+
+static int run_planned(const mr_job *job, const mr_job_plan *plan, const mr_job_flags *flags)
+{
+    mr_error error = { 0 };
+    mr_job_run *run;
+    bool finished;
+    sigset_t signals;
+    /* Blocked before the first thread exists, so that every thread inherits it and only sigtimedwait sees them. */
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+
+    if (mr_job_start(job, plan, &run, &finished, &error) != MR_OK) return mr_cli_fail(&error);
+    if (finished) {
+        if (mr_cli_verbosity() >= 0) fprintf(stderr, "millrace: %s is complete already; nothing to do\n", job->output_path);
+        return 0;
+    }
+    mr_progress_view view;
+    mr_job_progress progress;
+    mr_progress_view_init(&view, flags->json || mr_cli_verbosity() < 0);
+    watch(run, plan, &view, &signals);
+    mr_status status = mr_job_finish(run, &progress, &error);
+    mr_progress_view_update(&view, &progress, plan, 0, true);
+    mr_progress_view_end(&view);
+
+    bool ended_well = status == MR_OK || status == MR_RECORDS_FAILED || status == MR_INCOMPLETE;
+    if (flags->json) print_summary_json(job, plan, &progress, status);
+    else if (ended_well && mr_cli_verbosity() >= 0) print_summary(job, plan, &progress, status);
+    return ended_well ? mr_status_exit_code(status) : mr_cli_fail(&error);
+}
+
+int mr_cli_run_job(mr_job *job, const mr_job_flags *flags)
+{
+    mr_error error = { 0 };
+    mr_job_plan plan;
+    if (mr_kernels_init(flags->isa, &error) != MR_OK) return mr_cli_fail(&error);
+    if (mr_job_check(job, &error) != MR_OK || mr_job_plan_make(job, &plan, &error) != MR_OK) return mr_cli_fail(&error);
+    int code = 0;
+    if (flags->plan_only && flags->json) print_plan_json(job, &plan);
+    else if (flags->plan_only) print_plan(stdout, job, &plan);
+    if (!flags->plan_only) {
+        if (!flags->json && mr_cli_verbosity() >= 0) print_plan(stderr, job, &plan);
+        code = run_planned(job, &plan, flags);
+    }
+    mr_job_plan_fini(&plan);
+    return code;
+}
