@@ -1,0 +1,31 @@
+/* The plain C variant; contracts in kernels.h. It must be right before it is anything else. */
+#ifndef MR_KERNELS_REF_REF_H
+#define MR_KERNELS_REF_REF_H
+
+#include "kernels/kernels.h"
+#include "kernels/variants.h"
+
+float mr_activate__ref(mr_activation kind, float x);
+void mr_activation_f32__ref(mr_activation kind, const float *x, float *y, size_t n);
+void mr_layer_norm_f32__ref(const mr_norm *norm, const float *x, size_t ldx, const float *residual, size_t ldr, float *y, size_t ldy,
+                            size_t rows);
+void mr_rms_norm_f32__ref(const mr_norm *norm, const float *x, size_t ldx, const float *residual, size_t ldr, float *y, size_t ldy,
+                          size_t rows);
+void mr_gather_sum_f32__ref(const mr_gather *tables, size_t count, float *y, size_t ldy, size_t rows, size_t n);
+void mr_softmax_f32__ref(const float *x, float *y, size_t n);
+size_t mr_argmax_f32__ref(const float *x, size_t n);
+bool mr_is_finite_f32__ref(const float *x, size_t n);
+void mr_pool_f32__ref(mr_pooling kind, const float *x, size_t ldx, size_t rows, size_t first, size_t n, float *y);
+void mr_l2_normalize_f32__ref(const float *x, float *y, size_t n);
+void mr_dot_rows_f32__ref(const float *q, const float *rows, size_t ld, size_t count, size_t n, float *scores);
+void mr_rope_f32__ref(float *x, size_t ldx, size_t rows, size_t heads, size_t head_dim, size_t half, const float *cosine,
+                      const float *sine, const int32_t *positions, bool interleaved);
+void mr_f32_to_f16__ref(const float *x, uint16_t *y, size_t n);
+void mr_f16_to_f32__ref(const uint16_t *x, float *y, size_t n);
+void mr_f32_to_bf16__ref(const float *x, uint16_t *y, size_t n);
+void mr_bf16_to_f32__ref(const uint16_t *x, float *y, size_t n);
+void mr_linear_f32__ref(const mr_linear *linear, const float *x, size_t ldx, float *y, size_t ldy, size_t rows,
+                        const mr_epilogue *epilogue);
+void mr_attention_f32__ref(const mr_attention *attention, void *scratch);
+
+#endif
