@@ -6,21 +6,27 @@
 #include "core/str.h"
 
 /* Owned by whoever holds it; mr_record_free when done. A record that could not be read still exists, with
- * status != OK and `error_text`, so that it gets its row. */
+ * status != OK and `error_text`, so that it gets its row. The struct and all it points to are one block. */
 typedef struct mr_record {
     uint64_t ordinal;       /* position in the whole input, from 0, over all files in order */
     uint32_t source_index;  /* index into the source's file list (mr_source_name) */
-    uint64_t source_record; /* 0-based line or member within that file */
+    uint64_t source_record; /* 0-based position within that file, over its records */
     mr_status status;       /* OK, or BAD_RECORD */
-    char *error_text;       /* NULL when OK */
+    const char *error_text; /* NULL when OK; well-formed UTF-8 */
     mr_str id;              /* never empty; well-formed UTF-8 */
     mr_str text;            /* well-formed UTF-8; empty when this record has no text */
     mr_str image;           /* encoded image bytes; empty when none */
-    void *storage;          /* what the views above point into */
+    size_t bytes;           /* what this block holds, for queue bounds */
 } mr_record;
 
 void mr_record_free(mr_record *record); /* NULL is fine */
-/* Bytes this record holds, for queue bounds. */
 size_t mr_record_bytes(const mr_record *record);
+
+/* For readers. Copies everything. `error_text` NULL makes an OK record, else a BAD_RECORD one; ill-formed UTF-8
+ * in it or in `id` becomes "\xNN" text. Ordinal and source are left 0. OUT_OF_MEMORY only. */
+mr_status mr_record_create(mr_str id, mr_str text, mr_str image, const char *error_text, mr_record **out, mr_error *error);
+
+/* Well-formed UTF-8 from any bytes: each ill-formed byte becomes the four characters \xNN. malloc'ed; NULL when out of memory. */
+char *mr_utf8_escape(const char *data, size_t length);
 
 #endif

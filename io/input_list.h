@@ -1,0 +1,33 @@
+/* The paths of a command line -> a checked list of inputs and what reads each. Private to io/. */
+#ifndef MR_IO_INPUT_LIST_H
+#define MR_IO_INPUT_LIST_H
+
+#include "io/reader.h"
+
+typedef struct mr_input {
+    char *path; /* as given */
+    char *name; /* the same, well-formed UTF-8 */
+    const mr_reader_kind *kind;
+    uint64_t bytes; /* stored; 0 when unknown */
+    bool streamed;  /* stdin, a pipe or a device: can be read once, size unknown */
+    bool directory;
+} mr_input;
+
+typedef struct mr_input_list {
+    mr_input *items;
+    size_t count, capacity;
+} mr_input_list;
+
+/* Zero-initialised `list`; mr_input_list_fini also after a failure. */
+mr_status mr_input_list_build(mr_input_list *list, const char *const *paths, size_t count, mr_error *error);
+void mr_input_list_fini(mr_input_list *list);
+
+struct mr_source;
+const mr_input_list *mr_source_inputs(const struct mr_source *source);
+
+typedef enum mr_name_kind { MR_NAME_OTHER, MR_NAME_JSONL, MR_NAME_TEXT, MR_NAME_ARCHIVE, MR_NAME_IMAGE, MR_NAME_JSON } mr_name_kind;
+
+/* What a file name's ending says, behind one compression suffix. */
+mr_name_kind mr_name_kind_of(const char *name);
+
+#endif

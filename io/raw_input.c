@@ -1,0 +1,141 @@
+#include "io/raw_input.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BLOCK_BYTES ((size_t)256 << 10) /* large enough that the system calls vanish, small enough for the L2 cache */
+#define MAX_FILTERS 3                   /* libarchive counts the file itself: compressed twice at most */
+
+struct mr_raw_input {
+    struct archive *archive;
+    const char *name;
+    _Atomic uint64_t *position;
+    int fd;
+    bool seekable;
+    int read_errno;
+    uint64_t offset;
+    char block[BLOCK_BYTES];
+};
+
+static void moved_to(mr_raw_input *input, uint64_t offset)
+{
+    input->offset = offset;
+    if (input->position) atomic_store_explicit(input->position, offset, memory_order_relaxed);
+}
+
+static la_ssize_t read_block(struct archive *archive, void *context, const void **block)
+{
+    mr_raw_input *input = context;
+    ssize_t got;
+    do got = read(input->fd, input->block, BLOCK_BYTES);
+    while (got < 0 && errno == EINTR);
+    if (got < 0) {
+        input->read_errno = errno;
+        archive_set_error(archive, errno, "read error");
+        return ARCHIVE_FATAL;
+    }
+    moved_to(input, input->offset + (uint64_t)got);
+    *block = input->block;
+    return got;
+}
+
+static la_int64_t seek_to(struct archive *archive, void *context, la_int64_t offset, int whence)
+{
+    mr_raw_input *input = context;
+    (void)archive;
+    off_t at = lseek(input->fd, (off_t)offset, whence);
+    if (at < 0) return ARCHIVE_FATAL;
+    moved_to(input, (uint64_t)at);
+    return at;
+}
+
+/* Members that are passed over are not read. Never past the end: libarchive must see a cut-off file as one. */
+static la_int64_t skip_over(struct archive *archive, void *context, la_int64_t request)
+{
+    mr_raw_input *input = context;
+    (void)archive;
+    struct stat info;
+    if (!input->seekable || request < (la_int64_t)BLOCK_BYTES || fstat(input->fd, &info) != 0) return 0;
+    la_int64_t rest = (la_int64_t)info.st_size - (la_int64_t)input->offset;
+    la_int64_t step = (request < rest ? request : rest) & ~(la_int64_t)511;
+    if (step <= 0 || lseek(input->fd, (off_t)step, SEEK_CUR) < 0) return 0;
+    moved_to(input, input->offset + (uint64_t)step);
+    return step;
+}
+
+static bool support(struct archive *archive, mr_raw_format format)
+{
+    /* ARCHIVE_WARN: only through an outside program, which is then never reached by these four. */
+    if (archive_read_support_filter_gzip(archive) != ARCHIVE_OK || archive_read_support_filter_zstd(archive) != ARCHIVE_OK ||
+        archive_read_support_filter_xz(archive) != ARCHIVE_OK || archive_read_support_filter_bzip2(archive) != ARCHIVE_OK)
+        return false;
+    if (archive_read_support_format_empty(archive) != ARCHIVE_OK) return false;
+    if (format == MR_RAW_STREAM) return archive_read_support_format_raw(archive) == ARCHIVE_OK;
+    return archive_read_support_format_tar(archive) == ARCHIVE_OK && archive_read_support_format_zip(archive) == ARCHIVE_OK;
+}
+
+mr_status mr_raw_input_open(const char *path, const char *name, mr_raw_format format, _Atomic uint64_t *position,
+                            mr_raw_input **out, mr_error *error)
+{
+    mr_raw_input *input = calloc(1, sizeof *input);
+    if (!input) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a read buffer", name);
+    mr_status status = MR_OK;
+    input->name = name;
+    input->position = position;
+    input->fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (input->fd < 0) {
+        status = mr_error_errno(error, errno, "cannot open %s", name);
+        goto failed;
+    }
+    struct stat info;
+    input->seekable = fstat(input->fd, &info) == 0 && S_ISREG(info.st_mode) && strcmp(path, "-") != 0;
+    input->archive = archive_read_new();
+    if (!input->archive || !support(input->archive, format)) {
+        status = mr_error_set(error, MR_INTERNAL, "%s: libarchive was built without gzip, zstd, xz or bzip2", name);
+        goto failed;
+    }
+    archive_read_set_read_callback(input->archive, read_block);
+    archive_read_set_skip_callback(input->archive, skip_over);
+    if (input->seekable) archive_read_set_seek_callback(input->archive, seek_to);
+    archive_read_set_callback_data(input->archive, input);
+    if (archive_read_open1(input->archive) != ARCHIVE_OK) {
+        status = mr_raw_input_error(input, error);
+        goto failed;
+    }
+    *out = input;
+    return MR_OK;
+failed:
+    mr_raw_input_close(input);
+    return status;
+}
+
+void mr_raw_input_close(mr_raw_input *input)
+{
+    if (!input) return;
+    if (input->archive) archive_read_free(input->archive);
+    if (input->fd >= 0) close(input->fd);
+    free(input);
+}
+
+struct archive *mr_raw_input_archive(mr_raw_input *input)
+{
+    return input->archive;
+}
+
+mr_status mr_raw_input_error(mr_raw_input *input, mr_error *error)
+{
+    if (input->read_errno) return mr_error_errno(error, input->read_errno, "cannot read %s", input->name);
+    const char *text = archive_error_string(input->archive);
+    return mr_error_set(error, MR_BAD_INPUT, "%s: damaged or cut off near byte %llu: %s", input->name, (unsigned long long)input->offset,
+                        text ? text : "unknown format");
+}
+
+mr_status mr_raw_input_check_nesting(mr_raw_input *input, mr_error *error)
+{
+    if (archive_filter_count(input->archive) <= MAX_FILTERS) return MR_OK;
+    return mr_error_set(error, MR_BAD_INPUT, "%s is compressed %d times over; unpack it first", input->name, archive_filter_count(input->archive) - 1);
+}
