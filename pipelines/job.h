@@ -38,6 +38,7 @@ typedef struct mr_job {
     int truncate;
     uint64_t threads;
     char *memory;
+    uint64_t batch_tokens;
     int on_error;         /* mr_error_policy */
     char *max_failed;
     int overwrite;

@@ -81,13 +81,19 @@ void mr_window_deliver(mr_window *window, uint64_t sequence, void *item)
     pthread_mutex_unlock(&window->lock);
 }
 
-mr_status mr_window_next(mr_window *window, void **item)
+static bool is_through(const mr_window *window)
 {
+    return window->closed && window->taken == window->entered;
+}
+
+mr_status mr_window_next(mr_window *window, void **item, int64_t deadline_ns)
+{
+    bool in_time = true;
     pthread_mutex_lock(&window->lock);
     void **slot = &window->slots[window->taken % window->max_records];
-    while (!window->cancelled && !*slot && !(window->closed && window->taken == window->entered))
-        mr_clock_wait(window->clock, &window->ready, &window->lock, MR_CLOCK_FOREVER);
-    mr_status status = window->cancelled ? MR_CANCELLED : *slot ? MR_OK : MR_END;
+    while (!window->cancelled && !*slot && !is_through(window) && in_time)
+        in_time = mr_clock_wait(window->clock, &window->ready, &window->lock, deadline_ns);
+    mr_status status = window->cancelled ? MR_CANCELLED : *slot ? MR_OK : is_through(window) ? MR_END : MR_TIMEOUT;
     if (status == MR_OK) {
         *item = *slot;
         *slot = NULL;

@@ -23,8 +23,8 @@ void mr_window_close(mr_window *window);
 /* `item` must not be NULL; ownership goes to the one who calls next. Never blocks. */
 void mr_window_deliver(mr_window *window, uint64_t sequence, void *item);
 
-/* Waits for the item whose turn it is; its place stays taken until mr_window_leave. CANCELLED, END. */
-mr_status mr_window_next(mr_window *window, void **item);
+/* Waits for the item whose turn it is; its place stays taken until mr_window_leave. CANCELLED, END, TIMEOUT. */
+mr_status mr_window_next(mr_window *window, void **item, int64_t deadline_ns);
 /* The item last returned by next is dealt with: `bytes` as at enter. */
 void mr_window_leave(mr_window *window, size_t bytes);
 

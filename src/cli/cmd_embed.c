@@ -29,6 +29,7 @@ const mr_command mr_command_embed = {
         "      --[no-]truncate       cut longer texts (default), or make them failed records\n"
         "      --precision CLASS     auto (default), f32, bf16, int8\n"
         "      --threads N           cores to use       --memory-limit SIZE   8G, 300M, 80% (default)\n"
+        "      --batch-tokens N      tokens per batch (default: by the plan; results do not depend on it)\n"
         "      --on-error POLICY     record (default), fail; --max-failed N|P%: stop when more have failed\n"
         "      --overwrite           drop an existing output of another job\n"
         "      --keep-parts          leave OUT.parts/ in place when done\n"

@@ -85,6 +85,7 @@ int mr_cli_option(const mr_command *command, int argc, char **argv, const char *
     struct option all[MAX_OPTIONS + 1] = { 0 };
     char shorts[64];
     size_t count = 0;
+    if (optind == 0) verbosity = 0; /* a second reading of the same flags */
     snprintf(shorts, sizeof shorts, ":hqv%s", short_options);
     for (size_t i = 0; i < sizeof common_options / sizeof *common_options; i++) all[count++] = common_options[i];
     for (const struct option *option = options; option && option->name && count < MAX_OPTIONS; option++) all[count++] = *option;
@@ -97,7 +98,10 @@ int mr_cli_option(const mr_command *command, int argc, char **argv, const char *
         case OPTION_HELP:
         case 'h': mr_cli_help(command); *exit_code = 0; return 'H';
         case 'q': verbosity--; break;
-        case 'v': verbosity++; break;
+        case 'v':
+            verbosity++;
+            (void)mr_log_configure(verbosity > 1 ? "debug" : "info", NULL);
+            break;
         case OPTION_LOG:
             if (mr_log_configure(optarg, &error) == MR_OK) break;
             *exit_code = mr_cli_fail(&error);

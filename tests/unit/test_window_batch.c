@@ -19,11 +19,11 @@ static void out_of_order_goes_in_order_comes_out(void **state)
     mr_window_deliver(window, sequence[0], &items[0]);
     mr_window_deliver(window, sequence[1], &items[1]);
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(mr_window_next(window, &got), MR_OK);
+        assert_int_equal(mr_window_next(window, &got, MR_CLOCK_FOREVER), MR_OK);
         assert_ptr_equal(got, &items[i]);
         mr_window_leave(window, 10);
     }
-    assert_int_equal(mr_window_next(window, &got), MR_END);
+    assert_int_equal(mr_window_next(window, &got, MR_CLOCK_FOREVER), MR_END);
     mr_window_destroy(window);
 }
 
@@ -71,11 +71,11 @@ static void many_threads_keep_order(void **state)
     pthread_create(&reader, NULL, read_records, NULL);
     for (int i = 0; i < CARRIERS; i++) pthread_create(&carriers[i], NULL, carry, NULL);
     for (size_t i = 0; i < RECORDS; i++) {
-        assert_int_equal(mr_window_next(shared, &item), MR_OK);
+        assert_int_equal(mr_window_next(shared, &item, MR_CLOCK_FOREVER), MR_OK);
         assert_ptr_equal(item, &records[i]);
         mr_window_leave(shared, records[i].bytes);
     }
-    assert_int_equal(mr_window_next(shared, &item), MR_END);
+    assert_int_equal(mr_window_next(shared, &item, MR_CLOCK_FOREVER), MR_END);
     pthread_join(reader, NULL);
     for (int i = 0; i < CARRIERS; i++) pthread_join(carriers[i], NULL);
     mr_window_destroy(shared);
@@ -103,7 +103,7 @@ static void cancel_ends_waiting(void **state)
     mr_window_cancel(shared);
     pthread_join(thread, NULL);
     assert_int_equal(status, MR_CANCELLED);
-    assert_int_equal(mr_window_next(shared, &got), MR_CANCELLED);
+    assert_int_equal(mr_window_next(shared, &got, MR_CLOCK_FOREVER), MR_CANCELLED);
     assert_ptr_equal(mr_window_drain(shared), &item);
     assert_null(mr_window_drain(shared));
     mr_window_destroy(shared);

@@ -1,0 +1,80 @@
+/* The running embedding job: what its stages share. Internal to pipelines/. */
+#ifndef MR_PIPELINES_EMBED_RUN_H
+#define MR_PIPELINES_EMBED_RUN_H
+
+#include <stdatomic.h>
+
+#include "capability/text_embedding.h"
+#include "core/queue.h"
+#include "embed/prepare_text.h"
+#include "io/sink.h"
+#include "io/source.h"
+#include "pipelines/job_run.h"
+#include "pipelines/window.h"
+#include "registry/registry.h"
+
+/* One record in flight. Whoever holds it owns it. */
+typedef struct mr_embed_item {
+    mr_record *record;
+    uint64_t sequence;
+    size_t window_bytes;
+    mr_row_status status;
+    char *error_text;      /* why it failed after the source; malloc'ed */
+    mr_encoding encoding;  /* ids */
+    size_t prompt_tokens;
+    float *vector;         /* [dimension]; NULL until computed */
+} mr_embed_item;
+
+void mr_embed_item_free(mr_embed_item *item); /* NULL is fine */
+
+struct mr_job_run {
+    const mr_job *job;
+    const mr_job_plan *plan;
+    mr_clock *clock;
+
+    mr_source *source;
+    mr_sink *sink;
+    mr_text_preparer *preparer;
+    mr_governor *governor;
+    mr_guard guard;              /* records in flight and rows held by the sink */
+    mr_registry *registry;
+    mr_pool_model *model;
+
+    mr_range *committed;         /* by earlier runs; owned */
+    size_t committed_count;
+    mr_window *window;           /* bounds everything below */
+    mr_queue *to_prepare;        /* mr_embed_item */
+    mr_queue *to_batch;          /* mr_embed_item with ids */
+
+    pthread_t reader, batcher, writer;
+    pthread_t *preparers;
+    size_t started;              /* threads running: reader, writer, batcher, then preparers */
+    atomic_size_t preparers_left;
+
+    atomic_bool stopping;        /* graceful: read no more */
+    atomic_llong stop_deadline;  /* then drop what is in flight; MR_CLOCK_FOREVER while not stopping */
+    atomic_bool ended;           /* the writer is through */
+
+    pthread_mutex_t lock;        /* error, in_flight; leaf */
+    pthread_cond_t idle;
+    size_t in_flight;            /* requests submitted and not answered */
+    mr_error error;              /* the first one; status MR_OK while there is none */
+    mr_status outcome;           /* of the writer */
+
+    atomic_ullong read, prepared, prepared_tokens, computed, tokens, written, ok, truncated, failed, resumed;
+    atomic_llong started_ns, ended_ns;
+    atomic_bool read_done, finishing;
+};
+
+/* Remembers the first error. */
+void mr_embed_run_record_error(mr_job_run *run, const mr_error *error);
+/* And ends every stage at once. */
+void mr_embed_run_fail(mr_job_run *run, const mr_error *error);
+
+/* Thread functions; the argument is the run. */
+void *mr_embed_read(void *argument);
+void *mr_embed_prepare(void *argument);
+void *mr_embed_batch(void *argument);
+void *mr_embed_write(void *argument);
+
+#endif

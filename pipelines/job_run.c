@@ -1,0 +1,256 @@
+/* Starting and ending a job: what is opened, in which order, and how it is taken down again. */
+#include "pipelines/job_run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "core/str.h"
+#include "pipelines/embed_attributes.h"
+#include "pipelines/embed_run.h"
+
+#define STOP_TIMEOUT (5 * MR_CLOCK_SECOND) /* what a graceful stop may take before records in flight are dropped */
+
+void mr_embed_run_record_error(mr_job_run *run, const mr_error *error)
+{
+    pthread_mutex_lock(&run->lock);
+    if (run->error.status == MR_OK) run->error = *error;
+    pthread_mutex_unlock(&run->lock);
+}
+
+static void cancel_stages(mr_job_run *run)
+{
+    atomic_store(&run->stopping, true);
+    mr_window_cancel(run->window);
+    mr_queue_close(run->to_prepare);
+    mr_queue_close(run->to_batch);
+    mr_pools_begin_shutdown(mr_registry_pools(run->registry)); /* a submit that waits for room returns */
+}
+
+void mr_embed_run_fail(mr_job_run *run, const mr_error *error)
+{
+    mr_embed_run_record_error(run, error);
+    cancel_stages(run);
+}
+
+/* ---------------------------------------------------------------- opening */
+
+static mr_status open_source(mr_job_run *run, mr_error *error)
+{
+    const mr_job *job = run->job;
+    const mr_source_options options = { .paths = (const char *const *)job->paths.items, .path_count = job->paths.count,
+                                        .text_field = job->text_field, .id_field = job->id_field, .limit = job->limit };
+    return mr_source_open(&options, &run->source, error);
+}
+
+static mr_status open_sink(mr_job_run *run, bool *finished, mr_error *error)
+{
+    const mr_job *job = run->job;
+    mr_embed_attributes attributes;
+    MR_TRY(mr_embed_attributes_make(job, run->plan, run->source, run->preparer, &attributes, error));
+    const mr_sink_options options = { .path = job->output_path, .dimension = run->plan->dimension, .dtype = (mr_vector_dtype)job->output_dtype,
+                                      .attributes = attributes.items, .attribute_count = attributes.count,
+                                      .fingerprint = attributes.fingerprint, .job_text = attributes.identity,
+                                      .overwrite = job->overwrite == 1, .keep_parts = job->keep_parts == 1 };
+    mr_status status = mr_sink_open(&options, &run->sink, finished, error);
+    mr_embed_attributes_fini(&attributes);
+    return status;
+}
+
+static mr_status copy_committed(mr_job_run *run, mr_error *error)
+{
+    const mr_range *ranges = mr_sink_committed(run->sink, &run->committed_count);
+    if (run->committed_count == 0) return MR_OK;
+    run->committed = malloc(run->committed_count * sizeof *ranges);
+    if (!run->committed) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    memcpy(run->committed, ranges, run->committed_count * sizeof *ranges);
+    for (size_t i = 0; i < run->committed_count; i++) atomic_fetch_add(&run->resumed, ranges[i].end - ranges[i].first);
+    return MR_OK;
+}
+
+static mr_status open_model(mr_job_run *run, mr_error *error)
+{
+    const mr_job_plan *plan = run->plan;
+    const mr_governor_settings governor_settings = { .limit = run->job->memory };
+    mr_pool_settings pool_settings = mr_pool_settings_default();
+    pool_settings.worker_ready_timeout = pool_settings.load_timeout; /* a job waits as long as a load may take */
+    pool_settings.pin_threads = plan->workers > 1;
+    MR_TRY(mr_governor_create(&governor_settings, &run->governor, error));
+    MR_TRY(mr_governor_acquire(run->governor, plan->window_bytes + plan->sink_bytes, MR_MEM_RECORDS, &run->guard, NULL, error));
+    MR_TRY(mr_registry_create(&pool_settings, run->governor, run->clock, &run->registry, error));
+    const mr_registry_entry entry = { .key = plan->model_key, .path = plan->model_path, .vtable = &mr_text_embedder,
+                                      .options = plan->model_options, .max_workers = plan->workers };
+    MR_TRY(mr_registry_add(run->registry, &entry, error));
+    MR_TRY(mr_registry_find(run->registry, plan->model_key, MR_CAPABILITY_TEXT_EMBEDDING, &run->model, error));
+    return mr_pool_pin(run->model, plan->workers, error);
+}
+
+static mr_status open_stages(mr_job_run *run, mr_error *error)
+{
+    const mr_job_plan *plan = run->plan;
+    MR_TRY(mr_window_create(plan->window_records, plan->window_bytes, run->clock, &run->window, error));
+    MR_TRY(mr_queue_create(plan->window_records, 0, run->clock, &run->to_prepare, error));
+    MR_TRY(mr_queue_create(plan->window_records, 0, run->clock, &run->to_batch, error));
+    run->preparers = calloc(plan->prepare_threads, sizeof *run->preparers);
+    return run->preparers ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+}
+
+static mr_status start_thread(mr_job_run *run, pthread_t *thread, void *(*function)(void *), mr_error *error)
+{
+    int failed = pthread_create(thread, NULL, function, run);
+    if (failed) return mr_error_errno(error, failed, "cannot start a thread");
+    run->started++;
+    return MR_OK;
+}
+
+/* In this order, so that whatever was started has its consumers; join_threads knows it. */
+static mr_status start_threads(mr_job_run *run, mr_error *error)
+{
+    atomic_store(&run->preparers_left, run->plan->prepare_threads);
+    MR_TRY(start_thread(run, &run->writer, mr_embed_write, error));
+    MR_TRY(start_thread(run, &run->batcher, mr_embed_batch, error));
+    for (size_t i = 0; i < run->plan->prepare_threads; i++) MR_TRY(start_thread(run, &run->preparers[i], mr_embed_prepare, error));
+    return start_thread(run, &run->reader, mr_embed_read, error);
+}
+
+static void join_threads(mr_job_run *run)
+{
+    size_t left = run->started;
+    if (left == run->plan->prepare_threads + 3) {
+        pthread_join(run->reader, NULL);
+        left--;
+    }
+    while (left > 2) pthread_join(run->preparers[--left - 2], NULL);
+    if (left == 2) pthread_join(run->batcher, NULL);
+    if (left >= 1) pthread_join(run->writer, NULL);
+}
+
+/* ---------------------------------------------------------------- closing */
+
+static void drain_queue(mr_queue *queue)
+{
+    void *item;
+    if (!queue) return;
+    mr_queue_close(queue);
+    while (mr_queue_pop(queue, &item, MR_CLOCK_FOREVER) == MR_OK) mr_embed_item_free(item);
+    mr_queue_destroy(queue);
+}
+
+/* After join_threads: requests still running answer or are dropped; then nothing refers to the run any more. False when
+ * a worker is stuck and still uses it. */
+static bool stop_model(mr_job_run *run)
+{
+    mr_shutdown_report report = { 0 };
+    if (!run->registry) return true;
+    mr_pools_shutdown(mr_registry_pools(run->registry), &report);
+    pthread_mutex_lock(&run->lock);
+    bool quiet = run->in_flight == 0;
+    pthread_mutex_unlock(&run->lock);
+    if (!quiet || report.stuck > 0) {
+        mr_log(MR_LOG_WARN, "job", "%zu workers did not stop in time; their memory stays with the process", report.stuck);
+        return false;
+    }
+    mr_registry_destroy(run->registry);
+    return true;
+}
+
+static void free_run(mr_job_run *run)
+{
+    if (!stop_model(run)) return;
+    drain_queue(run->to_prepare);
+    drain_queue(run->to_batch);
+    for (void *item = run->window ? mr_window_drain(run->window) : NULL; item; item = mr_window_drain(run->window)) mr_embed_item_free(item);
+    mr_window_destroy(run->window);
+    mr_sink_close(run->sink);
+    mr_source_close(run->source);
+    mr_text_preparer_destroy(run->preparer);
+    mr_guard_release(&run->guard);
+    mr_governor_destroy(run->governor);
+    free(run->committed);
+    free(run->preparers);
+    pthread_cond_destroy(&run->idle);
+    pthread_mutex_destroy(&run->lock);
+    free(run);
+}
+
+/* ---------------------------------------------------------------- the four calls */
+
+mr_status mr_job_start(const mr_job *job, const mr_job_plan *plan, mr_job_run **out, bool *finished, mr_error *error)
+{
+    mr_job_run *run = calloc(1, sizeof *run);
+    if (!run) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    run->job = job;
+    run->plan = plan;
+    run->clock = mr_clock_monotonic();
+    atomic_store(&run->stop_deadline, MR_CLOCK_FOREVER);
+    pthread_mutex_init(&run->lock, NULL);
+    mr_clock_cond_init(&run->idle);
+
+    mr_status status;
+    bool complete = false;
+    MR_TRY_OR(status, open_source(run, error), fail);
+    MR_TRY_OR(status, mr_text_preparer_create(plan->model_path, &plan->embed_options, &run->preparer, error), fail);
+    MR_TRY_OR(status, open_sink(run, &complete, error), fail);
+    if (complete) {
+        *finished = true;
+        free_run(run);
+        return MR_OK;
+    }
+    MR_TRY_OR(status, copy_committed(run, error), fail);
+    MR_TRY_OR(status, open_stages(run, error), fail);
+    MR_TRY_OR(status, open_model(run, error), fail);
+    status = start_threads(run, error);
+    if (status != MR_OK) {
+        cancel_stages(run);
+        join_threads(run);
+        goto fail;
+    }
+    *finished = false;
+    *out = run;
+    return MR_OK;
+fail:
+    free_run(run);
+    return status;
+}
+
+void mr_job_stop(mr_job_run *run)
+{
+    if (atomic_exchange(&run->stopping, true)) return;
+    atomic_store(&run->stop_deadline, mr_clock_deadline(run->clock, STOP_TIMEOUT));
+}
+
+bool mr_job_done(mr_job_run *run)
+{
+    return atomic_load(&run->ended);
+}
+
+void mr_job_progress_get(mr_job_run *run, mr_job_progress *out)
+{
+    int64_t started = atomic_load(&run->started_ns), ended = atomic_load(&run->ended_ns);
+    *out = (mr_job_progress){ .read_done = atomic_load(&run->read_done), .resumed = atomic_load(&run->resumed), .read = atomic_load(&run->read),
+                              .prepared = atomic_load(&run->prepared), .prepared_tokens = atomic_load(&run->prepared_tokens),
+                              .computed = atomic_load(&run->computed), .written = atomic_load(&run->written), .ok = atomic_load(&run->ok),
+                              .truncated = atomic_load(&run->truncated), .failed = atomic_load(&run->failed), .tokens = atomic_load(&run->tokens),
+                              .finishing = atomic_load(&run->finishing) };
+    if (started) out->elapsed_ns = (ended ? ended : mr_clock_now(run->clock)) - started;
+    mr_source_progress(run->source, &out->input_consumed, &out->input_total);
+    mr_model_metrics metrics;
+    mr_pool_model_metrics(run->model, &metrics);
+    out->workers_ready = metrics.workers[MR_WORKER_READY] + metrics.workers[MR_WORKER_PROCESSING] + metrics.workers[MR_WORKER_IDLE];
+}
+
+mr_status mr_job_finish(mr_job_run *run, mr_job_progress *last, mr_error *error)
+{
+    join_threads(run);
+    if (!atomic_load(&run->ended_ns)) atomic_store(&run->ended_ns, mr_clock_now(run->clock));
+    mr_job_progress_get(run, last);
+    mr_pool_unpin(run->model, run->plan->workers);
+    pthread_mutex_lock(&run->lock);
+    mr_status status = run->error.status;
+    if (status != MR_OK && error) *error = run->error;
+    pthread_mutex_unlock(&run->lock);
+    if (status == MR_OK) status = run->outcome;
+    if (status == MR_OK && last->failed > 0) status = MR_RECORDS_FAILED;
+    free_run(run);
+    return status;
+}
