@@ -170,7 +170,7 @@ static void batch_free(batch *b)
 
 static batch *batch_create(mr_job_run *run)
 {
-    size_t capacity = run->plan->max_batch_inputs;
+    size_t capacity = run->plan->model_options.max_batch_inputs;
     batch *b = calloc(1, sizeof *b);
     if (!b) return NULL;
     b->run = run;
@@ -241,7 +241,7 @@ static void batch_submit(batch *b, uint64_t number)
 void *mr_embed_batch(void *argument)
 {
     mr_job_run *run = argument;
-    const mr_batch_budget budget = { .max_tokens = run->plan->max_batch_tokens, .max_inputs = run->plan->max_batch_inputs,
+    const mr_batch_budget budget = { .max_tokens = run->plan->model_options.max_batch_tokens, .max_inputs = run->plan->model_options.max_batch_inputs,
                                      .attention_length = run->plan->attention_length };
     batch *filling = NULL;
     uint64_t number = 0;

@@ -84,6 +84,9 @@ const mr_setting *mr_job_setting_by_flag(const char *flag); /* "--dim"; NULL whe
 /* From text, as on a command line. `what` names the place in error texts ("--dim", "job.yaml:3:8"). */
 mr_status mr_job_setting_assign(mr_job *job, const mr_setting *setting, const char *value, const char *what, mr_error *error);
 
+/* The text of a choice setting by key; NULL when not given. */
+const char *mr_job_choice(const mr_job *job, const char *key);
+
 /* One "key = value" line per identity setting, malloc'ed: what the fingerprint is made of. */
 char *mr_job_identity_text(const mr_job *job);
 /* Every setting that was given, the same form: stored in the output as the job's text. */

@@ -10,21 +10,19 @@
 #define MR_PIPELINES_JOB_RUN_H
 
 #include "capability/model.h"
-#include "core/file.h"
+#include "embed/embed_options.h"
 #include "pipelines/job.h"
 
 typedef struct mr_job_plan {
     char *model_path;          /* owned */
     char *model_key;           /* owned: the key, or the path when no key was given */
-    mr_precision precision;    /* never AUTO */
+    mr_model_options model_options; /* precision is never AUTO; points to embed_options */
+    mr_embed_options embed_options;
     size_t dimension;          /* of the vectors written */
     size_t max_tokens;
     size_t cores;              /* this process may use */
     size_t prepare_threads;
     size_t workers;
-    size_t threads_per_worker;
-    size_t max_batch_tokens;
-    size_t max_batch_inputs;
     size_t attention_length;   /* see batch/batcher.h */
     size_t window_records;     /* records in flight between source and sink at most */
     size_t window_bytes;       /* and their bytes */
@@ -40,7 +38,8 @@ typedef struct mr_job_plan {
     double flops_per_token;    /* of the linear layers; 0 = unknown */
 } mr_job_plan;
 
-/* MEMORY_EXHAUSTED says what would make it fit. `job` must have passed mr_job_check. */
+/* MEMORY_EXHAUSTED says what would make it fit. `job` must have passed mr_job_check. The plan points into itself: it must
+ * not be moved. */
 mr_status mr_job_plan_make(const mr_job *job, mr_job_plan *out, mr_error *error);
 void mr_job_plan_fini(mr_job_plan *plan);
 

@@ -12,7 +12,7 @@ static const char *const job_kinds[] = { "embed", NULL };
 static const char *const dtypes[] = { "f32", "f16", "int8", "binary", NULL };
 static const char *const precisions[] = { "auto", "f32", "bf16", "int8", NULL };
 static const char *const policies[] = { "record", "fail", NULL };
-static const char *const poolings[] = { "mean", "cls", "last", "max", "mean_sqrt_len", "weightedmean", NULL };
+static const char *const poolings[] = { "mean", "cls", "lasttoken", "max", "mean_sqrt_len_tokens", "weightedmean", NULL };
 
 #define AT(member) offsetof(mr_job, member)
 
@@ -31,7 +31,7 @@ static const mr_setting settings[] = {
     { "precision", "--precision", "CLASS", "auto, f32, bf16 or int8 (default auto)", MR_SETTING_CHOICE, AT(precision), precisions, true },
     { "embedding.prompt", "--prompt", "NAME", "prompt of the model to put in front of each text", MR_SETTING_STRING, AT(prompt_name), NULL, true },
     { "embedding.prompt_text", "--prompt-text", "S", "literal text to put in front of each text", MR_SETTING_STRING, AT(prompt_text), NULL, true },
-    { "embedding.pooling", "--pooling", "MODE", "mean, cls, last, max, mean_sqrt_len or weightedmean (default: the model's)", MR_SETTING_CHOICE, AT(pooling), poolings, true },
+    { "embedding.pooling", "--pooling", "MODE", "mean, cls, lasttoken, max, mean_sqrt_len_tokens or weightedmean (default: the model's)", MR_SETTING_CHOICE, AT(pooling), poolings, true },
     { "embedding.normalize", "--normalize", NULL, "scale vectors to unit length (default: as the model says)", MR_SETTING_BOOL, AT(normalize), NULL, true },
     { "embedding.dim", "--dim", "N", "keep the first N components (Matryoshka models)", MR_SETTING_COUNT, AT(dim), NULL, true },
     { "embedding.max_tokens", "--max-tokens", "N", "tokens per text, specials included (default: the model's limit)", MR_SETTING_COUNT, AT(max_tokens), NULL, true },
@@ -165,6 +165,16 @@ static char *print_settings(const mr_job *job, bool identity_only)
         mr_buf_fini(&value);
     }
     return mr_buf_detach(&out);
+}
+
+const char *mr_job_choice(const mr_job *job, const char *key)
+{
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        if (settings[i].type != MR_SETTING_CHOICE || strcmp(settings[i].key, key) != 0) continue;
+        int index = *(const int *)field_const(job, &settings[i]);
+        return index == MR_UNSET ? NULL : settings[i].choices[index];
+    }
+    return NULL;
 }
 
 char *mr_job_identity_text(const mr_job *job) { return print_settings(job, true); }

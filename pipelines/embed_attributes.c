@@ -1,0 +1,133 @@
+#include "pipelines/embed_attributes.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/file.h"
+#include "core/str.h"
+#include "embed/sentence_config.h"
+#include "kernels/kernels.h"
+#include "pipelines/build_facts.h"
+#include "weights/checkpoint.h"
+
+#define SCHEMA_VERSION "1"
+
+static mr_status hash_weights(const char *directory, char hex[65], mr_error *error)
+{
+    mr_checkpoint *checkpoint;
+    MR_TRY(mr_checkpoint_open(directory, &checkpoint, error));
+    mr_status status = mr_checkpoint_sha256(checkpoint, hex, error);
+    mr_checkpoint_close(checkpoint);
+    return status;
+}
+
+/* What the result depends on, beside the settings the user gave. */
+static mr_status make_identity(const mr_job *job, const mr_job_plan *plan, const mr_source *source, const char *weights, mr_buf *out, mr_error *error)
+{
+    char digest[65];
+    MR_TRY(mr_source_digest(source, digest, error));
+    char *settings = mr_job_identity_text(job);
+    bool done = settings && mr_buf_append_str(out, settings) &&
+                mr_buf_printf(out, "model_sha256 = %s\ninput_sha256 = %s\nprecision_used = %s\ndimension = %zu\nmax_tokens = %zu\n", weights, digest,
+                              mr_precision_text(plan->model_options.precision), plan->dimension, plan->max_tokens);
+    free(settings);
+    return done ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+}
+
+static void add(mr_embed_attributes *attributes, const char *name, char *value)
+{
+    assert(attributes->count < MR_EMBED_ATTRIBUTES_MAX);
+    if (value) attributes->items[attributes->count++] = (mr_attribute){ name, value };
+}
+
+static char *utc_now(void)
+{
+    char text[32];
+    struct tm parts;
+    time_t now = time(NULL);
+    gmtime_r(&now, &parts);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return mr_strdup(text);
+}
+
+static char *pooling_text(const mr_sentence_config *config)
+{
+    mr_buf text = { 0 };
+    for (size_t i = 0; i < config->pooling_count; i++) mr_buf_printf(&text, "%s%s", i ? "+" : "", mr_pooling_text(config->poolings[i]));
+    return mr_buf_detach(&text);
+}
+
+static bool is_normalized(const mr_sentence_config *config)
+{
+    if (config->normalize_at_end) return true;
+    return config->truncate_dimension == 0 && config->module_count > 0 && config->modules[config->module_count - 1].kind == MR_SENTENCE_NORMALIZE;
+}
+
+/* [{"path": ..., "sha256": ...}] would need a parser; a line per input reads as well in h5dump as in Python. */
+static mr_status input_lines(const mr_source *source, char **out, mr_error *error)
+{
+    mr_buf text = { 0 };
+    for (size_t i = 0; i < mr_source_count(source); i++) {
+        char digest[65];
+        mr_status status = mr_source_input_digest(source, i, digest, error);
+        if (status != MR_OK) {
+            mr_buf_fini(&text);
+            return status;
+        }
+        mr_buf_printf(&text, "%s  %s\n", digest, mr_source_name(source, i));
+    }
+    *out = mr_buf_detach(&text);
+    return MR_OK;
+}
+
+mr_status mr_embed_attributes_make(const mr_job *job, const mr_job_plan *plan, const mr_source *source, mr_embed_attributes *out, mr_error *error)
+{
+    char weights[65];
+    mr_buf identity = { 0 };
+    mr_sentence_config *config = NULL;
+    mr_str prompt = { 0 };
+    char *inputs = NULL;
+    mr_status status;
+    *out = (mr_embed_attributes){ 0 };
+    MR_TRY(mr_sentence_config_open(plan->model_path, &plan->embed_options, &config, error));
+    MR_TRY_OR(status, mr_sentence_config_prompt(config, job->prompt_text, job->prompt_name, &prompt, error), done);
+    MR_TRY_OR(status, hash_weights(config->backbone_directory, weights, error), done);
+    MR_TRY_OR(status, make_identity(job, plan, source, weights, &identity, error), done);
+    MR_TRY_OR(status, input_lines(source, &inputs, error), done);
+    out->identity = mr_buf_detach(&identity);
+    mr_sha256_bytes(out->identity, strlen(out->identity), out->fingerprint);
+
+    const mr_build_facts *build = mr_build_facts_get();
+    add(out, "schema_version", mr_strdup(SCHEMA_VERSION));
+    add(out, "created_utc", utc_now());
+    add(out, "tool", mr_strf("millrace %s", build->version));
+    add(out, "build", mr_strf("%s, %s, %s", build->commit, build->compiler, build->build_type));
+    add(out, "job", mr_job_text(job));
+    add(out, "model", mr_strdup(plan->model_key));
+    add(out, "model_path", mr_strdup(plan->model_path));
+    add(out, "model_sha256", mr_strdup(weights));
+    add(out, "inputs", inputs);
+    inputs = NULL;
+    add(out, "precision", mr_strdup(mr_precision_text(plan->model_options.precision)));
+    add(out, "isa", mr_strdup(mr_kernels_isa_name()));
+    add(out, "pooling", pooling_text(config));
+    add(out, "normalized", mr_strdup(is_normalized(config) ? "true" : "false"));
+    add(out, "prompt", mr_strndup(prompt.data, prompt.length));
+    add(out, "max_tokens", mr_strf("%zu", plan->max_tokens));
+    add(out, "shard", mr_strdup("0/1"));
+done:
+    free(inputs);
+    mr_buf_fini(&identity);
+    mr_sentence_config_close(config);
+    if (status != MR_OK) mr_embed_attributes_fini(out);
+    return status;
+}
+
+void mr_embed_attributes_fini(mr_embed_attributes *attributes)
+{
+    for (size_t i = 0; i < attributes->count; i++) free((char *)(uintptr_t)attributes->items[i].value);
+    free(attributes->identity);
+    *attributes = (mr_embed_attributes){ 0 };
+}

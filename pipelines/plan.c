@@ -1,0 +1,163 @@
+/* Sizes every stage of a job before it starts. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "capability/text_embedding.h"
+#include "core/cores.h"
+#include "core/mem.h"
+#include "core/str.h"
+#include "embed/sentence_config.h"
+#include "embed/text_embedder.h"
+#include "io/source.h"
+#include "pipelines/job_run.h"
+#include "registry/model_store.h"
+#include "registry/pool/governor.h"
+
+/* Tokens per batch: enough that the packed weights' way from memory is paid back many times over, few enough that the
+ * activations stay near the caches and that two workers end a job at about the same time (docs/kernels.md). */
+#define DEFAULT_BATCH_TOKENS 2048
+#define LEAST_BATCH_TOKENS 256
+#define MAX_BATCH_INPUTS 512
+#define BATCHES_IN_FLIGHT 4          /* per worker: one computed, one queued, one filling, one waiting for its turn to be written */
+#define CORES_PER_PREPARER 16        /* tokenizing is 50 and more times faster than the smallest encoder on the same core */
+#define RECORD_BYTES 8192            /* text, ids, vector of an ordinary record */
+#define LEAST_WINDOW_RECORDS 256
+#define SINK_BYTES ((size_t)64 << 20) /* rows of the part being filled, chunk buffers and the HDF5 library's own */
+
+static mr_status resolve_model(const mr_job *job, mr_job_plan *plan, mr_error *error)
+{
+    mr_model_store *store;
+    MR_TRY(mr_model_store_open(&store, error));
+    mr_status status = mr_model_store_resolve(store, job->model, &plan->model_path, error);
+    mr_model_store_close(store);
+    MR_TRY(status);
+    plan->model_key = mr_strdup(job->model);
+    return plan->model_key ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+}
+
+static mr_status fill_options(const mr_job *job, mr_job_plan *plan, mr_error *error)
+{
+    mr_embed_options *embed = &plan->embed_options;
+    const char *pooling = mr_job_choice(job, "embedding.pooling");
+    embed->override_pooling = pooling != NULL;
+    if (pooling && !mr_pooling_parse(pooling, &embed->pooling)) return mr_error_set(error, MR_INTERNAL, "pooling \"%s\" has no implementation", pooling);
+    embed->normalize = job->normalize == MR_UNSET ? MR_CHOICE_MODEL : job->normalize ? MR_CHOICE_YES : MR_CHOICE_NO;
+    embed->dimension = (size_t)job->dim;
+    plan->model_options.precision = job->precision == MR_PRECISION_AUTO ? mr_text_embedder_auto_precision() : (mr_precision)job->precision;
+    plan->model_options.capability_options = embed;
+    return MR_OK;
+}
+
+static mr_status read_model_config(const mr_job *job, mr_job_plan *plan, mr_error *error)
+{
+    mr_sentence_config *config;
+    mr_str prompt;
+    MR_TRY(mr_sentence_config_open(plan->model_path, &plan->embed_options, &config, error));
+    mr_status status = mr_sentence_config_prompt(config, job->prompt_text, job->prompt_name, &prompt, error);
+    plan->dimension = config->dimension;
+    plan->max_tokens = config->max_tokens;
+    plan->attention_length = 6 * config->hidden_size;
+    if (status == MR_OK && job->max_tokens) {
+        if (config->max_tokens && job->max_tokens > config->max_tokens)
+            status = mr_error_set(error, MR_CONFIG, "max_tokens %llu is more than the model's limit of %zu", (unsigned long long)job->max_tokens, config->max_tokens);
+        plan->max_tokens = (size_t)job->max_tokens;
+    }
+    mr_sentence_config_close(config);
+    return status;
+}
+
+static mr_status measure_input(const mr_job *job, mr_job_plan *plan, mr_error *error)
+{
+    mr_source *source;
+    uint64_t consumed;
+    const mr_source_options options = { .paths = (const char *const *)job->paths.items, .path_count = job->paths.count };
+    MR_TRY(mr_source_open(&options, &source, error));
+    mr_source_progress(source, &consumed, &plan->input_bytes);
+    plan->input_files = mr_source_count(source);
+    mr_source_close(source);
+    return MR_OK;
+}
+
+static mr_status read_memory_limit(const mr_job *job, mr_job_plan *plan, mr_error *error)
+{
+    mr_governor *governor;
+    const mr_governor_settings settings = { .limit = job->memory };
+    MR_TRY(mr_governor_create(&settings, &governor, error));
+    plan->memory_limit = mr_governor_limit(governor);
+    plan->memory_effective = mr_governor_limits(governor)->effective;
+    mr_governor_destroy(governor);
+    return MR_OK;
+}
+
+/* Fills the memory numbers for the plan's present workers, threads and batch size. */
+static mr_status add_up(mr_job_plan *plan, mr_error *error)
+{
+    mr_memory_estimate estimate;
+    plan->model_options.max_batch_inputs = plan->model_options.max_batch_tokens < MAX_BATCH_INPUTS ? plan->model_options.max_batch_tokens : MAX_BATCH_INPUTS;
+    MR_TRY(mr_text_embedder.estimate(plan->model_path, &plan->model_options, &estimate, error));
+    plan->shared_bytes = estimate.shared_bytes;
+    plan->worker_bytes = estimate.worker_bytes;
+    plan->flops_per_token = estimate.flops_per_token;
+    plan->window_records = (plan->workers + 1) * BATCHES_IN_FLIGHT * plan->model_options.max_batch_inputs;
+    if (plan->window_records < LEAST_WINDOW_RECORDS) plan->window_records = LEAST_WINDOW_RECORDS;
+    plan->window_bytes = plan->window_records * (RECORD_BYTES + plan->dimension * sizeof(float));
+    plan->sink_bytes = SINK_BYTES;
+    plan->total_bytes = plan->base_bytes + plan->shared_bytes + plan->workers * plan->worker_bytes + plan->window_bytes + plan->sink_bytes;
+    return MR_OK;
+}
+
+static bool shrink(mr_job_plan *plan)
+{
+    if (plan->model_options.max_batch_tokens > LEAST_BATCH_TOKENS) {
+        plan->model_options.max_batch_tokens /= 2;
+        return true;
+    }
+    if (plan->workers > 1) { /* the same cores, in fewer and larger teams */
+        plan->workers = (plan->workers + 1) / 2;
+        plan->model_options.threads_per_worker = plan->cores / plan->workers;
+        return true;
+    }
+    return false;
+}
+
+static mr_status fit_memory(const mr_job *job, mr_job_plan *plan, mr_error *error)
+{
+    plan->workers = plan->cores;
+    plan->model_options.threads_per_worker = 1;
+    plan->model_options.max_batch_tokens = job->batch_tokens ? (size_t)job->batch_tokens : DEFAULT_BATCH_TOKENS;
+    MR_TRY(add_up(plan, error));
+    while (plan->total_bytes > plan->memory_limit && shrink(plan)) MR_TRY(add_up(plan, error));
+    if (plan->total_bytes <= plan->memory_limit) return MR_OK;
+    char needed[16], limit[16], weights[16];
+    return mr_error_set(error, MR_MEMORY_EXHAUSTED, "%s does not fit: the smallest plan (1 worker, batches of %zu tokens) needs %s, of which weights %s; "
+                        "the limit is %s. Use --memory-limit %lluM or more, or a smaller model", plan->model_key, plan->model_options.max_batch_tokens,
+                        mr_str_bytes(needed, plan->total_bytes), mr_str_bytes(weights, plan->shared_bytes), mr_str_bytes(limit, plan->memory_limit),
+                        (unsigned long long)((plan->total_bytes * 11 / 10 >> 20) + 1));
+}
+
+mr_status mr_job_plan_make(const mr_job *job, mr_job_plan *out, mr_error *error)
+{
+    mr_status status;
+    *out = (mr_job_plan){ 0 };
+    MR_TRY_OR(status, resolve_model(job, out, error), fail);
+    MR_TRY_OR(status, fill_options(job, out, error), fail);
+    MR_TRY_OR(status, read_model_config(job, out, error), fail);
+    MR_TRY_OR(status, measure_input(job, out, error), fail);
+    MR_TRY_OR(status, read_memory_limit(job, out, error), fail);
+    out->cores = job->threads ? (size_t)job->threads : mr_cores_allowed(NULL);
+    out->prepare_threads = 1 + (out->cores - 1) / CORES_PER_PREPARER;
+    out->base_bytes = mr_mem_rss();
+    MR_TRY_OR(status, fit_memory(job, out, error), fail);
+    return MR_OK;
+fail:
+    mr_job_plan_fini(out);
+    return status;
+}
+
+void mr_job_plan_fini(mr_job_plan *plan)
+{
+    free(plan->model_path);
+    free(plan->model_key);
+    *plan = (mr_job_plan){ 0 };
+}

@@ -1,0 +1,137 @@
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "core/str.h"
+#include "io/sink.h"
+#include "kernels/kernels.h"
+#include "pipelines/embedder.h"
+#include "pipelines/neighbors.h"
+
+static int run(int argc, char **argv);
+
+const mr_command mr_command_neighbors = {
+    .name = "neighbors",
+    .summary = "nearest rows of an embedding file to a text or to one of its rows",
+    .run = run,
+    .help =
+        "usage: millrace neighbors OUT.h5 \"query text\" [-k N] [OPTIONS]\n"
+        "       millrace neighbors OUT.h5 --id ID [-k N]\n"
+        "\n"
+        "Prints the N rows with the largest cosine: rank, score, id. The query is embedded as the file was: same model, pooling\n"
+        "and dimension; with the model's \"query\" prompt when it has one.\n"
+        "\n"
+        "  -k N              how many (default 10)\n"
+        "      --id ID       nearest to this row instead of a text\n"
+        "  -m, --model M     model of the query (default: the one named in the file)\n"
+        "      --prompt NAME prompt of the model; --prompt-text S: literal text\n"
+        "      --json        one JSON object a line\n"
+        "\n"
+        "examples:\n"
+        "  millrace neighbors out/debian.h5 \"edit photographs\" -k 5\n"
+        "  millrace neighbors out/debian.h5 --id gimp\n",
+};
+
+typedef struct request {
+    const char *path, *text, *id, *model, *prompt, *prompt_text;
+    size_t k;
+    bool json;
+} request;
+
+#define MAX_NEIGHBORS 100000
+
+static mr_status embed_query(const request *wanted, mr_embedding_file *file, float *vector, mr_error *error)
+{
+    mr_embedder_options options;
+    MR_TRY(mr_embedder_options_of_file(file, &options, error));
+    if (wanted->model) options.model = wanted->model;
+    options.prompt_name = wanted->prompt;
+    options.prompt_text = wanted->prompt_text;
+    options.is_query = true;
+    mr_embedder *embedder;
+    MR_TRY(mr_embedder_open(&options, &embedder, error));
+    mr_status status = MR_OK;
+    if (mr_embedder_dimension(embedder) != mr_embedding_file_dimension(file))
+        status = mr_error_set(error, MR_CONFIG, "the model gives vectors of %zu, the file holds vectors of %zu", mr_embedder_dimension(embedder), mr_embedding_file_dimension(file));
+    const mr_str text = mr_str_of(wanted->text);
+    if (status == MR_OK) status = mr_embedder_run(embedder, &text, 1, vector, NULL, error);
+    mr_embedder_close(embedder);
+    return status;
+}
+
+static mr_status query_vector(const request *wanted, mr_embedding_file *file, float *vector, uint64_t *row, mr_error *error)
+{
+    *row = UINT64_MAX;
+    if (!wanted->id) return embed_query(wanted, file, vector, error);
+    MR_TRY(mr_embedding_file_find(file, mr_str_of(wanted->id), row, error));
+    return mr_embedding_file_vectors(file, *row, 1, vector, error);
+}
+
+static mr_status print_neighbors(const request *wanted, mr_embedding_file *file, const mr_neighbor *found, size_t count, mr_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        mr_embedding_row row;
+        MR_TRY(mr_embedding_file_row(file, found[i].row, &row, error));
+        if (wanted->json) {
+            json_t *object = json_pack("{s:i,s:f,s:I,s:s%}", "rank", (int)i + 1, "score", found[i].score, "row", (json_int_t)found[i].row, "id", row.id.data, row.id.length);
+            json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+            putchar('\n');
+            json_decref(object);
+        } else {
+            printf("%3zu  %.4f  %.*s\n", i + 1, found[i].score, (int)row.id.length, row.id.data);
+        }
+    }
+    return MR_OK;
+}
+
+static mr_status find_and_print(const request *wanted, mr_error *error)
+{
+    mr_embedding_file *file;
+    MR_TRY(mr_embedding_file_open(wanted->path, &file, error));
+    size_t count = 0;
+    uint64_t row;
+    float *vector = malloc(mr_embedding_file_dimension(file) * sizeof *vector);
+    mr_neighbor *found = malloc(wanted->k * sizeof *found);
+    mr_status status = vector && found ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    if (status == MR_OK) status = query_vector(wanted, file, vector, &row, error);
+    if (status == MR_OK) status = mr_neighbors_find(file, vector, row, wanted->k, found, &count, error);
+    if (status == MR_OK) status = print_neighbors(wanted, file, found, count, error);
+    free(found);
+    free(vector);
+    mr_embedding_file_close(file);
+    return status;
+}
+
+static int run(int argc, char **argv)
+{
+    enum { ID = 0x100, PROMPT, PROMPT_TEXT, JSON };
+    static const struct option options[] = { { "id", required_argument, NULL, ID }, { "model", required_argument, NULL, 'm' },
+        { "prompt", required_argument, NULL, PROMPT }, { "prompt-text", required_argument, NULL, PROMPT_TEXT }, { "json", no_argument, NULL, JSON }, { 0 } };
+    request wanted = { .k = 10 };
+    mr_error error;
+    int option, code = 0;
+    while ((option = mr_cli_option(&mr_command_neighbors, argc, argv, "k:m:", options, &code)) != -1) {
+        switch (option) {
+        case 'k': {
+            char *end;
+            unsigned long k = strtoul(optarg, &end, 10);
+            if (*end || k == 0 || k > MAX_NEIGHBORS) return mr_cli_usage(&mr_command_neighbors, "-k %s: expected 1 to %d", optarg, MAX_NEIGHBORS);
+            wanted.k = k;
+            break;
+        }
+        case 'm': wanted.model = optarg; break;
+        case ID: wanted.id = optarg; break;
+        case PROMPT: wanted.prompt = optarg; break;
+        case PROMPT_TEXT: wanted.prompt_text = optarg; break;
+        case JSON: wanted.json = true; break;
+        default: return code;
+        }
+    }
+    int operands = argc - optind;
+    if (operands != (wanted.id ? 1 : 2)) return mr_cli_usage(&mr_command_neighbors, wanted.id ? "name one file" : "name one file and one query text (quote it), or --id");
+    wanted.path = argv[optind];
+    if (!wanted.id) wanted.text = argv[optind + 1];
+    if (mr_kernels_init(NULL, &error) != MR_OK) return mr_cli_fail(&error);
+    return find_and_print(&wanted, &error) == MR_OK ? 0 : mr_cli_fail(&error);
+}
