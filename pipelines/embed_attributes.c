@@ -12,8 +12,6 @@
 #include "pipelines/build_facts.h"
 #include "weights/checkpoint.h"
 
-#define SCHEMA_VERSION "1"
-
 static mr_status hash_weights(const char *directory, char hex[65], mr_error *error)
 {
     mr_checkpoint *checkpoint;
@@ -30,7 +28,7 @@ static mr_status make_identity(const mr_job *job, const mr_job_plan *plan, const
     MR_TRY(mr_source_digest(source, digest, error));
     char *settings = mr_job_identity_text(job);
     bool done = settings && mr_buf_append_str(out, settings) &&
-                mr_buf_printf(out, "model_sha256 = %s\ninput_sha256 = %s\nprecision_used = %s\ndimension = %zu\nmax_tokens = %zu\n", weights, digest,
+                mr_buf_printf(out, "model_sha256: %s\ninput_sha256: %s\nprecision_used: %s\nvector_dimension: %zu\ntoken_limit: %zu\n", weights, digest,
                               mr_precision_text(plan->model_options.precision), plan->dimension, plan->max_tokens);
     free(settings);
     return done ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
@@ -100,11 +98,10 @@ mr_status mr_embed_attributes_make(const mr_job *job, const mr_job_plan *plan, c
     mr_sha256_bytes(out->identity, strlen(out->identity), out->fingerprint);
 
     const mr_build_facts *build = mr_build_facts_get();
-    add(out, "schema_version", mr_strdup(SCHEMA_VERSION));
     add(out, "created_utc", utc_now());
     add(out, "tool", mr_strf("millrace %s", build->version));
     add(out, "build", mr_strf("%s, %s, %s", build->commit, build->compiler, build->build_type));
-    add(out, "job", mr_job_text(job));
+    add(out, "job_settings", mr_job_text(job));
     add(out, "model", mr_strdup(plan->model_key));
     add(out, "model_path", mr_strdup(plan->model_path));
     add(out, "model_sha256", mr_strdup(weights));

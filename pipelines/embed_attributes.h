@@ -11,7 +11,7 @@
 typedef struct mr_embed_attributes {
     mr_attribute items[MR_EMBED_ATTRIBUTES_MAX]; /* values owned */
     size_t count;
-    char *identity;       /* "key = value" lines: what the result depends on, weights and inputs by digest; owned */
+    char *identity;       /* "key: value" lines: what the result depends on, weights and inputs by digest; owned */
     char fingerprint[65]; /* SHA-256 of it */
 } mr_embed_attributes;
 

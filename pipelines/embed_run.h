@@ -9,6 +9,7 @@
 #include "embed/prepare_text.h"
 #include "io/sink.h"
 #include "io/source.h"
+#include "pipelines/embed_attributes.h"
 #include "pipelines/job_run.h"
 #include "pipelines/window.h"
 #include "registry/registry.h"
@@ -33,6 +34,8 @@ struct mr_job_run {
     mr_clock *clock;
 
     mr_source *source;
+    mr_embed_attributes attributes; /* borrowed by the sink */
+    const char **source_names;      /* likewise */
     mr_sink *sink;
     mr_text_preparer *preparer;
     mr_governor *governor;

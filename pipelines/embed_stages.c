@@ -295,7 +295,7 @@ static mr_status check_policy(const mr_job_run *run, const mr_embed_item *item, 
 static mr_status write_item(mr_job_run *run, const mr_embed_item *item, mr_error *error)
 {
     const mr_record *record = item->record;
-    const mr_embedding_row row = { .ordinal = record->ordinal, .status = item->status, .id = record->id, .error = mr_str_of(item->error_text),
+    const mr_embedding_row row = { .ordinal = record->ordinal, .status = item->status, .id = record->id, .error = mr_str_of(item->error_text), .text = record->text,
                                    .vector = item->vector, .tokens = (uint32_t)item->encoding.count, .source_index = record->source_index,
                                    .source_record = record->source_record };
     MR_TRY(mr_sink_put(run->sink, &row, error));

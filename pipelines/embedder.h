@@ -3,7 +3,7 @@
 #define MR_PIPELINES_EMBEDDER_H
 
 #include "core/str.h"
-#include "io/sink.h"
+#include "io/embedding_file.h"
 #include "pipelines/job.h"
 
 typedef struct mr_embedder mr_embedder;

@@ -12,7 +12,7 @@
 
 void mr_job_init(mr_job *job)
 {
-    *job = (mr_job){ .kind = MR_UNSET, .output_dtype = MR_UNSET, .precision = MR_UNSET, .normalize = MR_UNSET,
+    *job = (mr_job){ .kind = MR_UNSET, .output_dtype = MR_UNSET, .store_text = MR_UNSET, .precision = MR_UNSET, .normalize = MR_UNSET,
                      .pooling = MR_UNSET, .truncate = MR_UNSET, .on_error = MR_UNSET, .overwrite = MR_UNSET, .keep_parts = MR_UNSET };
 }
 
@@ -182,6 +182,7 @@ mr_status mr_job_check(mr_job *job, mr_error *error)
     if (job->memory) MR_TRY(check_memory(job->memory, error));
     if (job->max_failed) MR_TRY(check_max_failed(job->max_failed, error));
     if (job->output_dtype == MR_UNSET) job->output_dtype = 0;
+    if (job->store_text == MR_UNSET) job->store_text = 0;
     if (job->precision == MR_UNSET) job->precision = MR_PRECISION_AUTO;
     if (job->truncate == MR_UNSET) job->truncate = 1;
     if (job->on_error == MR_UNSET) job->on_error = MR_ON_ERROR_RECORD;

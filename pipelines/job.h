@@ -28,6 +28,7 @@ typedef struct mr_job {
     uint64_t limit;
     char *output_path;
     int output_dtype;     /* mr_vector_dtype */
+    int store_text;
     int precision;        /* mr_precision */
     char *prompt_name;
     char *prompt_text;
@@ -87,7 +88,7 @@ mr_status mr_job_setting_assign(mr_job *job, const mr_setting *setting, const ch
 /* The text of a choice setting by key; NULL when not given. */
 const char *mr_job_choice(const mr_job *job, const char *key);
 
-/* One "key = value" line per identity setting, malloc'ed: what the fingerprint is made of. */
+/* One "key: value" line per identity setting, malloc'ed: what the fingerprint is made of. */
 char *mr_job_identity_text(const mr_job *job);
 /* Every setting that was given, the same form: stored in the output as the job's text. */
 char *mr_job_text(const mr_job *job);

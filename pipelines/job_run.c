@@ -6,7 +6,6 @@
 
 #include "core/log.h"
 #include "core/str.h"
-#include "pipelines/embed_attributes.h"
 #include "pipelines/embed_run.h"
 
 #define STOP_TIMEOUT (5 * MR_CLOCK_SECOND) /* what a graceful stop may take before records in flight are dropped */
@@ -46,15 +45,17 @@ static mr_status open_source(mr_job_run *run, mr_error *error)
 static mr_status open_sink(mr_job_run *run, bool *finished, mr_error *error)
 {
     const mr_job *job = run->job;
-    mr_embed_attributes attributes;
-    MR_TRY(mr_embed_attributes_make(job, run->plan, run->source, run->preparer, &attributes, error));
+    size_t source_count = mr_source_count(run->source);
+    MR_TRY(mr_embed_attributes_make(job, run->plan, run->source, &run->attributes, error));
+    run->source_names = calloc(source_count, sizeof *run->source_names);
+    if (!run->source_names) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    for (size_t i = 0; i < source_count; i++) run->source_names[i] = mr_source_name(run->source, i);
     const mr_sink_options options = { .path = job->output_path, .dimension = run->plan->dimension, .dtype = (mr_vector_dtype)job->output_dtype,
-                                      .attributes = attributes.items, .attribute_count = attributes.count,
-                                      .fingerprint = attributes.fingerprint, .job_text = attributes.identity,
-                                      .overwrite = job->overwrite == 1, .keep_parts = job->keep_parts == 1 };
-    mr_status status = mr_sink_open(&options, &run->sink, finished, error);
-    mr_embed_attributes_fini(&attributes);
-    return status;
+                                      .store_text = job->store_text == 1, .attributes = run->attributes.items,
+                                      .attribute_count = run->attributes.count, .source_names = run->source_names, .source_count = source_count,
+                                      .fingerprint = run->attributes.fingerprint, .job_text = run->attributes.identity,
+                                      .overwrite = job->overwrite == 1, .keep_parts = job->keep_parts == 1, .clock = run->clock };
+    return mr_sink_open(&options, &run->sink, finished, error);
 }
 
 static mr_status copy_committed(mr_job_run *run, mr_error *error)
@@ -162,6 +163,8 @@ static void free_run(mr_job_run *run)
     for (void *item = run->window ? mr_window_drain(run->window) : NULL; item; item = mr_window_drain(run->window)) mr_embed_item_free(item);
     mr_window_destroy(run->window);
     mr_sink_close(run->sink);
+    mr_embed_attributes_fini(&run->attributes);
+    free(run->source_names);
     mr_source_close(run->source);
     mr_text_preparer_destroy(run->preparer);
     mr_guard_release(&run->guard);

@@ -26,6 +26,7 @@ static const mr_setting settings[] = {
     { "input.limit", "--limit", "N", "read only the first N records", MR_SETTING_COUNT, AT(limit), NULL, true },
     { "output.path", "--output", "OUT", "file to write: .h5, .jsonl, or - for JSON lines on stdout", MR_SETTING_STRING, AT(output_path), NULL, false },
     { "output.dtype", "--dtype", "TYPE", "f32, f16, int8 or binary vectors (default f32)", MR_SETTING_CHOICE, AT(output_dtype), dtypes, true },
+    { "output.store_text", "--store-text", NULL, "keep each record's text beside its vector", MR_SETTING_BOOL, AT(store_text), NULL, true },
     { "output.overwrite", "--overwrite", NULL, "drop an existing output of another job", MR_SETTING_BOOL, AT(overwrite), NULL, false },
     { "output.keep_parts", "--keep-parts", NULL, "leave OUT.parts/ in place when done", MR_SETTING_BOOL, AT(keep_parts), NULL, false },
     { "precision", "--precision", "CLASS", "auto, f32, bf16 or int8 (default auto)", MR_SETTING_CHOICE, AT(precision), precisions, true },
@@ -161,7 +162,7 @@ static char *print_settings(const mr_job *job, bool identity_only)
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         if (identity_only && !settings[i].is_identity) continue;
         mr_buf value = { 0 };
-        if (print_value(job, &settings[i], &value)) mr_buf_printf(&out, "%s = %s\n", settings[i].key, value.data);
+        if (print_value(job, &settings[i], &value)) mr_buf_printf(&out, "%s: %s\n", settings[i].key, value.data);
         mr_buf_fini(&value);
     }
     return mr_buf_detach(&out);

@@ -2,7 +2,7 @@
 #ifndef MR_PIPELINES_NEIGHBORS_H
 #define MR_PIPELINES_NEIGHBORS_H
 
-#include "io/sink.h"
+#include "io/embedding_file.h"
 
 typedef struct mr_neighbor {
     uint64_t row;

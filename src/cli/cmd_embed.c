@@ -21,6 +21,7 @@ const mr_command mr_command_embed = {
         "      --id-field NAME       JSON field with the id (default: id, _id, custom_id; else file#line)\n"
         "      --limit N             read only the first N records\n"
         "      --dtype TYPE          f32 (default), f16, int8, binary\n"
+        "      --store-text          keep each record's text beside its vector\n"
         "      --prompt NAME         prompt of the model, e.g. query; --prompt-text S: literal text\n"
         "      --pooling MODE        mean, cls, lasttoken, max, mean_sqrt_len_tokens, weightedmean\n"
         "                            (default: the model's)\n"

@@ -4,7 +4,7 @@
 
 #include "cli/cli.h"
 #include "core/str.h"
-#include "io/sink.h"
+#include "io/embedding_file.h"
 #include "kernels/kernels.h"
 #include "pipelines/embedder.h"
 #include "pipelines/neighbors.h"
@@ -19,7 +19,7 @@ const mr_command mr_command_neighbors = {
         "usage: millrace neighbors OUT.h5 \"query text\" [-k N] [OPTIONS]\n"
         "       millrace neighbors OUT.h5 --id ID [-k N]\n"
         "\n"
-        "Prints the N rows with the largest cosine: rank, score, id. The query is embedded as the file was: same model, pooling\n"
+        "Prints the N rows with the largest cosine: rank, score, id (and text, when stored by --store-text). The query is embedded as the file was: same model, pooling\n"
         "and dimension; with the model's \"query\" prompt when it has one.\n"
         "\n"
         "  -k N              how many (default 10)\n"
@@ -68,6 +68,17 @@ static mr_status query_vector(const request *wanted, mr_embedding_file *file, fl
     return mr_embedding_file_vectors(file, *row, 1, vector, error);
 }
 
+#define SHOWN_BYTES 60
+
+/* The first line of a stored text, cut between characters. */
+static void print_beginning(mr_str text)
+{
+    size_t shown = 0;
+    while (shown < text.length && shown < SHOWN_BYTES && text.data[shown] != '\n') shown++;
+    while (shown > 0 && shown < text.length && ((unsigned char)text.data[shown] & 0xC0) == 0x80) shown--;
+    if (shown > 0) printf("  %.*s%s", (int)shown, text.data, shown < text.length ? "..." : "");
+}
+
 static mr_status print_neighbors(const request *wanted, mr_embedding_file *file, const mr_neighbor *found, size_t count, mr_error *error)
 {
     for (size_t i = 0; i < count; i++) {
@@ -79,7 +90,9 @@ static mr_status print_neighbors(const request *wanted, mr_embedding_file *file,
             putchar('\n');
             json_decref(object);
         } else {
-            printf("%3zu  %.4f  %.*s\n", i + 1, found[i].score, (int)row.id.length, row.id.data);
+            printf("%3zu  %.4f  %.*s", i + 1, found[i].score, (int)row.id.length, row.id.data);
+            print_beginning(row.text);
+            putchar('\n');
         }
     }
     return MR_OK;

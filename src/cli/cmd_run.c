@@ -24,7 +24,7 @@ const mr_command mr_command_run = {
         "    text_field: text\n"
         "    id_field: id\n"
         "    limit: null\n"
-        "  output: {path: out/corpus.h5, dtype: f32, overwrite: false, keep_parts: false}\n"
+        "  output: {path: out/corpus.h5, dtype: f32, store_text: false}\n"
         "  precision: auto                     # auto, f32, bf16, int8\n"
         "  embedding: {prompt: null, prompt_text: null, pooling: null, normalize: null, dim: null,\n"
         "              max_tokens: null, truncate: true}\n"

@@ -33,9 +33,9 @@ static void a_whole_job_is_read(void **state)
     assert_int_equal(mr_job_set(&job, "input.paths=c", &error), MR_OK);
     assert_int_equal(job.paths.count, 1);
     char *identity = mr_job_identity_text(&job), *whole = mr_job_text(&job);
-    assert_non_null(strstr(identity, "embedding.dim = 64\n"));
+    assert_non_null(strstr(identity, "embedding.dim: 64\n"));
     assert_null(strstr(identity, "resources.memory"));
-    assert_non_null(strstr(whole, "resources.memory = 80%\n"));
+    assert_non_null(strstr(whole, "resources.memory: 80%\n"));
     free(identity);
     free(whole);
     mr_job_fini(&job);
