@@ -50,11 +50,13 @@ typedef struct mr_model_options {
     size_t threads_per_worker;  /* >= 1: size of the worker's OpenMP team */
     size_t max_batch_tokens;    /* a worker never gets more tokens in one request, a single longer input excepted */
     size_t max_batch_inputs;
+    const void *capability_options; /* the capability's own settings (mr_embed_options, ...) or NULL; borrowed during open and estimate */
 } mr_model_options;
 
 typedef struct mr_memory_estimate {
     size_t shared_bytes; /* weights, packed or decoded copies included */
     size_t worker_bytes; /* scratch, KV cache */
+    double flops_per_token; /* of the linear layers; 0 = unknown */
 } mr_memory_estimate;
 
 /* One model implementation. `path` is a model directory (or a .gguf file), borrowed during the call.
