@@ -7,7 +7,6 @@
 
 #include "core/file.h"
 #include "core/str.h"
-#include "embed/sentence_config.h"
 #include "kernels/kernels.h"
 #include "pipelines/build_facts.h"
 #include "weights/checkpoint.h"
@@ -80,17 +79,16 @@ static mr_status input_lines(const mr_source *source, char **out, mr_error *erro
     return MR_OK;
 }
 
-mr_status mr_embed_attributes_make(const mr_job *job, const mr_job_plan *plan, const mr_source *source, mr_embed_attributes *out, mr_error *error)
+mr_status mr_embed_attributes_make(const mr_job *job, const mr_job_plan *plan, const mr_source *source,
+                                   const mr_text_preparer *preparer, mr_embed_attributes *out, mr_error *error)
 {
     char weights[65];
     mr_buf identity = { 0 };
-    mr_sentence_config *config = NULL;
-    mr_str prompt = { 0 };
+    const mr_sentence_config *config = mr_text_preparer_config(preparer);
+    mr_str prompt = mr_text_preparer_prompt(preparer);
     char *inputs = NULL;
     mr_status status;
     *out = (mr_embed_attributes){ 0 };
-    MR_TRY(mr_sentence_config_open(plan->model_path, &plan->embed_options, &config, error));
-    MR_TRY_OR(status, mr_sentence_config_prompt(config, job->prompt_text, job->prompt_name, &prompt, error), done);
     MR_TRY_OR(status, hash_weights(config->backbone_directory, weights, error), done);
     MR_TRY_OR(status, make_identity(job, plan, source, weights, &identity, error), done);
     MR_TRY_OR(status, input_lines(source, &inputs, error), done);
@@ -117,7 +115,6 @@ mr_status mr_embed_attributes_make(const mr_job *job, const mr_job_plan *plan, c
 done:
     free(inputs);
     mr_buf_fini(&identity);
-    mr_sentence_config_close(config);
     if (status != MR_OK) mr_embed_attributes_fini(out);
     return status;
 }

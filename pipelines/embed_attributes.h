@@ -2,6 +2,7 @@
 #ifndef MR_PIPELINES_EMBED_ATTRIBUTES_H
 #define MR_PIPELINES_EMBED_ATTRIBUTES_H
 
+#include "embed/prepare_text.h"
 #include "io/sink.h"
 #include "io/source.h"
 #include "pipelines/job_run.h"
@@ -16,7 +17,8 @@ typedef struct mr_embed_attributes {
 } mr_embed_attributes;
 
 /* Hashes the weights and the inputs: seconds for tens of gigabytes. */
-mr_status mr_embed_attributes_make(const mr_job *job, const mr_job_plan *plan, const mr_source *source, mr_embed_attributes *out, mr_error *error);
+mr_status mr_embed_attributes_make(const mr_job *job, const mr_job_plan *plan, const mr_source *source,
+                                   const mr_text_preparer *preparer, mr_embed_attributes *out, mr_error *error);
 void mr_embed_attributes_fini(mr_embed_attributes *attributes);
 
 #endif

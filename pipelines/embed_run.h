@@ -7,6 +7,7 @@
 #include "capability/text_embedding.h"
 #include "core/queue.h"
 #include "embed/prepare_text.h"
+#include "embed/text_embedder.h"
 #include "io/sink.h"
 #include "io/source.h"
 #include "pipelines/embed_attributes.h"

@@ -3,6 +3,7 @@
  * A record enters the window when it is read and is delivered to it once, computed or failed; the writer takes records
  * out in order. Queues between the stages need no bound of their own: the window bounds them all. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
 #include "pipelines/embedder.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,4 +41,175 @@ mr_status mr_embedder_options_of_file(const mr_embedding_file *file, mr_embedder
     free(dim);
     free(pooling);
     return MR_OK;
+}
+
+static mr_status set(mr_job *job, const char *key, const char *value, mr_error *error)
+{
+    if (!value) return MR_OK;
+    char *assignment = mr_strf("%s=%s", key, value);
+    mr_status status = assignment ? mr_job_set(job, assignment, error) : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    free(assignment);
+    return status;
+}
+
+static mr_status set_count(mr_job *job, const char *key, size_t value, mr_error *error)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%zu", value);
+    return value ? set(job, key, text, error) : MR_OK;
+}
+
+static mr_status fill_job(mr_job *job, const mr_embedder_options *options, mr_error *error)
+{
+    mr_job_init(job);
+    job->kind = MR_JOB_EMBED;
+    MR_TRY(set(job, "model", options->model, error));
+    MR_TRY(set(job, "embedding.prompt", options->prompt_name, error));
+    MR_TRY(set(job, "embedding.prompt_text", options->prompt_text, error));
+    MR_TRY(set(job, "embedding.pooling", options->pooling, error));
+    MR_TRY(set(job, "embedding.normalize", options->normalize, error));
+    MR_TRY(set(job, "precision", options->precision, error));
+    MR_TRY(set_count(job, "embedding.dim", options->dim, error));
+    MR_TRY(set_count(job, "embedding.max_tokens", options->max_tokens, error));
+    return set_count(job, "resources.threads", options->threads, error);
+}
+
+/* A query without a prompt of its own takes the model's "query" prompt, if there is one. */
+static mr_status choose_query_prompt(mr_embedder *embedder, mr_error *error)
+{
+    const mr_sentence_config *config = mr_text_preparer_config(embedder->preparer);
+    for (size_t i = 0; i < config->prompt_count; i++) {
+        if (strcmp(config->prompts[i].name, "query") != 0) continue;
+        mr_text_preparer_destroy(embedder->preparer);
+        embedder->preparer = NULL;
+        embedder->plan.embed_options.prompt_name = "query";
+        return mr_text_preparer_create(embedder->plan.model_path, &embedder->plan.embed_options, &embedder->preparer, error);
+    }
+    return MR_OK;
+}
+
+/* One worker with all cores: a call is answered as soon as possible, and calls do not overlap inside it. */
+static mr_status open_model(mr_embedder *embedder, mr_error *error)
+{
+    mr_job_plan *plan = &embedder->plan;
+    const mr_governor_settings governor_settings = { .limit = embedder->job.memory };
+    mr_pool_settings pool_settings = mr_pool_settings_default();
+    pool_settings.worker_ready_timeout = pool_settings.load_timeout;
+    plan->model_options.threads_per_worker = plan->cores;
+    MR_TRY(mr_governor_create(&governor_settings, &embedder->governor, error));
+    MR_TRY(mr_registry_create(&pool_settings, embedder->governor, mr_clock_monotonic(), &embedder->registry, error));
+    const mr_registry_entry entry = { .key = plan->model_key, .path = plan->model_path, .vtable = &mr_text_embedder,
+                                      .options = plan->model_options, .max_workers = 1 };
+    MR_TRY(mr_registry_add(embedder->registry, &entry, error));
+    return mr_registry_find(embedder->registry, plan->model_key, MR_CAPABILITY_TEXT_EMBEDDING, &embedder->model, error);
+}
+
+mr_status mr_embedder_open(const mr_embedder_options *options, mr_embedder **out, mr_error *error)
+{
+    mr_embedder *embedder = calloc(1, sizeof *embedder);
+    if (!embedder) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    mr_status status;
+    MR_TRY_OR(status, fill_job(&embedder->job, options, error), fail);
+    MR_TRY_OR(status, mr_job_check_model(&embedder->job, error), fail);
+    MR_TRY_OR(status, mr_job_plan_make(&embedder->job, &embedder->plan, error), fail);
+    MR_TRY_OR(status, mr_text_preparer_create(embedder->plan.model_path, &embedder->plan.embed_options, &embedder->preparer, error), fail);
+    if (options->is_query && !options->prompt_name && !options->prompt_text) MR_TRY_OR(status, choose_query_prompt(embedder, error), fail);
+    MR_TRY_OR(status, open_model(embedder, error), fail);
+    *out = embedder;
+    return MR_OK;
+fail:
+    mr_embedder_close(embedder);
+    return status;
+}
+
+void mr_embedder_close(mr_embedder *embedder)
+{
+    if (!embedder) return;
+    mr_registry_destroy(embedder->registry);
+    mr_governor_destroy(embedder->governor);
+    mr_text_preparer_destroy(embedder->preparer);
+    mr_job_plan_fini(&embedder->plan);
+    mr_job_fini(&embedder->job);
+    free(embedder);
+}
+
+size_t mr_embedder_dimension(const mr_embedder *embedder)
+{
+    return embedder->plan.dimension;
+}
+
+/* Texts of one pool request. */
+typedef struct prepared {
+    mr_encoding *encodings;          /* [count] */
+    mr_text_embedding_input *inputs; /* [count], those that can be run */
+    size_t *places;                  /* [count], index of an input's text */
+    mr_status *run_statuses;         /* [count] */
+    float *vectors;                  /* [count, dimension] */
+    size_t runnable;
+} prepared;
+
+static void prepared_fini(prepared *p, size_t count)
+{
+    for (size_t i = 0; p->encodings && i < count; i++) mr_encoding_fini(&p->encodings[i]);
+    free(p->encodings);
+    free(p->inputs);
+    free(p->places);
+    free(p->run_statuses);
+    free(p->vectors);
+}
+
+static mr_status prepare_all(const mr_embedder *embedder, const mr_str *texts, size_t count, prepared *p, mr_status *statuses, mr_error *error)
+{
+    mr_tokenizer_scratch *scratch;
+    MR_TRY(mr_tokenizer_scratch_create(&scratch, error));
+    mr_status status = MR_OK;
+    for (size_t i = 0; i < count && status == MR_OK; i++) {
+        mr_text_embedding_input *input = &p->inputs[p->runnable];
+        bool truncated;
+        mr_status one = mr_text_preparer_run(embedder->preparer, scratch, texts[i], &p->encodings[i], &input->prompt_tokens, &truncated, error);
+        if (statuses) statuses[i] = one;
+        else status = one;
+        if (one != MR_OK) continue;
+        input->ids = p->encodings[i].ids;
+        input->count = p->encodings[i].count;
+        p->places[p->runnable++] = i;
+    }
+    mr_tokenizer_scratch_destroy(scratch);
+    return status;
+}
+
+/* In pool requests of at most max_batch_inputs texts and, but for a single longer one, max_batch_tokens tokens. */
+static mr_status run_all(mr_embedder *embedder, prepared *p, mr_error *error)
+{
+    const mr_model_options *options = &embedder->plan.model_options;
+    size_t dimension = embedder->plan.dimension;
+    for (size_t first = 0; first < p->runnable;) {
+        size_t count = 0, tokens = 0;
+        while (first + count < p->runnable && count < options->max_batch_inputs &&
+               (count == 0 || tokens + p->inputs[first + count].count <= options->max_batch_tokens)) tokens += p->inputs[first + count++].count;
+        const mr_text_embedding_request request = { .inputs = &p->inputs[first], .count = count };
+        mr_text_embedding_response response = { .vectors = p->vectors + first * dimension, .dimension = dimension, .statuses = &p->run_statuses[first] };
+        const mr_call call = { .request = &request, .response = &response, .lane = MR_LANE_INTERACTIVE, .timeout_ns = MR_CLOCK_FOREVER, .stage = "embedder" };
+        MR_TRY(mr_pool_call(embedder->model, &call, error));
+        first += count;
+    }
+    return MR_OK;
+}
+
+mr_status mr_embedder_run(mr_embedder *embedder, const mr_str *texts, size_t count, float *vectors, mr_status *statuses, mr_error *error)
+{
+    size_t dimension = embedder->plan.dimension;
+    prepared p = { .encodings = calloc(count + 1, sizeof *p.encodings), .inputs = calloc(count + 1, sizeof *p.inputs), .places = calloc(count + 1, sizeof *p.places),
+                   .run_statuses = calloc(count + 1, sizeof *p.run_statuses), .vectors = calloc(count + 1, dimension * sizeof *p.vectors) };
+    bool allocated = p.encodings && p.inputs && p.places && p.run_statuses && p.vectors;
+    mr_status status = allocated ? prepare_all(embedder, texts, count, &p, statuses, error) : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    if (status == MR_OK) status = run_all(embedder, &p, error);
+    for (size_t i = 0; status == MR_OK && i < p.runnable; i++) {
+        size_t place = p.places[i];
+        memcpy(vectors + place * dimension, p.vectors + i * dimension, dimension * sizeof *vectors);
+        if (statuses) statuses[place] = p.run_statuses[i];
+        else if (p.run_statuses[i] != MR_OK) status = mr_error_set(error, p.run_statuses[i], "text %zu: %s", place, mr_status_text(p.run_statuses[i]));
+    }
+    prepared_fini(&p, count);
+    return status;
 }

@@ -172,21 +172,32 @@ static mr_status check_memory(const char *text, mr_error *error)
     return fine ? MR_OK : mr_error_set(error, MR_CONFIG, "memory limit \"%s\": expected a size such as 8G or 300M, or 1%% to 100%%", text);
 }
 
+static void set_default(int *choice, int value)
+{
+    if (*choice == MR_UNSET) *choice = value;
+}
+
+mr_status mr_job_check_model(mr_job *job, mr_error *error)
+{
+    if (!job->model) return mr_error_set(error, MR_CONFIG, "no model given; add --model (or \"model:\" in the job file). `millrace models` lists the known ones");
+    if (job->prompt_name && job->prompt_text) return mr_error_set(error, MR_CONFIG, "prompt and prompt_text exclude each other");
+    if (job->memory) MR_TRY(check_memory(job->memory, error));
+    set_default(&job->precision, MR_PRECISION_AUTO);
+    set_default(&job->truncate, 1);
+    return MR_OK;
+}
+
 mr_status mr_job_check(mr_job *job, mr_error *error)
 {
     if (job->kind == MR_UNSET) return mr_error_set(error, MR_CONFIG, "the job does not say what to do; add \"job: embed\"");
-    if (!job->model) return mr_error_set(error, MR_CONFIG, "no model given; add --model (or \"model:\" in the job file). `millrace models` lists the known ones");
+    MR_TRY(mr_job_check_model(job, error));
     if (job->paths.count == 0) return mr_error_set(error, MR_CONFIG, "no input given; name files, directories or - for stdin");
     if (!job->output_path) return mr_error_set(error, MR_CONFIG, "no output given; add -o OUT.h5 (or \"output: {path: OUT.h5}\" in the job file)");
-    if (job->prompt_name && job->prompt_text) return mr_error_set(error, MR_CONFIG, "prompt and prompt_text exclude each other");
-    if (job->memory) MR_TRY(check_memory(job->memory, error));
     if (job->max_failed) MR_TRY(check_max_failed(job->max_failed, error));
-    if (job->output_dtype == MR_UNSET) job->output_dtype = 0;
-    if (job->store_text == MR_UNSET) job->store_text = 0;
-    if (job->precision == MR_UNSET) job->precision = MR_PRECISION_AUTO;
-    if (job->truncate == MR_UNSET) job->truncate = 1;
-    if (job->on_error == MR_UNSET) job->on_error = MR_ON_ERROR_RECORD;
-    if (job->overwrite == MR_UNSET) job->overwrite = 0;
-    if (job->keep_parts == MR_UNSET) job->keep_parts = 0;
+    set_default(&job->output_dtype, 0);
+    set_default(&job->store_text, 0);
+    set_default(&job->on_error, MR_ON_ERROR_RECORD);
+    set_default(&job->overwrite, 0);
+    set_default(&job->keep_parts, 0);
     return MR_OK;
 }

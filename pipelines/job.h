@@ -58,6 +58,8 @@ mr_status mr_job_set(mr_job *job, const char *assignment, mr_error *error);
 
 /* Is everything there and consistent? CONFIG otherwise. Fills what only depends on the job (defaults). */
 mr_status mr_job_check(mr_job *job, mr_error *error);
+/* Only what concerns the model: for uses without input and output. */
+mr_status mr_job_check_model(mr_job *job, mr_error *error);
 
 /* ---- the table, for flags and help ---- */
 

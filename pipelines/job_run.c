@@ -46,7 +46,7 @@ static mr_status open_sink(mr_job_run *run, bool *finished, mr_error *error)
 {
     const mr_job *job = run->job;
     size_t source_count = mr_source_count(run->source);
-    MR_TRY(mr_embed_attributes_make(job, run->plan, run->source, &run->attributes, error));
+    MR_TRY(mr_embed_attributes_make(job, run->plan, run->source, run->preparer, &run->attributes, error));
     run->source_names = calloc(source_count, sizeof *run->source_names);
     if (!run->source_names) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
     for (size_t i = 0; i < source_count; i++) run->source_names[i] = mr_source_name(run->source, i);

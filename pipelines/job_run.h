@@ -38,7 +38,8 @@ typedef struct mr_job_plan {
     double flops_per_token;    /* of the linear layers; 0 = unknown */
 } mr_job_plan;
 
-/* MEMORY_EXHAUSTED says what would make it fit. `job` must have passed mr_job_check. The plan points into itself: it must
+/* MEMORY_EXHAUSTED says what would make it fit. `job` must have passed mr_job_check (or, without
+ * input, mr_job_check_model). The plan points into itself: it must
  * not be moved. */
 mr_status mr_job_plan_make(const mr_job *job, mr_job_plan *out, mr_error *error);
 void mr_job_plan_fini(mr_job_plan *plan);

@@ -12,7 +12,7 @@ static const char *const job_kinds[] = { "embed", NULL };
 static const char *const dtypes[] = { "f32", "f16", "int8", "binary", NULL };
 static const char *const precisions[] = { "auto", "f32", "bf16", "int8", NULL };
 static const char *const policies[] = { "record", "fail", NULL };
-static const char *const poolings[] = { "mean", "cls", "lasttoken", "max", "mean_sqrt_len_tokens", "weightedmean", NULL };
+static const char *const poolings[] = { "mean", "cls", "last", "max", "mean_sqrt_len", "weightedmean", NULL };
 
 #define AT(member) offsetof(mr_job, member)
 
@@ -32,7 +32,7 @@ static const mr_setting settings[] = {
     { "precision", "--precision", "CLASS", "auto, f32, bf16 or int8 (default auto)", MR_SETTING_CHOICE, AT(precision), precisions, true },
     { "embedding.prompt", "--prompt", "NAME", "prompt of the model to put in front of each text", MR_SETTING_STRING, AT(prompt_name), NULL, true },
     { "embedding.prompt_text", "--prompt-text", "S", "literal text to put in front of each text", MR_SETTING_STRING, AT(prompt_text), NULL, true },
-    { "embedding.pooling", "--pooling", "MODE", "mean, cls, lasttoken, max, mean_sqrt_len_tokens or weightedmean (default: the model's)", MR_SETTING_CHOICE, AT(pooling), poolings, true },
+    { "embedding.pooling", "--pooling", "MODE", "mean, cls, last, max, mean_sqrt_len or weightedmean (default: the model's)", MR_SETTING_CHOICE, AT(pooling), poolings, true },
     { "embedding.normalize", "--normalize", NULL, "scale vectors to unit length (default: as the model says)", MR_SETTING_BOOL, AT(normalize), NULL, true },
     { "embedding.dim", "--dim", "N", "keep the first N components (Matryoshka models)", MR_SETTING_COUNT, AT(dim), NULL, true },
     { "embedding.max_tokens", "--max-tokens", "N", "tokens per text, specials included (default: the model's limit)", MR_SETTING_COUNT, AT(max_tokens), NULL, true },

@@ -7,7 +7,7 @@
 #include "core/cores.h"
 #include "core/mem.h"
 #include "core/str.h"
-#include "embed/sentence_config.h"
+#include "embed/prepare_text.h"
 #include "embed/text_embedder.h"
 #include "io/source.h"
 #include "pipelines/job_run.h"
@@ -44,27 +44,25 @@ static mr_status fill_options(const mr_job *job, mr_job_plan *plan, mr_error *er
     if (pooling && !mr_pooling_parse(pooling, &embed->pooling)) return mr_error_set(error, MR_INTERNAL, "pooling \"%s\" has no implementation", pooling);
     embed->normalize = job->normalize == MR_UNSET ? MR_CHOICE_MODEL : job->normalize ? MR_CHOICE_YES : MR_CHOICE_NO;
     embed->dimension = (size_t)job->dim;
-    plan->model_options.precision = job->precision == MR_PRECISION_AUTO ? mr_text_embedder_auto_precision() : (mr_precision)job->precision;
-    plan->model_options.capability_options = embed;
+    embed->max_tokens = (size_t)job->max_tokens;
+    embed->prompt_name = job->prompt_name;
+    embed->prompt_text = job->prompt_text;
+    plan->model_options.precision = job->precision == MR_PRECISION_AUTO ? MR_PRECISION_F32 : (mr_precision)job->precision;
+    plan->model_options.embed = embed;
     return MR_OK;
 }
 
-static mr_status read_model_config(const mr_job *job, mr_job_plan *plan, mr_error *error)
+/* Also finds out now what would fail for every record: an unknown prompt, a limit above the model's. */
+static mr_status read_model_config(mr_job_plan *plan, mr_error *error)
 {
-    mr_sentence_config *config;
-    mr_str prompt;
-    MR_TRY(mr_sentence_config_open(plan->model_path, &plan->embed_options, &config, error));
-    mr_status status = mr_sentence_config_prompt(config, job->prompt_text, job->prompt_name, &prompt, error);
+    mr_text_preparer *preparer;
+    MR_TRY(mr_text_preparer_create(plan->model_path, &plan->embed_options, &preparer, error));
+    const mr_sentence_config *config = mr_text_preparer_config(preparer);
     plan->dimension = config->dimension;
-    plan->max_tokens = config->max_tokens;
+    plan->max_tokens = plan->embed_options.max_tokens ? plan->embed_options.max_tokens : config->max_tokens;
     plan->attention_length = 6 * config->hidden_size;
-    if (status == MR_OK && job->max_tokens) {
-        if (config->max_tokens && job->max_tokens > config->max_tokens)
-            status = mr_error_set(error, MR_CONFIG, "max_tokens %llu is more than the model's limit of %zu", (unsigned long long)job->max_tokens, config->max_tokens);
-        plan->max_tokens = (size_t)job->max_tokens;
-    }
-    mr_sentence_config_close(config);
-    return status;
+    mr_text_preparer_destroy(preparer);
+    return MR_OK;
 }
 
 static mr_status measure_input(const mr_job *job, mr_job_plan *plan, mr_error *error)
@@ -142,8 +140,8 @@ mr_status mr_job_plan_make(const mr_job *job, mr_job_plan *out, mr_error *error)
     *out = (mr_job_plan){ 0 };
     MR_TRY_OR(status, resolve_model(job, out, error), fail);
     MR_TRY_OR(status, fill_options(job, out, error), fail);
-    MR_TRY_OR(status, read_model_config(job, out, error), fail);
-    MR_TRY_OR(status, measure_input(job, out, error), fail);
+    MR_TRY_OR(status, read_model_config(out, error), fail);
+    if (job->paths.count > 0) MR_TRY_OR(status, measure_input(job, out, error), fail);
     MR_TRY_OR(status, read_memory_limit(job, out, error), fail);
     out->cores = job->threads ? (size_t)job->threads : mr_cores_allowed(NULL);
     out->prepare_threads = 1 + (out->cores - 1) / CORES_PER_PREPARER;
