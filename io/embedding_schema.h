@@ -1,0 +1,34 @@
+/* The datasets of an embedding output. Private to io/. */
+#ifndef MR_IO_EMBEDDING_SCHEMA_H
+#define MR_IO_EMBEDDING_SCHEMA_H
+
+#include "io/embedding_row.h"
+#include "io/table.h"
+
+#define MR_SCHEMA_VERSION 1
+
+enum {
+    MR_COLUMN_EMBEDDING, /* first: its size bounds the row count of a file that lies */
+    MR_COLUMN_STATUS,
+    MR_COLUMN_TOKENS,
+    MR_COLUMN_ID,
+    MR_COLUMN_ERROR,
+    MR_COLUMN_SHARD,
+    MR_COLUMN_RECORD,
+    MR_COLUMN_OPTIONAL /* and further: scale, text */
+};
+
+typedef struct mr_embedding_schema {
+    mr_column columns[MR_COLUMNS_MAX];
+    size_t count;
+    size_t scale, text; /* column numbers; 0: not there */
+    mr_vector_dtype dtype;
+    size_t dimension;
+} mr_embedding_schema;
+
+void mr_embedding_schema_init(mr_embedding_schema *schema, mr_vector_dtype dtype, size_t dimension, bool with_text);
+
+/* The table of input names, /source/files. */
+extern const mr_column mr_source_files_column;
+
+#endif

@@ -1,0 +1,203 @@
+#include "io/part_join.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "io/file_publish.h"
+
+#define STEP_ROWS ((size_t)512)             /* copied at once: 2 MiB of 1024-wide f32 */
+#define SPARE_BYTES (UINT64_C(1) << 20)     /* for metadata, beside the sum of the parts */
+
+/* Rows [from, from + count) of one part. */
+typedef struct segment {
+    const mr_part *part;
+    uint64_t from, count;
+} segment;
+
+typedef struct joining {
+    segment *segments;
+    size_t count;
+    uint64_t total;
+    mr_embedding_schema schema;
+    uint64_t packed[MR_COLUMNS_MAX];
+    uint64_t part_bytes;
+    mr_part_facts facts;
+} joining;
+
+typedef struct open_part {
+    hid_t file;
+    mr_table_reader *reader;
+} open_part;
+
+static void close_part(open_part *part)
+{
+    mr_table_reader_close(part->reader);
+    if (part->file > 0) H5Fclose(part->file);
+    *part = (open_part){ 0 };
+}
+
+static mr_status open_one(const mr_part *part, const mr_embedding_schema *schema, open_part *out, mr_error *error)
+{
+    *out = (open_part){ 0 };
+    MR_TRY(mr_h5_open(part->path, &out->file, error));
+    mr_status status = mr_table_reader_open(out->file, part->path, schema->columns, schema->count, &out->reader, error);
+    if (status == MR_OK && mr_table_reader_rows(out->reader) != part->end - part->first)
+        status = mr_error_set(error, MR_BAD_INPUT, "%s does not hold the rows of its name", part->path);
+    if (status != MR_OK) close_part(out);
+    return status;
+}
+
+/* Parts in order, each from where the one before ended; of overlapping ones the longest. */
+static mr_status plan(const mr_part_list *list, joining *join, mr_error *error)
+{
+    uint64_t at = 0;
+    size_t i = 0;
+    join->segments = calloc(list->count + 1, sizeof *join->segments);
+    if (!join->segments) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the plan of a join");
+    while (at < join->total) {
+        const mr_part *best = NULL;
+        for (; i < list->count && list->items[i].first <= at; i++)
+            if (list->items[i].end > at && (!best || list->items[i].end > best->end)) best = &list->items[i];
+        if (!best) {
+            uint64_t end = i < list->count && list->items[i].first < join->total ? list->items[i].first : join->total;
+            return mr_error_set(error, MR_INCOMPLETE, "records %llu to %llu are not done yet; run the same command again", (unsigned long long)at, (unsigned long long)end - 1);
+        }
+        join->segments[join->count++] = (segment){ best, at - best->first, best->end - at };
+        join->part_bytes += best->file_bytes;
+        at = best->end;
+    }
+    for (size_t p = 0; p < list->count; p++)
+        if (list->items[p].end > join->total)
+            return mr_error_set(error, MR_OUTPUT_DIFFERS, "%s goes beyond the %llu records of the input: the input has become shorter. Use --overwrite", list->items[p].path, (unsigned long long)join->total);
+    return MR_OK;
+}
+
+static mr_status check_space(const joining *join, const char *temporary, mr_error *error)
+{
+    char directory[4096];
+    const char *slash = strrchr(temporary, '/');
+    size_t length = slash ? (size_t)(slash - temporary) : 0;
+    if (length == 0 || length >= sizeof directory) return MR_OK;
+    memcpy(directory, temporary, length);
+    directory[length] = '\0';
+    struct statvfs disk;
+    if (statvfs(directory, &disk) != 0) return MR_OK; /* then the writes will tell */
+    uint64_t available = (uint64_t)disk.f_bavail * disk.f_frsize, needed = join->part_bytes + SPARE_BYTES;
+    if (available >= needed) return MR_OK;
+    char need[16], have[16];
+    return mr_error_set(error, MR_NO_SPACE, "joining %zu parts needs %s in %s, %s are free. Nothing is lost: make room and run the same command again",
+                        join->count, mr_str_bytes(need, needed), directory, mr_str_bytes(have, available));
+}
+
+/* A part that turns out damaged is dropped: its records are done again by the next run. */
+static mr_status drop_damaged(const mr_part *part, mr_status status, mr_error *problem, mr_error *error)
+{
+    if (status != MR_BAD_INPUT) {
+        if (error) *error = *problem;
+        return status;
+    }
+    unlink(part->path);
+    return mr_error_set(error, MR_INCOMPLETE, "%s. The part is dropped; run the same command again to redo its records", problem->text);
+}
+
+/* Checks every part and sums up the bytes of packed columns. */
+static mr_status measure(joining *join, mr_error *error)
+{
+    for (size_t s = 0; s < join->count; s++) {
+        const segment *piece = &join->segments[s];
+        open_part part;
+        mr_error problem = { 0 };
+        mr_status status = open_one(piece->part, &join->schema, &part, &problem);
+        if (status == MR_OK) status = mr_table_reader_verify(part.reader, &problem);
+        for (size_t c = 0; status == MR_OK && c < join->schema.count; c++) {
+            uint64_t bytes = 0;
+            if (join->schema.columns[c].packed) status = mr_table_reader_packed_bytes(part.reader, c, piece->from, piece->count, &bytes, &problem);
+            join->packed[c] += bytes;
+        }
+        close_part(&part);
+        if (status != MR_OK) return drop_damaged(piece->part, status, &problem, error);
+    }
+    return MR_OK;
+}
+
+static mr_status copy_segment(joining *join, const segment *piece, mr_table_writer *writer, mr_block *block, mr_error *error)
+{
+    open_part part;
+    MR_TRY(open_one(piece->part, &join->schema, &part, error));
+    mr_status status = MR_OK;
+    for (uint64_t done = 0; status == MR_OK && done < piece->count; done += block->rows) {
+        uint64_t rest = piece->count - done;
+        status = mr_table_reader_read(part.reader, piece->from + done, rest < STEP_ROWS ? (size_t)rest : STEP_ROWS, block, error);
+        if (status == MR_OK) mr_part_facts_count(&join->facts, block);
+        if (status == MR_OK) status = mr_table_writer_append(writer, block, error);
+    }
+    close_part(&part);
+    return status;
+}
+
+static mr_status copy_rows(joining *join, hid_t file, mr_error *error)
+{
+    mr_block block;
+    mr_table_writer *writer = NULL;
+    if (!mr_block_init(&block, join->schema.columns, join->schema.count)) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate rows");
+    mr_status status = mr_table_writer_create(file, join->schema.columns, join->schema.count, join->total, join->packed, &writer, error);
+    for (size_t s = 0; status == MR_OK && s < join->count; s++) status = copy_segment(join, &join->segments[s], writer, &block, error);
+    if (status == MR_OK) status = mr_table_writer_finish(writer, error);
+    mr_table_writer_destroy(writer);
+    mr_block_fini(&block);
+    return status;
+}
+
+/* Attributes of the job and the group of input names. */
+static mr_status copy_job(const mr_part *part, hid_t file, mr_error *error)
+{
+    hid_t from;
+    MR_TRY(mr_h5_open(part->path, &from, error));
+    mr_status status = mr_part_file_copy_job(from, file, error);
+    if (status == MR_OK && H5Ocopy(from, "source/files", file, "source/files", H5P_DEFAULT, H5P_DEFAULT) < 0)
+        status = mr_h5_error(error, MR_IO, "cannot copy the names of inputs from %s", part->path);
+    H5Fclose(from);
+    return status;
+}
+
+static mr_status write_joined(joining *join, const mr_part *first, const char *temporary, mr_error *error)
+{
+    mr_h5_output *output;
+    MR_TRY(mr_h5_output_create(temporary, &output, error));
+    hid_t file = mr_h5_output_id(output);
+    mr_status status = copy_rows(join, file, error);
+    if (status == MR_OK) status = copy_job(first, file, error);
+    join->facts.end = join->total;
+    if (status == MR_OK) status = mr_part_file_describe(file, &join->facts, error);
+    if (status == MR_OK) return mr_h5_output_close(output, error);
+    mr_status cause = mr_h5_output_check(output, error);
+    mr_h5_output_abandon(output);
+    return cause != MR_OK ? cause : status;
+}
+
+mr_status mr_part_list_join(const mr_part_list *list, uint64_t total, const char *temporary, const char *path, mr_error *error)
+{
+    if (list->count == 0) return mr_error_set(error, MR_INCOMPLETE, "%s has no parts to join", path);
+    joining join = { .total = total };
+    mr_status status;
+    hid_t first;
+    bool existed = false;
+    MR_TRY_OR(status, plan(list, &join, error), done);
+    MR_TRY_OR(status, check_space(&join, temporary, error), done);
+    const mr_part *model = join.count ? join.segments[0].part : &list->items[0];
+    MR_TRY_OR(status, mr_h5_open(model->path, &first, error), done);
+    status = mr_part_file_read_schema(first, model->path, &join.schema, error);
+    H5Fclose(first);
+    if (status != MR_OK) goto done;
+    MR_TRY_OR(status, measure(&join, error), done);
+    MR_TRY_OR(status, write_joined(&join, model, temporary, error), done);
+    MR_TRY_OR(status, mr_file_publish(temporary, path, &existed, error), done);
+    if (existed) status = mr_error_set(error, MR_OUTPUT_DIFFERS, "%s was made by somebody else meanwhile; the parts are kept", path);
+done:
+    free(join.segments);
+    return status;
+}

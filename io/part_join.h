@@ -1,0 +1,13 @@
+/* All parts of a job -> one file. Private to io/. */
+#ifndef MR_IO_PART_JOIN_H
+#define MR_IO_PART_JOIN_H
+
+#include "io/part_list.h"
+
+/* Joins ordinals 0..total-1 into `temporary`, syncs it and publishes it as `path`; attributes and input names come from
+ * the first part. Memory is bounded by a few hundred rows. Every part's checksums are compared: a damaged one is removed
+ * and INCOMPLETE says that another run redoes it. INCOMPLETE also names the first missing records. OUTPUT_DIFFERS when
+ * `path` exists by now, or parts go beyond `total`; NO_SPACE before writing when the disk cannot hold it. */
+mr_status mr_part_list_join(const mr_part_list *list, uint64_t total, const char *temporary, const char *path, mr_error *error);
+
+#endif

@@ -1,0 +1,38 @@
+/* The parts directory of an output. Private to io/. */
+#ifndef MR_IO_PART_LIST_H
+#define MR_IO_PART_LIST_H
+
+#include "io/part_file.h"
+
+typedef struct mr_part {
+    uint64_t first, end;
+    uint64_t file_bytes;
+    char *path;
+} mr_part;
+
+/* Sorted by first ascending, then end descending. */
+typedef struct mr_part_list {
+    mr_part *items;
+    size_t count, capacity;
+} mr_part_list;
+
+/* Zero-initialised `list`; fini also after a failure. A missing directory is an empty list. */
+mr_status mr_part_list_scan(mr_part_list *list, const char *directory, mr_error *error);
+void mr_part_list_fini(mr_part_list *list);
+
+/* malloc'ed; NULL when out of memory. */
+char *mr_part_path(const char *directory, uint64_t first, uint64_t end);
+
+/* Opens every part: one of another job is OUTPUT_DIFFERS; one that cannot be read, or does not hold what its name says,
+ * is removed with a warning: its rows are done again. `schema` NULL: the first part's own schema and job count. */
+mr_status mr_part_list_check(mr_part_list *list, const mr_embedding_schema *schema, const char *fingerprint, const char *job_text, mr_error *error);
+
+/* Ascending, disjoint, merged; malloc'ed into *out. */
+mr_status mr_part_list_ranges(const mr_part_list *list, mr_range **out, size_t *count, mr_error *error);
+
+/* Removes "PREFIX*.tmp" files: what a killed run of that lock name left. */
+void mr_parts_remove_temporaries(const char *directory, const char *prefix);
+/* Removes parts and temporaries. Other files stay. */
+void mr_parts_remove_all(const char *directory);
+
+#endif
