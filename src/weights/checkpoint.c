@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "core/file.h"
 #include "core/json.h"
@@ -281,6 +283,15 @@ mr_status mr_checkpoint_require(const mr_checkpoint *checkpoint, const char *nam
     }
     *out = tensor;
     return MR_OK;
+}
+
+void mr_tensor_release_pages(const mr_tensor *tensor)
+{
+    /* Whole pages inside only: the rest is shared with a neighbour. */
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = ((uintptr_t)tensor->data + page - 1) & ~(uintptr_t)(page - 1);
+    uintptr_t end = ((uintptr_t)tensor->data + tensor->bytes) & ~(uintptr_t)(page - 1);
+    if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
 mr_status mr_checkpoint_sha256(const mr_checkpoint *checkpoint, char hex[MR_SHA256_HEX], mr_error *error)

@@ -72,5 +72,7 @@ mr_status mr_checkpoint_sha256(const mr_checkpoint *checkpoint, char hex[65], mr
 void mr_tensor_to_f32(const mr_tensor *tensor, float *dst);
 /* `count` elements from `first`. */
 void mr_tensor_slice_to_f32(const mr_tensor *tensor, size_t first, size_t count, float *dst);
+/* Gives the tensor's pages back to the system once it was copied elsewhere; a later read maps them again. A hint. */
+void mr_tensor_release_pages(const mr_tensor *tensor);
 
 #endif

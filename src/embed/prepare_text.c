@@ -1,0 +1,102 @@
+#include "embed/prepare_text.h"
+
+#include <stdlib.h>
+
+struct mr_text_preparer {
+    mr_sentence_config *config;
+    mr_tokenizer *tokenizer;
+    mr_buf prompt;
+    size_t prompt_tokens; /* to be left out of the pooling; 0 when the prompt counts */
+};
+
+/* Python's str.strip() on the characters a prompt can plausibly end with: ASCII white space, U+0085, U+00A0, U+3000. */
+static mr_str strip(mr_str text)
+{
+    static const char *const spaces[] = { " ", "\t", "\n", "\v", "\f", "\r", "\x1c", "\x1d", "\x1e", "\x1f", "\xc2\x85", "\xc2\xa0", "\xe3\x80\x80" };
+    for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {
+        mr_str space = mr_str_of(spaces[i]);
+        if (text.length < space.length) continue;
+        bool before = mr_str_equal((mr_str){ text.data, space.length }, space);
+        bool after = mr_str_equal((mr_str){ text.data + text.length - space.length, space.length }, space);
+        if (!before && !after) continue;
+        if (before) text = (mr_str){ text.data + space.length, text.length - space.length };
+        else text.length -= space.length;
+        i = (size_t)-1; /* from the first again */
+    }
+    return text;
+}
+
+/* The stripped prompt tokenised alone, without a special token at its end: the reference's rule. */
+static mr_status count_prompt_tokens(mr_text_preparer *preparer, mr_error *error)
+{
+    mr_tokenizer_scratch *scratch = NULL;
+    mr_encoding encoding = { 0 };
+    const mr_encode_options options = { .add_special_tokens = true };
+    MR_TRY(mr_tokenizer_scratch_create(&scratch, error));
+    mr_status status =
+        mr_tokenizer_encode(preparer->tokenizer, scratch, strip((mr_str){ preparer->prompt.data, preparer->prompt.length }), &options, &encoding, error);
+    if (status == MR_OK) {
+        bool special_end = encoding.count > 0 && mr_tokenizer_is_special(preparer->tokenizer, encoding.ids[encoding.count - 1]);
+        preparer->prompt_tokens = encoding.count - (special_end ? 1 : 0);
+    }
+    mr_encoding_fini(&encoding);
+    mr_tokenizer_scratch_destroy(scratch);
+    return status;
+}
+
+mr_status mr_text_preparer_create(const char *directory, const mr_embed_options *options, mr_text_preparer **out, mr_error *error)
+{
+    mr_text_preparer *preparer = calloc(1, sizeof *preparer);
+    if (!preparer) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a text preparer", directory);
+    mr_str prompt;
+    mr_status status;
+    MR_TRY_OR(status, mr_sentence_config_open(directory, options, &preparer->config, error), fail);
+    MR_TRY_OR(status,
+              mr_sentence_config_prompt(preparer->config, options ? options->prompt_text : NULL, options ? options->prompt_name : NULL, &prompt, error),
+              fail);
+    if (!mr_buf_append(&preparer->prompt, prompt.data, prompt.length)) {
+        status = mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate the prompt", directory);
+        goto fail;
+    }
+    MR_TRY_OR(status, mr_tokenizer_open(preparer->config->backbone_directory, &preparer->tokenizer, error), fail);
+    if (!preparer->config->include_prompt && prompt.length > 0) MR_TRY_OR(status, count_prompt_tokens(preparer, error), fail);
+    *out = preparer;
+    return MR_OK;
+fail:
+    mr_text_preparer_destroy(preparer);
+    return status;
+}
+
+void mr_text_preparer_destroy(mr_text_preparer *preparer)
+{
+    if (!preparer) return;
+    mr_tokenizer_close(preparer->tokenizer);
+    mr_sentence_config_close(preparer->config);
+    mr_buf_fini(&preparer->prompt);
+    free(preparer);
+}
+
+const mr_sentence_config *mr_text_preparer_config(const mr_text_preparer *preparer) { return preparer->config; }
+const mr_tokenizer *mr_text_preparer_tokenizer(const mr_text_preparer *preparer) { return preparer->tokenizer; }
+mr_str mr_text_preparer_prompt(const mr_text_preparer *preparer) { return (mr_str){ preparer->prompt.data, preparer->prompt.length }; }
+
+mr_status mr_text_preparer_run(const mr_text_preparer *preparer, mr_tokenizer_scratch *scratch, mr_str text, mr_encoding *encoding,
+                               size_t *prompt_tokens, bool *truncated, mr_error *error)
+{
+    const mr_encode_options options = { .add_special_tokens = true, .max_tokens = preparer->config->max_tokens };
+    mr_buf joined = { 0 };
+    if (preparer->prompt.length > 0) {
+        if (!mr_buf_append(&joined, preparer->prompt.data, preparer->prompt.length) || !mr_buf_append(&joined, text.data, text.length)) {
+            mr_buf_fini(&joined);
+            return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate prompt and text");
+        }
+        text = (mr_str){ joined.data, joined.length };
+    }
+    mr_status status = mr_tokenizer_encode(preparer->tokenizer, scratch, text, &options, encoding, error);
+    mr_buf_fini(&joined);
+    if (status != MR_OK) return status;
+    if (encoding->count == 0) return mr_error_set(error, MR_BAD_RECORD, "the text gives no tokens at all");
+    *prompt_tokens = preparer->prompt_tokens < encoding->count ? preparer->prompt_tokens : encoding->count;
+    *truncated = encoding->full_count > encoding->count;
+    return MR_OK;
+}

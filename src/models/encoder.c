@@ -1,0 +1,141 @@
+#include "models/encoder.h"
+
+#include <stdlib.h>
+
+#include "core/file.h"
+#include "core/json.h"
+#include "core/str.h"
+
+/* Published files have a few KB; label lists make some larger. */
+#define CONFIG_MAX_BYTES ((size_t)16 << 20)
+
+struct mr_encoder {
+    const mr_encoder_architecture *architecture;
+    mr_encoder_limits limits;
+    mr_checkpoint *checkpoint;
+    mr_params *params;
+    void *model;
+    bool measured_only;
+};
+
+static mr_status unsupported(const char *where, const json_t *config, mr_error *error)
+{
+    const char *type = json_string_value(json_object_get(config, "model_type"));
+    mr_buf known = { 0 };
+    for (size_t i = 0; mr_encoder_architectures[i]; i++) mr_buf_printf(&known, "%s%s", i > 0 ? ", " : "", mr_encoder_architectures[i]->name);
+    mr_status status = mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: model_type \"%s\" is no encoder known here (known: %s)", where,
+                                    type ? type : "", known.data ? known.data : "");
+    mr_buf_fini(&known);
+    return status;
+}
+
+/* The parsed config.json (owned by the caller), its path (free) and the architecture it names. */
+static mr_status read_config(const char *directory, json_t **out_config, char **out_where, const mr_encoder_architecture **out_architecture,
+                             mr_error *error)
+{
+    json_t *config = NULL;
+    char *where = mr_path_join(directory, "config.json");
+    mr_status status;
+    if (!where) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a path", directory);
+    if (!mr_path_exists(where)) {
+        status = mr_error_set(error, MR_MODEL_FILES_MISSING, "%s does not exist", where);
+        goto fail;
+    }
+    MR_TRY_OR(status, mr_json_load(where, CONFIG_MAX_BYTES, &config, error), fail);
+    if (!json_is_object(config)) {
+        status = mr_error_set(error, MR_MODEL_CORRUPT, "%s: not a JSON object", where);
+        goto fail;
+    }
+    for (size_t i = 0; mr_encoder_architectures[i]; i++) {
+        if (!mr_encoder_architectures[i]->matches(config)) continue;
+        *out_config = config;
+        *out_where = where;
+        *out_architecture = mr_encoder_architectures[i];
+        return MR_OK;
+    }
+    status = unsupported(where, config, error);
+fail:
+    json_decref(config);
+    free(where);
+    return status;
+}
+
+mr_status mr_encoder_read_limits(const char *directory, mr_encoder_limits *out, mr_error *error)
+{
+    json_t *config = NULL;
+    char *where = NULL;
+    const mr_encoder_architecture *architecture = NULL;
+    MR_TRY(read_config(directory, &config, &where, &architecture, error));
+    mr_status status = architecture->limits(config, where, out, error);
+    json_decref(config);
+    free(where);
+    return status;
+}
+
+mr_status mr_encoder_open(const char *directory, const mr_params_options *options, mr_encoder **out, mr_error *error)
+{
+    json_t *config = NULL;
+    char *where = NULL;
+    mr_status status;
+    mr_encoder *encoder = mr_mem_calloc(1, sizeof *encoder, MR_MEM_WEIGHTS);
+    if (!encoder) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate an encoder", directory);
+    encoder->measured_only = options->measure;
+    MR_TRY_OR(status, read_config(directory, &config, &where, &encoder->architecture, error), done);
+    MR_TRY_OR(status, encoder->architecture->limits(config, where, &encoder->limits, error), done);
+    MR_TRY_OR(status, mr_checkpoint_open(directory, &encoder->checkpoint, error), done);
+    MR_TRY_OR(status, mr_params_create(encoder->checkpoint, options, &encoder->params, error), done);
+    MR_TRY_OR(status, encoder->architecture->open(config, where, encoder->params, &encoder->model, error), done);
+    *out = encoder;
+    encoder = NULL;
+done:
+    mr_encoder_close(encoder);
+    json_decref(config);
+    free(where);
+    return status;
+}
+
+void mr_encoder_close(mr_encoder *encoder)
+{
+    if (!encoder) return;
+    mr_params_destroy(encoder->params);
+    mr_checkpoint_close(encoder->checkpoint);
+    mr_mem_free(encoder);
+}
+
+const char *mr_encoder_name(const mr_encoder *encoder) { return encoder->architecture->name; }
+const mr_encoder_limits *mr_encoder_get_limits(const mr_encoder *encoder) { return &encoder->limits; }
+size_t mr_encoder_bytes(const mr_encoder *encoder) { return mr_params_bytes(encoder->params); }
+double mr_encoder_flops_per_token(const mr_encoder *encoder) { return mr_params_flops_per_row(encoder->params); }
+
+size_t mr_encoder_scratch_bytes(const mr_encoder *encoder, size_t tokens, size_t threads)
+{
+    mr_scratch scratch = { 0 };
+    const mr_token_batch batch = { .tokens = tokens, .count = tokens };
+    encoder->architecture->forward(encoder->model, &batch, threads, &scratch, NULL, NULL);
+    return scratch.failed ? SIZE_MAX : scratch.bytes;
+}
+
+static mr_status check_batch(const mr_encoder *encoder, const mr_token_batch *batch, mr_error *error)
+{
+    const mr_encoder_limits *limits = &encoder->limits;
+    for (size_t s = 0; s < batch->count; s++) {
+        size_t length = batch->starts[s + 1] - batch->starts[s];
+        if (length == 0) return mr_error_set(error, MR_INVALID_ARGUMENT, "input %zu has no tokens", s);
+        if (limits->max_tokens > 0 && length > limits->max_tokens)
+            return mr_error_set(error, MR_INVALID_ARGUMENT, "input %zu has %zu tokens, the model takes at most %zu", s, length, limits->max_tokens);
+        for (size_t t = batch->starts[s]; t < batch->starts[s + 1]; t++)
+            if (batch->ids[t] < 0 || (size_t)batch->ids[t] >= limits->vocab_size)
+                return mr_error_set(error, MR_INVALID_ARGUMENT, "input %zu: token id %d is outside the model's vocabulary of %zu", s, (int)batch->ids[t],
+                                    limits->vocab_size);
+    }
+    return MR_OK;
+}
+
+mr_status mr_encoder_forward(const mr_encoder *encoder, const mr_token_batch *batch, size_t threads, mr_scratch *scratch, float *hidden,
+                             const mr_layer_trace *trace, mr_error *error)
+{
+    if (encoder->measured_only || !scratch->arena) return mr_error_set(error, MR_INTERNAL, "a forward pass without weights or memory");
+    MR_TRY(check_batch(encoder, batch, error));
+    encoder->architecture->forward(encoder->model, batch, threads, scratch, hidden, trace);
+    return mr_scratch_check(scratch, error);
+}

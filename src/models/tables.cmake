@@ -1,0 +1,11 @@
+# The tables of architectures follow from the file names: adding src/models/encoder_<name>.c adds an encoder.
+function(mr_encoder_table out)
+  file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/models/encoder_*.c)
+  list(SORT files)
+  list(TRANSFORM files REPLACE ".*/(encoder_[a-z0-9_]+)\\.c$" "mr_\\1" OUTPUT_VARIABLE symbols)
+  list(TRANSFORM symbols PREPEND "&" OUTPUT_VARIABLE addresses)
+  list(JOIN symbols ", " MR_ENCODER_SYMBOLS)
+  list(JOIN addresses ", " MR_ENCODER_ADDRESSES)
+  configure_file(${PROJECT_SOURCE_DIR}/src/models/encoder_table.c.in ${CMAKE_CURRENT_BINARY_DIR}/encoder_table.c @ONLY)
+  set(${out} ${CMAKE_CURRENT_BINARY_DIR}/encoder_table.c PARENT_SCOPE)
+endfunction()

@@ -1,0 +1,51 @@
+/* Reading a transformer's config.json: sizes checked against what any published model has, options we do not implement refused. */
+#ifndef MR_MODELS_TRANSFORMER_CONFIG_H
+#define MR_MODELS_TRANSFORMER_CONFIG_H
+
+#include <jansson.h>
+
+#include "nn/self_attention.h"
+
+/* An order of magnitude above the largest known model: anything larger is a broken or hostile file. */
+#define MR_CONFIG_MAX_WIDTH ((size_t)1 << 17)
+#define MR_CONFIG_MAX_INNER ((size_t)1 << 20)
+#define MR_CONFIG_MAX_VOCAB ((size_t)1 << 23)
+#define MR_CONFIG_MAX_LAYERS ((size_t)1 << 10)
+#define MR_CONFIG_MAX_HEADS ((size_t)1 << 10)
+#define MR_CONFIG_MAX_POSITIONS ((size_t)1 << 24)
+
+/* The numbers every transformer encoder of the BERT line has, under the same keys. */
+typedef struct mr_transformer_sizes {
+    size_t vocab_size;
+    size_t hidden;
+    size_t layers;
+    size_t heads;
+    size_t head_dim; /* hidden / heads */
+    size_t inner;
+    int activation; /* mr_activation */
+    double norm_eps;
+} mr_transformer_sizes;
+
+/* Keys vocab_size, hidden_size, num_hidden_layers, num_attention_heads, intermediate_size, hidden_act, layer_norm_eps. */
+mr_status mr_config_sizes(const json_t *config, const char *where, const mr_transformer_sizes *defaults, mr_transformer_sizes *out,
+                          mr_error *error);
+
+/* A size in 1 .. max; MODEL_UNSUPPORTED naming the key otherwise. */
+mr_status mr_config_size(const json_t *config, const char *key, size_t fallback, size_t max, size_t *out, const char *where, mr_error *error);
+
+/* True when the string member `key` equals `value`. */
+bool mr_config_is(const json_t *config, const char *key, const char *value);
+/* True when _name_or_path or a value of auto_map contains `text`: how models that share a model_type are told apart. */
+bool mr_config_code_is(const json_t *config, const char *text);
+/* MODEL_UNSUPPORTED unless the string member `key` is absent or equals `value`. */
+mr_status mr_config_expect(const json_t *config, const char *key, const char *value, const char *where, mr_error *error);
+/* MODEL_UNSUPPORTED when the boolean member `key` is true. */
+mr_status mr_config_refuse(const json_t *config, const char *key, const char *where, mr_error *error);
+
+/* hidden_act spellings -> mr_activation; MODEL_UNSUPPORTED naming the key. */
+mr_status mr_config_activation(const char *text, const char *key, int *out, const char *where, mr_error *error);
+
+/* Every token sees every token of its sequence, scale 1 / sqrt(head_dim). */
+mr_self_attention mr_config_full_attention(const mr_transformer_sizes *sizes);
+
+#endif

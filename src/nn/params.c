@@ -1,0 +1,260 @@
+#include "nn/params.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/checked.h"
+#include "core/mem.h"
+
+#define NAME_MAX_BYTES 256
+
+typedef struct block {
+    struct block *next;
+    void *memory;
+} block;
+
+struct mr_params {
+    const mr_checkpoint *checkpoint;
+    const mr_kernels *kernels;
+    mr_params_options options;
+    const char *prefix; /* one of the caller's literals */
+    char scope[NAME_MAX_BYTES];
+    block *blocks;
+    size_t bytes;
+    double flops_per_row;
+};
+
+mr_status mr_params_create(const mr_checkpoint *checkpoint, const mr_params_options *options, mr_params **out, mr_error *error)
+{
+    mr_params *params = mr_mem_calloc(1, sizeof *params, MR_MEM_WEIGHTS);
+    if (!params) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate a model");
+    params->checkpoint = checkpoint;
+    params->kernels = mr_kernels_get();
+    params->options = *options;
+    params->prefix = "";
+    *out = params;
+    return MR_OK;
+}
+
+void mr_params_destroy(mr_params *params)
+{
+    if (!params) return;
+    while (params->blocks) {
+        block *next = params->blocks->next;
+        mr_mem_free(params->blocks->memory);
+        mr_mem_free(params->blocks);
+        params->blocks = next;
+    }
+    mr_mem_free(params);
+}
+
+size_t mr_params_bytes(const mr_params *params)
+{
+    return params->bytes;
+}
+
+double mr_params_flops_per_row(const mr_params *params)
+{
+    return params->flops_per_row;
+}
+
+/* ---------------------------------------------------------------- names */
+
+static void full_name(const mr_params *params, const char *name, const char *suffix, char out[NAME_MAX_BYTES])
+{
+    int length = snprintf(out, NAME_MAX_BYTES, "%s%s%s%s", params->prefix, params->scope, name, suffix);
+    if (length < 0 || length >= NAME_MAX_BYTES) out[0] = '\0'; /* longer than any name: finds nothing */
+}
+
+mr_status mr_params_set_prefix(mr_params *params, const char *const *prefixes, const char *name, mr_error *error)
+{
+    for (const char *const *prefix = prefixes; *prefix; prefix++) {
+        params->prefix = *prefix;
+        if (mr_params_has(params, name)) return MR_OK;
+    }
+    const mr_tensor *any = mr_checkpoint_at(params->checkpoint, 0);
+    return mr_error_set(error, MR_MODEL_CORRUPT, "%s: missing tensor \"%s\", also with the prefixes this architecture is stored under",
+                        any ? any->file : "weights", name);
+}
+
+void mr_params_set_scope(mr_params *params, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(params->scope, sizeof params->scope, format, arguments);
+    va_end(arguments);
+}
+
+bool mr_params_has(const mr_params *params, const char *name)
+{
+    char full[NAME_MAX_BYTES];
+    full_name(params, name, "", full);
+    return mr_checkpoint_find(params->checkpoint, full) != NULL;
+}
+
+static mr_status require(const mr_params *params, const char *name, const char *suffix, size_t rank, const size_t *shape,
+                         const mr_tensor **out, mr_error *error)
+{
+    char full[NAME_MAX_BYTES];
+    full_name(params, name, suffix, full);
+    return mr_checkpoint_require(params->checkpoint, full, rank, shape, out, error);
+}
+
+/* ---------------------------------------------------------------- memory */
+
+static mr_status count_bytes(mr_params *params, size_t bytes, mr_error *error)
+{
+    if (mr_checked_add(params->bytes, bytes, &params->bytes)) return MR_OK;
+    return mr_error_set(error, MR_MODEL_CORRUPT, "the model's size overflows");
+}
+
+static mr_status own_memory(mr_params *params, size_t bytes, void **out, mr_error *error)
+{
+    MR_TRY(count_bytes(params, bytes, error));
+    block *entry = mr_mem_calloc(1, sizeof *entry, MR_MEM_WEIGHTS);
+    if (entry) entry->memory = mr_mem_alloc(bytes, MR_MEM_WEIGHTS);
+    if (!entry || !entry->memory) {
+        mr_mem_free(entry);
+        return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate %zu bytes of weights", bytes);
+    }
+    entry->next = params->blocks;
+    params->blocks = entry;
+    *out = entry->memory;
+    return MR_OK;
+}
+
+/* Memory for weight values: only counted, and NULL, when measuring. */
+static mr_status own_values(mr_params *params, size_t bytes, void **out, mr_error *error)
+{
+    if (!params->options.measure) return own_memory(params, bytes, out, error);
+    *out = NULL;
+    return count_bytes(params, bytes, error);
+}
+
+mr_status mr_params_alloc(mr_params *params, size_t count, size_t size, void **out, mr_error *error)
+{
+    size_t bytes;
+    if (!mr_checked_mul(count, size, &bytes)) return mr_error_set(error, MR_MODEL_CORRUPT, "the model's size overflows");
+    MR_TRY(own_memory(params, bytes, out, error));
+    memset(*out, 0, bytes);
+    return MR_OK;
+}
+
+/* ---------------------------------------------------------------- vectors, tables */
+
+static mr_status load_vector(mr_params *params, const char *name, const char *suffix, size_t n, const float **out, mr_error *error)
+{
+    const mr_tensor *tensor = NULL;
+    MR_TRY(require(params, name, suffix, 1, &n, &tensor, error));
+    void *values = NULL;
+    MR_TRY(own_values(params, n * sizeof(float), &values, error)); /* n values exist in the file: no overflow */
+    if (values) mr_tensor_to_f32(tensor, values);
+    *out = values;
+    return MR_OK;
+}
+
+mr_status mr_params_vector(mr_params *params, const char *name, size_t n, const float **out, mr_error *error)
+{
+    return load_vector(params, name, "", n, out, error);
+}
+
+static bool has_suffixed(const mr_params *params, const char *name, const char *suffix)
+{
+    char full[NAME_MAX_BYTES];
+    full_name(params, name, suffix, full);
+    return mr_checkpoint_find(params->checkpoint, full) != NULL;
+}
+
+mr_status mr_params_norm(mr_params *params, const char *name, size_t n, double eps, bool has_bias, mr_norm *out, mr_error *error)
+{
+    mr_norm norm = { .n = n, .eps = (float)eps };
+    bool old = !has_suffixed(params, name, ".weight") && has_suffixed(params, name, ".gamma");
+    MR_TRY(load_vector(params, name, old ? ".gamma" : ".weight", n, &norm.weight, error));
+    if (has_bias) MR_TRY(load_vector(params, name, old ? ".beta" : ".bias", n, &norm.bias, error));
+    *out = norm;
+    return MR_OK;
+}
+
+mr_status mr_params_table(mr_params *params, const char *name, size_t rows, size_t columns, const mr_tensor **out, mr_error *error)
+{
+    const mr_tensor *tensor = NULL;
+    MR_TRY(require(params, name, "", 2, (size_t[]){ rows, columns }, &tensor, error));
+    MR_TRY(count_bytes(params, tensor->bytes, error));
+    *out = tensor;
+    return MR_OK;
+}
+
+/* ---------------------------------------------------------------- linear layers */
+
+/* A part as the kernels read it; `copy` holds decoded values where the file's bytes cannot be used in place. */
+typedef struct loaded_part {
+    const mr_tensor *weight;
+    float *copy;
+    float *bias;
+} loaded_part;
+
+static bool usable_in_place(const mr_tensor *tensor)
+{
+    return tensor->dtype == MR_DTYPE_F32 && (uintptr_t)tensor->data % _Alignof(float) == 0;
+}
+
+static mr_status load_part(const mr_params *params, const mr_linear_part *part, size_t k, loaded_part *loaded, mr_linear_source *source,
+                           mr_error *error)
+{
+    size_t stored = part->stored_rows ? part->stored_rows : part->rows;
+    const mr_tensor *bias = NULL;
+    MR_TRY(require(params, part->name, ".weight", 2, (size_t[]){ stored, k }, &loaded->weight, error));
+    if (part->has_bias) MR_TRY(require(params, part->name, ".bias", 1, &stored, &bias, error));
+    *source = (mr_linear_source){ .ld = k, .rows = part->rows };
+    if (params->options.measure) return MR_OK;
+    if (bias) {
+        loaded->bias = mr_mem_alloc_array(part->rows, sizeof(float), MR_MEM_OTHER);
+        if (!loaded->bias) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate its bias", bias->name);
+        mr_tensor_slice_to_f32(bias, part->first, part->rows, loaded->bias);
+        source->bias = loaded->bias;
+    }
+    if (usable_in_place(loaded->weight)) {
+        source->weight = (const float *)(const void *)loaded->weight->data + part->first * k;
+        return MR_OK;
+    }
+    loaded->copy = mr_mem_alloc_array(part->rows * k, sizeof(float), MR_MEM_OTHER);
+    if (!loaded->copy) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate %zu values", loaded->weight->name, part->rows * k);
+    mr_tensor_slice_to_f32(loaded->weight, part->first * k, part->rows * k, loaded->copy);
+    source->weight = loaded->copy;
+    return MR_OK;
+}
+
+static mr_status pack(mr_params *params, const mr_linear_source *sources, size_t count, size_t n, size_t k, mr_linear *out, mr_error *error)
+{
+    mr_linear_format format = params->options.format;
+    size_t bytes = mr_linear_packed_bytes(params->kernels, format, n, k);
+    if (bytes == 0) return mr_error_set(error, MR_MODEL_CORRUPT, "a linear layer of %zu x %zu is not possible", n, k);
+    void *memory = NULL;
+    params->flops_per_row += 2.0 * (double)n * (double)k;
+    MR_TRY(own_values(params, bytes, &memory, error));
+    if (memory) return mr_linear_prepare(params->kernels, format, sources, count, k, memory, bytes, out, error);
+    *out = (mr_linear){ .kernels = params->kernels, .format = format, .n = n, .k = k };
+    return MR_OK;
+}
+
+mr_status mr_params_linear(mr_params *params, const mr_linear_part *parts, size_t count, size_t k, mr_linear *out, mr_error *error)
+{
+    if (count > MR_LINEAR_PARTS_MAX) return mr_error_set(error, MR_INTERNAL, "a linear layer of %zu parts", count);
+    loaded_part loaded[MR_LINEAR_PARTS_MAX] = { 0 };
+    mr_linear_source sources[MR_LINEAR_PARTS_MAX];
+    size_t n = 0;
+    mr_status status = MR_OK;
+    for (size_t i = 0; status == MR_OK && i < count; i++) {
+        status = load_part(params, &parts[i], k, &loaded[i], &sources[i], error);
+        n += parts[i].rows;
+    }
+    if (status == MR_OK) status = pack(params, sources, count, n, k, out, error);
+    for (size_t i = 0; i < count; i++) {
+        /* What was packed is not read again: keep it out of the resident set. */
+        if (status == MR_OK && !params->options.measure) mr_tensor_release_pages(loaded[i].weight);
+        mr_mem_free(loaded[i].copy);
+        mr_mem_free(loaded[i].bias);
+    }
+    return status;
+}

@@ -1,0 +1,62 @@
+/* A model's weights in the form the kernels want: packed linear layers, f32 vectors, embedding tables in place.
+ *
+ * The same calls also measure: a measuring mr_params checks every name and shape against the files' headers and adds up
+ * the bytes, but reads no weight and packs nothing. That is what a memory estimate is made of. */
+#ifndef MR_NN_PARAMS_H
+#define MR_NN_PARAMS_H
+
+#include "kernels/kernels.h"
+#include "weights/checkpoint.h"
+
+typedef struct mr_params mr_params;
+
+typedef struct mr_params_options {
+    mr_linear_format format; /* of all linear layers */
+    bool measure;
+} mr_params_options;
+
+/* `checkpoint` is borrowed and must outlive the params: embedding tables stay in its files. */
+mr_status mr_params_create(const mr_checkpoint *checkpoint, const mr_params_options *options, mr_params **out, mr_error *error);
+void mr_params_destroy(mr_params *params); /* frees everything handed out below */
+
+/* Finds the wrapper prefix under which `name` is stored: the first of `prefixes` [NULL-terminated, "" among them] that
+ * exists. All later names are looked up behind it. MODEL_CORRUPT when none is. */
+mr_status mr_params_set_prefix(mr_params *params, const char *const *prefixes, const char *name, mr_error *error);
+/* Text between prefix and name from now on, such as "encoder.layer.%zu."; "" to go back. */
+void mr_params_set_scope(mr_params *params, const char *format, ...) MR_PRINTF(2, 3);
+/* True when prefix + scope + name is stored. */
+bool mr_params_has(const mr_params *params, const char *name);
+
+/* A zeroed struct or array that lives as long as the params. */
+mr_status mr_params_alloc(mr_params *params, size_t count, size_t size, void **out, mr_error *error);
+
+/* `name` [n] as f32. When measuring, *out is NULL. */
+mr_status mr_params_vector(mr_params *params, const char *name, size_t n, const float **out, mr_error *error);
+
+/* `name`.weight and, with has_bias, `name`.bias [n]; the old names .gamma and .beta also do. */
+mr_status mr_params_norm(mr_params *params, const char *name, size_t n, double eps, bool has_bias, mr_norm *out, mr_error *error);
+
+/* `name` [rows, columns], left where it is, in its own dtype. */
+mr_status mr_params_table(mr_params *params, const char *name, size_t rows, size_t columns, const mr_tensor **out, mr_error *error);
+
+/* Rows [first, first + rows) of `name`.weight [stored_rows, k] and, with has_bias, `name`.bias [stored_rows].
+ * stored_rows 0: all rows are taken (first = 0). */
+typedef struct mr_linear_part {
+    const char *name;
+    size_t rows;
+    bool has_bias;
+    size_t first;
+    size_t stored_rows;
+} mr_linear_part;
+
+#define MR_LINEAR_PARTS_MAX 4
+
+/* Stacks the parts into one layer of sum(rows) outputs and k inputs. When measuring, out->weights is NULL. */
+mr_status mr_params_linear(mr_params *params, const mr_linear_part *parts, size_t count, size_t k, mr_linear *out, mr_error *error);
+
+/* Memory of the model: packed layers, vectors, structs, and the files' tables at full size. */
+size_t mr_params_bytes(const mr_params *params);
+/* Multiplications and additions one row takes through every linear layer. */
+double mr_params_flops_per_row(const mr_params *params);
+
+#endif

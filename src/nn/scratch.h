@@ -1,0 +1,20 @@
+/* Takes a forward pass's buffers from an arena, or only adds up what they would need: one function lays out the
+ * buffers in both cases, so the estimate cannot drift from the use. */
+#ifndef MR_NN_SCRATCH_H
+#define MR_NN_SCRATCH_H
+
+#include "core/arena.h"
+
+typedef struct mr_scratch {
+    mr_arena *arena; /* NULL: count only */
+    size_t bytes;    /* arena capacity the takes so far need, red zones included */
+    bool failed;     /* the arena was too small, or a size overflowed */
+} mr_scratch;
+
+/* count * size bytes, 64-byte aligned, uninitialised. NULL when counting or failed. */
+void *mr_scratch_take(mr_scratch *scratch, size_t count, size_t size);
+
+/* MEMORY_EXHAUSTED when a take failed. */
+mr_status mr_scratch_check(const mr_scratch *scratch, mr_error *error);
+
+#endif

@@ -1,0 +1,60 @@
+#include "nn/self_attention.h"
+
+#include "nn/team.h"
+
+/* With at least this many sequences per member a whole sequence is a fair piece of work; below, its heads are split. */
+#define SEQUENCES_PER_MEMBER 8
+
+typedef struct attention_job {
+    const mr_self_attention *attention;
+    const mr_token_batch *batch;
+    const float *qkv;
+    float *out;
+    void *const *scratch;
+    size_t pieces; /* per sequence: 1 or heads */
+} attention_job;
+
+size_t mr_self_attention_width(const mr_self_attention *attention)
+{
+    return (attention->heads + 2 * attention->kv_heads) * attention->head_dim;
+}
+
+static void attend(void *context, size_t item, size_t member)
+{
+    const attention_job *job = context;
+    const mr_self_attention *attention = job->attention;
+    size_t sequence = item / job->pieces, piece = item % job->pieces;
+    size_t start = job->batch->starts[sequence], length = job->batch->starts[sequence + 1] - start;
+    size_t width = mr_self_attention_width(attention), q_width = attention->heads * attention->head_dim;
+    const float *q = job->qkv + start * width;
+    mr_attention call = {
+        .q = q,
+        .k = q + q_width,
+        .v = q + q_width + attention->kv_heads * attention->head_dim,
+        .out = job->out + start * q_width,
+        .ldq = width,
+        .ldk = width,
+        .ldv = width,
+        .ldout = q_width,
+        .queries = length,
+        .keys = length,
+        .heads = attention->heads,
+        .kv_heads = attention->kv_heads,
+        .first_head = job->pieces == 1 ? 0 : piece,
+        .last_head = job->pieces == 1 ? attention->heads : piece + 1,
+        .head_dim = attention->head_dim,
+        .scale = attention->scale,
+        .alibi = attention->alibi,
+        .causal = attention->causal,
+        .window = attention->window,
+    };
+    mr_attention_run(mr_kernels_get(), &call, job->scratch[member]);
+}
+
+void mr_self_attention_run(const mr_self_attention *attention, const mr_token_batch *batch, const float *qkv, float *out, size_t threads,
+                           void *const *scratch)
+{
+    bool split = threads > 1 && batch->count < threads * SEQUENCES_PER_MEMBER;
+    attention_job job = { attention, batch, qkv, out, scratch, split ? attention->heads : 1 };
+    mr_team_run(threads, batch->count * job.pieces, attend, &job);
+}

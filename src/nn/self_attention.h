@@ -1,0 +1,25 @@
+/* Attention of a packed batch: every sequence sees itself only. Split over the team by sequences and heads. */
+#ifndef MR_NN_SELF_ATTENTION_H
+#define MR_NN_SELF_ATTENTION_H
+
+#include "kernels/kernels.h"
+#include "nn/token_batch.h"
+
+typedef struct mr_self_attention {
+    size_t heads;
+    size_t kv_heads;
+    size_t head_dim;
+    float scale;
+    const float *alibi; /* [heads] slopes, or NULL */
+    bool causal;
+    size_t window; /* keys farther away than this are not seen; 0 = all are */
+} mr_self_attention;
+
+/* Row width of qkv: heads * head_dim of q, then kv_heads * head_dim each of k and v. */
+size_t mr_self_attention_width(const mr_self_attention *attention);
+
+/* qkv [tokens, width], out [tokens, heads * head_dim]. scratch [threads]: mr_attention_scratch_bytes(head_dim) each. */
+void mr_self_attention_run(const mr_self_attention *attention, const mr_token_batch *batch, const float *qkv, float *out, size_t threads,
+                           void *const *scratch);
+
+#endif

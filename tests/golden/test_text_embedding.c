@@ -1,0 +1,318 @@
+/* test_text_embedding CASE [MODEL]: a text embedder against the reference's vectors, layer by layer, and its invariances.
+ *
+ * CASE is a folder with expect/ (or cases.json itself) and, unless MODEL is given, the model. MODEL "minilm": the real
+ * all-MiniLM-L6-v2, from $MILLRACE_TEST_MINILM or where `millrace fetch` puts it; skipped, and said so, when it is nowhere. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/file.h"
+#include "core/mem.h"
+#include "core/str.h"
+#include "embed/prepare_text.h"
+#include "embed/text_embedder.h"
+#include "golden_case.h"
+
+#define SKIPPED 77 /* CTest's SKIP_RETURN_CODE */
+
+static const char *model_directory;
+static golden_case golden;
+static size_t dimension;
+static void *model;
+
+static void must(mr_status status, const mr_error *error)
+{
+    if (status != MR_OK) fail_msg("%s", error->text);
+}
+
+static mr_model_options options_for(size_t threads)
+{
+    size_t tokens = 0;
+    for (size_t i = 0; i < golden.count; i++) tokens += golden.inputs[i].count;
+    return (mr_model_options){ .precision = MR_PRECISION_F32, .threads_per_worker = threads, .max_batch_tokens = tokens, .max_batch_inputs = golden.count };
+}
+
+static void *worker_for(size_t threads)
+{
+    mr_error error = { 0 };
+    void *worker = NULL;
+    const mr_model_options options = options_for(threads);
+    must(mr_text_embedder.worker_create(model, &options, &worker, &error), &error);
+    return worker;
+}
+
+/* Vectors [count, dimension] of the given rows as one request; free() them. */
+static float *embed_rows(void *worker, const size_t *rows, size_t count)
+{
+    mr_error error = { 0 };
+    mr_text_embedding_input *inputs = calloc(count, sizeof *inputs);
+    mr_status *statuses = calloc(count, sizeof *statuses);
+    float *vectors = calloc(count * dimension, sizeof *vectors);
+    assert_true(inputs && statuses && vectors);
+    for (size_t i = 0; i < count; i++) {
+        const golden_input *input = &golden.inputs[rows[i]];
+        inputs[i] = (mr_text_embedding_input){ .ids = input->ids, .count = input->count, .prompt_tokens = input->prompt_length };
+    }
+    const mr_text_embedding_request request = { .inputs = inputs, .count = count };
+    mr_text_embedding_response response = { .vectors = vectors, .dimension = dimension, .statuses = statuses };
+    must(mr_text_embedder.run_batch(worker, &request, &response, &error), &error);
+    for (size_t i = 0; i < count; i++) assert_int_equal(statuses[i], MR_OK);
+    free(inputs);
+    free(statuses);
+    return vectors;
+}
+
+/* All rows, one request each: what every other way of running must reproduce bit for bit. */
+static float *embed_singly(void *worker)
+{
+    float *all = calloc(golden.count * dimension, sizeof *all);
+    assert_non_null(all);
+    for (size_t row = 0; row < golden.count; row++) {
+        float *one = embed_rows(worker, &row, 1);
+        memcpy(all + row * dimension, one, dimension * sizeof *one);
+        free(one);
+    }
+    return all;
+}
+
+static int open_all(void **state)
+{
+    (void)state;
+    mr_error error = { 0 };
+    mr_sentence_config *config = NULL;
+    const mr_model_options options = { .precision = MR_PRECISION_F32, .threads_per_worker = 1, .max_batch_tokens = 1, .max_batch_inputs = 1 };
+    must(mr_sentence_config_open(model_directory, NULL, &config, &error), &error);
+    dimension = config->dimension;
+    mr_sentence_config_close(config);
+    must(mr_text_embedder.open(model_directory, &options, &model, &error), &error);
+    return 0;
+}
+
+static int close_all(void **state)
+{
+    (void)state;
+    mr_text_embedder.close(model);
+    golden_case_free(&golden);
+    return 0;
+}
+
+static void vectors_match_the_reference(void **state)
+{
+    (void)state;
+    size_t rows, width;
+    float *expected = golden_tensor(golden.expected, "embedding", &rows, &width);
+    assert_int_equal(rows, golden.count);
+    assert_int_equal(width, dimension);
+    void *worker = worker_for(1);
+    float *got = embed_singly(worker);
+    for (size_t row = 0; row < rows; row++)
+        golden_compare(golden.inputs[row].name, got + row * width, expected + row * width, width, golden.min_cosine, golden.max_abs);
+    free(got);
+    free(expected);
+    mr_text_embedder.worker_destroy(worker);
+}
+
+static void pooled_values_match_the_reference(void **state)
+{
+    (void)state;
+    size_t rows, width;
+    if (!mr_checkpoint_find(golden.expected, "pooled")) skip();
+    float *expected = golden_tensor(golden.expected, "pooled", &rows, &width);
+    float *pooled = calloc(width, sizeof *pooled);
+    assert_non_null(pooled);
+    void *worker = worker_for(1);
+    mr_text_embedder_set_trace(worker, NULL, pooled);
+    double allowed = golden_tolerance(expected, rows * width);
+    for (size_t row = 0; row < rows; row++) {
+        free(embed_rows(worker, &row, 1));
+        golden_compare(golden.inputs[row].name, pooled, expected + row * width, width, golden.min_cosine, allowed);
+    }
+    free(pooled);
+    free(expected);
+    mr_text_embedder.worker_destroy(worker);
+}
+
+static size_t layers_seen;
+
+static void check_layer(void *context, size_t k, const float *x, size_t tokens, size_t hidden)
+{
+    (void)context;
+    char name[32];
+    size_t rows, width;
+    snprintf(name, sizeof name, "hidden.%zu", k);
+    float *expected = golden_tensor(golden.trace, name, &rows, &width);
+    assert_int_equal(rows, tokens);
+    assert_int_equal(width, hidden);
+    golden_compare(name, x, expected, rows * width, golden.min_cosine, golden_tolerance(expected, rows * width));
+    free(expected);
+    layers_seen++;
+}
+
+static void layers_match_the_reference(void **state)
+{
+    (void)state;
+    size_t stored = 0;
+    for (size_t i = 0; i < mr_checkpoint_count(golden.trace); i++) stored += strncmp(mr_checkpoint_at(golden.trace, i)->name, "hidden.", 7) == 0;
+    const mr_layer_trace trace = { .layer = check_layer };
+    void *worker = worker_for(1);
+    mr_text_embedder_set_trace(worker, &trace, NULL);
+    layers_seen = 0;
+    free(embed_rows(worker, &golden.trace_row, 1));
+    assert_int_equal(layers_seen, stored);
+    assert_true(stored >= 2);
+    mr_text_embedder.worker_destroy(worker);
+}
+
+static void expect_same_bits(const char *what, const float *got, const size_t *rows, size_t count, const float *single)
+{
+    for (size_t i = 0; i < count; i++)
+        if (memcmp(got + i * dimension, single + rows[i] * dimension, dimension * sizeof *got) != 0)
+            fail_msg("%s: row %zu (%s) differs from its single run", what, rows[i], golden.inputs[rows[i]].name);
+}
+
+static size_t *all_rows(void)
+{
+    size_t *rows = calloc(golden.count, sizeof *rows);
+    assert_non_null(rows);
+    for (size_t i = 0; i < golden.count; i++) rows[i] = i;
+    return rows;
+}
+
+static void batch_mates_change_no_bit(void **state)
+{
+    (void)state;
+    void *worker = worker_for(1);
+    float *single = embed_singly(worker);
+    const json_t *batches = json_object_get(golden.document, "ragged_batches");
+    for (size_t b = 0; b < json_array_size(batches); b++) {
+        const json_t *batch = json_array_get(batches, b);
+        size_t rows[64], count = json_array_size(batch);
+        assert_true(count <= 64);
+        for (size_t i = 0; i < count; i++) rows[i] = (size_t)json_integer_value(json_array_get(batch, i));
+        float *got = embed_rows(worker, rows, count);
+        expect_same_bits("ragged batch", got, rows, count, single);
+        free(got);
+    }
+    size_t *rows = all_rows();
+    float *got = embed_rows(worker, rows, golden.count);
+    expect_same_bits("all at once", got, rows, golden.count, single);
+    free(got);
+    free(rows);
+    free(single);
+    mr_text_embedder.worker_destroy(worker);
+}
+
+static void thread_counts_change_no_bit(void **state)
+{
+    (void)state;
+    void *alone = worker_for(1);
+    float *single = embed_singly(alone);
+    size_t *rows = all_rows();
+    for (size_t threads = 1; threads <= 3; threads++) {
+        void *worker = worker_for(threads);
+        float *got = embed_rows(worker, rows, golden.count);
+        expect_same_bits("team", got, rows, golden.count, single);
+        free(got);
+        got = embed_singly(worker); /* few sequences: the heads are split instead */
+        expect_same_bits("team, one input", got, rows, golden.count, single);
+        free(got);
+        mr_text_embedder.worker_destroy(worker);
+    }
+    free(rows);
+    free(single);
+    mr_text_embedder.worker_destroy(alone);
+}
+
+/* The worker's memory is what the estimate from the headers said, and a batch takes nothing beyond it. */
+static void memory_is_as_estimated(void **state)
+{
+    (void)state;
+    mr_error error = { 0 };
+    mr_memory_estimate estimate;
+    const mr_model_options options = options_for(2);
+    must(mr_text_embedder.estimate(model_directory, &options, &estimate, &error), &error);
+    assert_int_equal(estimate.shared_bytes, mr_text_embedder.model_bytes(model));
+    void *worker = worker_for(2);
+    assert_int_equal(estimate.worker_bytes, mr_text_embedder.worker_bytes(worker));
+    size_t *rows = all_rows(), used = mr_mem_used_total();
+    float *got = embed_rows(worker, rows, golden.count);
+    assert_int_equal(used, mr_mem_used_total());
+    free(got);
+    free(rows);
+    mr_text_embedder.worker_destroy(worker);
+}
+
+/* The whole way: text -> ids -> vector. */
+static void texts_give_the_same_ids(void **state)
+{
+    (void)state;
+    mr_error error = { 0 };
+    mr_tokenizer_scratch *scratch = NULL;
+    mr_encoding encoding = { 0 };
+    must(mr_tokenizer_scratch_create(&scratch, &error), &error);
+    mr_text_preparer *preparer = NULL;
+    const char *last_prompt = NULL;
+    for (size_t row = 0; row < golden.count; row++) {
+        const golden_input *input = &golden.inputs[row];
+        bool same_prompt = preparer && (last_prompt == input->prompt || (last_prompt && input->prompt && strcmp(last_prompt, input->prompt) == 0));
+        if (!same_prompt) {
+            const mr_embed_options options = { .prompt_text = input->prompt };
+            mr_text_preparer_destroy(preparer);
+            preparer = NULL;
+            must(mr_text_preparer_create(model_directory, &options, &preparer, &error), &error);
+            last_prompt = input->prompt;
+        }
+        size_t prompt_tokens = 0;
+        bool truncated = false;
+        must(mr_text_preparer_run(preparer, scratch, (mr_str){ input->text, input->text_length }, &encoding, &prompt_tokens, &truncated, &error), &error);
+        if (encoding.count != input->count || memcmp(encoding.ids, input->ids, input->count * sizeof *encoding.ids) != 0)
+            fail_msg("%s: other ids than the reference (%zu, expected %zu)", input->name, encoding.count, input->count);
+        assert_int_equal(truncated, input->truncated);
+        assert_int_equal(prompt_tokens, input->prompt_length);
+    }
+    mr_text_preparer_destroy(preparer);
+    mr_encoding_fini(&encoding);
+    mr_tokenizer_scratch_destroy(scratch);
+}
+
+static char *find_real_minilm(void)
+{
+    const char *given = getenv("MILLRACE_TEST_MINILM"), *home = getenv("MILLRACE_HOME"), *data = getenv("XDG_DATA_HOME"), *user = getenv("HOME");
+    if (given) return mr_strdup(given);
+    if (home) return mr_strf("%s/models/sentence-transformers/all-MiniLM-L6-v2", home);
+    if (data) return mr_strf("%s/millrace/models/sentence-transformers/all-MiniLM-L6-v2", data);
+    return mr_strf("%s/.local/share/millrace/models/sentence-transformers/all-MiniLM-L6-v2", user ? user : "");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) return 2;
+    char *expect = mr_path_join(argv[1], "expect"), *minilm = NULL;
+    model_directory = argv[1];
+    if (argc > 2 && strcmp(argv[2], "minilm") == 0) {
+        model_directory = minilm = find_real_minilm();
+        if (!mr_path_is_directory(minilm)) {
+            printf("skipped: all-MiniLM-L6-v2 is not at %s; get it with `millrace fetch sentence-transformers/all-MiniLM-L6-v2` "
+                   "or name its folder in MILLRACE_TEST_MINILM\n", minilm);
+            free(minilm);
+            free(expect);
+            return SKIPPED;
+        }
+    }
+    golden_case_load(mr_path_is_directory(expect) ? expect : argv[1], &golden);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(layers_match_the_reference), cmocka_unit_test(pooled_values_match_the_reference),
+        cmocka_unit_test(vectors_match_the_reference), cmocka_unit_test(batch_mates_change_no_bit),
+        cmocka_unit_test(thread_counts_change_no_bit), cmocka_unit_test(memory_is_as_estimated),
+        cmocka_unit_test(texts_give_the_same_ids),
+    };
+    int failed = cmocka_run_group_tests(tests, open_all, close_all);
+    free(expect);
+    free(minilm);
+    return failed;
+}
