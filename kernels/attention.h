@@ -1,15 +1,14 @@
 /* Attention of one sequence: out = softmax(mask(q k^T * scale)) v, per head, in tiles with a running softmax.
  *
  * Scratch does not grow with the length of the sequence. A query row's result is the same bits whatever other queries,
- * heads or sequences are computed with it. Split a batch over a team by sequences and, within one, by heads. */
+ * heads or sequences are computed with it. A NaN or infinity in v may spoil queries that
+ * do not see it, of the same sequence and head only. Split a batch over a team by sequences and, within one, by heads. */
 #ifndef MR_KERNELS_ATTENTION_H
 #define MR_KERNELS_ATTENTION_H
 
 #include "core/error.h"
 
 struct mr_kernels;
-
-#define MR_ATTENTION_HEAD_DIM_MAX 512
 
 /* Pointers are to the sequence's first row and to head 0; head h is at + h * head_dim (kv head at + (h / group) * head_dim,
  * group = heads / kv_heads). Strides: floats between rows, so q, k and v may lie in one packed [tokens, q|k|v] matrix. */
@@ -20,7 +19,7 @@ typedef struct mr_attention {
     size_t queries, keys;      /* rows; keys 0: the output is 0 */
     size_t heads, kv_heads;    /* heads a multiple of kv_heads */
     size_t first_head, last_head; /* this call computes heads first_head .. last_head - 1 */
-    size_t head_dim;           /* 1 .. MR_ATTENTION_HEAD_DIM_MAX */
+    size_t head_dim;           /* >= 1 */
     float scale;               /* 1 / sqrt(head_dim) as a rule */
     float softcap;             /* > 0: s = softcap * tanh(s / softcap) before masking; 0 = off */
     const float *alibi;        /* [heads] slopes, s -= slope * |key - query position|; NULL = off */

@@ -35,7 +35,7 @@ static bool cpu_offers(size_t variant)
 #if defined(__x86_64__)
     switch (variant) {
     case VARIANT_ref: return true;
-    case VARIANT_avx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); /* F16C is older than both */
+    case VARIANT_avx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); /* and F16C, older than both */
     case VARIANT_avx512:
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512vl");

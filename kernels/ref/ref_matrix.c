@@ -41,7 +41,7 @@ static float score(const mr_attention *a, const float *q, const float *k, size_t
 
 static void attend(const mr_attention *a, size_t head, size_t query, float *scores)
 {
-    const size_t kv = head / (a->heads / a->kv_heads) * a->head_dim, tile = MR_ATTENTION_KEY_TILE;
+    const size_t kv = head / (a->heads / a->kv_heads) * a->head_dim, tile = MR_ATTENTION_KEYS;
     const float *q = a->q + query * a->ldq + head * a->head_dim;
     float *out = a->out + query * a->ldout + head * a->head_dim;
     float largest = -INFINITY, sum = 0.0f;

@@ -122,7 +122,7 @@ static float pool_column(mr_pooling kind, const float *x, size_t ldx, size_t row
         const double weight = kind == MR_POOLING_WEIGHTED_MEAN ? (double)(t + 1) : 1.0;
         sum += weight * (double)value;
         weights += weight;
-        if (!(value <= largest)) largest = value;
+        if (value > largest || isnan(value)) largest = value;
     }
     switch (kind) {
     case MR_POOLING_CLS: return x[first * ldx];

@@ -1,0 +1,41 @@
+/* Vectors of f32 for the codelets of this folder. Each codelet is compiled once per instruction set; MR_SIMD names it
+ * (a CMake definition), this header brings its vectors, and SIMD(name) gives the compiled function its suffix.
+ *
+ *   vf, VW                      a vector and its number of lanes
+ *   v_load_n, v_store_n         the first min(n, VW) lanes; the others load as 0 and are not stored
+ *   v_keep_n(x, n, fill)        lanes n.. replaced by fill
+ *   v_fma(a, b, c)  a b + c     v_fnma(a, b, c)  c - a b
+ *   v_max(a, b), v_min(a, b)    b where either is NaN
+ *   v_scale(x, n)               x * 2^n, n integral, rounded once; over- and underflow as IEEE 754 says
+ *   v_scale_down(x, n)          the same for n in V_SCALE_DOWN_ZERO .. 0, cheaper; n = V_SCALE_DOWN_ZERO gives 0
+ *   v_where_le(a, b, x, y)      a <= b ? x : y per lane
+ *   v_sum, v_largest            across lanes, always in the same order; v_largest may pass NaN over */
+#ifndef MR_KERNELS_SIMD_SIMD_H
+#define MR_KERNELS_SIMD_SIMD_H
+
+#include <immintrin.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define SIMD_INLINE static inline __attribute__((always_inline))
+/* Small loops over registers must vanish whatever the optimiser thinks of their size. */
+#if defined(__clang__)
+#define SIMD_UNROLL _Pragma("unroll")
+#else
+#define SIMD_UNROLL _Pragma("GCC unroll 16")
+#endif
+#define SIMD_JOIN_(name, isa) name##__##isa
+#define SIMD_JOIN(name, isa) SIMD_JOIN_(name, isa)
+#define SIMD(name) SIMD_JOIN(name, MR_SIMD)
+
+#if defined(__AVX512F__)
+#include "kernels/simd/simd_avx512.h"
+#else
+#include "kernels/simd/simd_avx2.h"
+#endif
+
+#include "kernels/simd/codelets.h"
+
+#endif

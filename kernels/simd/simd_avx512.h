@@ -1,0 +1,64 @@
+/* simd.h for AVX-512 F, BW, DQ, VL. */
+#ifndef MR_KERNELS_SIMD_SIMD_AVX512_H
+#define MR_KERNELS_SIMD_SIMD_AVX512_H
+
+typedef __m512 vf;
+enum {
+    VW = 16,
+    TILE_VECTORS = 4 /* 6 x 4 sums + 4 weights + 1 input of 32 registers */
+};
+
+SIMD_INLINE __mmask16 lanes_(size_t n)
+{
+    return (__mmask16)(n >= VW ? 0xffff : (1u << n) - 1);
+}
+
+SIMD_INLINE vf v_set(float x) { return _mm512_set1_ps(x); }
+SIMD_INLINE vf v_load(const float *p) { return _mm512_loadu_ps(p); }
+SIMD_INLINE void v_store(float *p, vf x) { _mm512_storeu_ps(p, x); }
+SIMD_INLINE vf v_load_n(const float *p, size_t n) { return _mm512_maskz_loadu_ps(lanes_(n), p); }
+SIMD_INLINE void v_store_n(float *p, vf x, size_t n) { _mm512_mask_storeu_ps(p, lanes_(n), x); }
+SIMD_INLINE vf v_keep_n(vf x, size_t n, vf fill) { return _mm512_mask_mov_ps(fill, lanes_(n), x); }
+SIMD_INLINE vf v_add(vf a, vf b) { return _mm512_add_ps(a, b); }
+SIMD_INLINE vf v_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+SIMD_INLINE vf v_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+SIMD_INLINE vf v_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+SIMD_INLINE vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+SIMD_INLINE vf v_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
+SIMD_INLINE vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+SIMD_INLINE vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+SIMD_INLINE vf v_abs(vf x) { return _mm512_abs_ps(x); }
+SIMD_INLINE vf v_round(vf x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+SIMD_INLINE vf v_scale(vf x, vf n) { return _mm512_scalef_ps(x, n); }
+#define V_SCALE_DOWN_ZERO (-151.0f)
+SIMD_INLINE vf v_scale_down(vf x, vf n) { return _mm512_scalef_ps(x, n); }
+SIMD_INLINE vf v_where_le(vf a, vf b, vf x, vf y) { return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ), x); }
+SIMD_INLINE bool v_any_equal(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ) != 0; }
+SIMD_INLINE vf v_iota(void) { return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
+SIMD_INLINE float v_sum(vf x) { return _mm512_reduce_add_ps(x); }
+SIMD_INLINE float v_largest(vf x) { return _mm512_reduce_max_ps(x); }
+
+SIMD_INLINE void v_to_f16(uint16_t *p, vf x)
+{
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+
+SIMD_INLINE vf v_from_f16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+
+/* By integers: the CPU's own bf16 conversion flushes subnormal numbers. */
+SIMD_INLINE void v_to_bf16(uint16_t *p, vf x)
+{
+    const __m512i bits = _mm512_castps_si512(x);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
+    const __m512i quiet = _mm512_or_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(0x40));
+    const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(rounded, nan, quiet)));
+}
+
+SIMD_INLINE vf v_from_bf16(const uint16_t *p)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
+}
+
+#endif
