@@ -31,6 +31,7 @@ mr_find(archive libarchive-dev PKG libarchive)
 mr_find(crypto libssl-dev PKG libcrypto)
 mr_find(curl libcurl4-openssl-dev PKG libcurl)
 mr_find(utf8proc libutf8proc-dev PKG libutf8proc)
+mr_find(hwloc libhwloc-dev PKG hwloc)
 mr_find(hdf5 libhdf5-dev PKG hdf5-serial)
 # OpenBLAS: the OpenMP build and no other (the serial one corrupts results under concurrent callers), so it is
 # linked by its own folder, not through the "alternatives" link, and its folder goes into the run path.
