@@ -11,7 +11,8 @@
 struct mr_maintenance {
     mr_pools *pools;
     atomic_bool started;
-    int64_t due_ns[DUTY_COUNT]; /* the thread's own */
+    int64_t due_ns[DUTY_COUNT]; /* this and `relieving` are the thread's own */
+    bool relieving;
     pthread_mutex_t lock;       /* leaf */
     pthread_cond_t wake;
     int64_t wake_ns;
@@ -82,6 +83,11 @@ static void sweep_model(mr_pool_model *model, void *context)
 
 /* ---------------------------------------------------------------- periodic duties */
 
+static int64_t later(int64_t time, int64_t delay)
+{
+    return delay > MR_CLOCK_FOREVER - time ? MR_CLOCK_FOREVER : time + delay;
+}
+
 static bool waits_for_work(const mr_worker *worker)
 {
     return !worker->leave && (worker->state == MR_WORKER_READY || worker->state == MR_WORKER_IDLE);
@@ -118,7 +124,9 @@ static void check_model(mr_pool_model *model, void *context)
         mr_worker *worker = model->workers[i];
         bool silent = waits_for_work(worker) && worker->pinged_ns != 0 && now - worker->pinged_ns >= settings->ping_timeout;
         if (silent) {
+            mr_log(MR_LOG_ERROR, MR_POOL_LOG, "%s: worker %llu does not answer; replaced", model->spec.key, (unsigned long long)worker->id);
             mr_worker_give_up(worker);
+            mr_spawn_replacement(model, true);
             i = 0; /* the list has changed, and the lock may have been released */
             continue;
         }
@@ -133,11 +141,12 @@ static void cool_down_model(mr_pool_model *model, void *context)
     mr_spawn_cool_down(model, *(const int64_t *)context);
 }
 
+/* From Critical down to below High, not just below Critical: otherwise the next batch brings it back. */
 static void do_pressure(mr_maintenance *self, int64_t now, int64_t *due)
 {
-    if (mr_governor_sample_pressure(self->pools->governor) < MR_PRESSURE_CRITICAL) return;
-    /* Down to below High, not just below Critical: otherwise the next batch brings it back. */
-    if (mr_spawn_evict_one(self->pools, "memory pressure")) *due = now + PRESSURE_SETTLE;
+    mr_pressure pressure = mr_governor_sample_pressure(self->pools->governor);
+    self->relieving = pressure == MR_PRESSURE_CRITICAL || (self->relieving && pressure == MR_PRESSURE_HIGH);
+    if (self->relieving && mr_spawn_evict_one(self->pools, "memory pressure")) *due = later(now, PRESSURE_SETTLE);
 }
 
 static void do_check(mr_maintenance *self, int64_t now, int64_t *due)
@@ -182,11 +191,6 @@ static const struct {
 static int64_t interval_of(const mr_maintenance *self, size_t duty)
 {
     return *(const int64_t *)((const char *)&self->pools->settings + duties[duty].interval);
-}
-
-static int64_t later(int64_t time, int64_t delay)
-{
-    return delay > MR_CLOCK_FOREVER - time ? MR_CLOCK_FOREVER : time + delay;
 }
 
 /* Everything that is due; returns when to look again. */

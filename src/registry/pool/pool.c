@@ -21,7 +21,9 @@ mr_status mr_pools_create(const mr_pool_settings *settings, mr_governor *governo
     pools->governor = governor;
     pools->clock = clock ? clock : mr_clock_monotonic();
     mr_status status = mr_maintenance_create(pools, &pools->maintenance, error);
+    if (status == MR_OK && settings->pin_threads) status = mr_affinity_create(&pools->affinity, error);
     if (status != MR_OK) {
+        mr_maintenance_destroy(pools->maintenance);
         free(pools);
         return status;
     }
@@ -61,6 +63,7 @@ void mr_pools_destroy(mr_pools *pools)
         }
     }
     mr_maintenance_destroy(pools->maintenance);
+    mr_affinity_destroy(pools->affinity);
     pthread_mutex_destroy(&pools->shutdown_lock);
     pthread_mutex_destroy(&pools->lock);
     free(pools);

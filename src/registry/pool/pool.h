@@ -27,7 +27,7 @@ typedef struct mr_pool_model_spec {
     const char *key;  /* copied */
     const char *path; /* copied */
     const mr_model_vtable *vtable;
-    mr_model_options options;
+    mr_model_options options; /* copied; what it points to is borrowed until destroy */
     mr_loader loader;
     size_t max_workers; /* 0: max_workers_per_model of the settings */
 } mr_pool_model_spec;

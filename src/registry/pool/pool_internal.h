@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "registry/pool/affinity.h"
 #include "registry/pool/breaker.h"
 #include "registry/pool/pool.h"
 
@@ -171,6 +172,7 @@ struct mr_pools {
     mr_governor *governor;
     mr_clock *clock;
     mr_maintenance *maintenance;
+    mr_affinity *affinity; /* NULL: threads are not pinned */
     atomic_bool shutting_down;
     atomic_uint_least64_t drained; /* answered since then */
     pthread_mutex_t shutdown_lock; /* first in the order: one sequence at a time */
@@ -201,8 +203,9 @@ void mr_pool_rehome(mr_pool_model *model, mr_job_list *jobs);
 mr_status mr_spawn_cold(mr_pool_model *model, size_t wanted, mr_error *error);
 /* One more, unless one is on its way, the cap is reached, or memory is short. Lock held throughout. */
 void mr_spawn_warm(mr_pool_model *model);
-/* One in place of a lost worker, if requests or pins need it and the breaker is not open. Lock held throughout. */
-void mr_spawn_replacement(mr_pool_model *model);
+/* One in place of a lost worker: `always`, or only if requests or pins need it; never while the breaker is open. Lock
+ * held throughout. */
+void mr_spawn_replacement(mr_pool_model *model, bool always);
 /* The cool-down tick: of a model whose workers have all been idle for idle_before_evict the least recently used leaves. */
 void mr_spawn_cool_down(mr_pool_model *model, int64_t now);
 /* Asks the least recently used idle worker of all models to leave, without waiting. False when there is none. */

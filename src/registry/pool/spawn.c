@@ -247,10 +247,10 @@ void mr_spawn_warm(mr_pool_model *model)
     start_one(model, "all are busy");
 }
 
-void mr_spawn_replacement(mr_pool_model *model)
+void mr_spawn_replacement(mr_pool_model *model, bool always)
 {
     size_t live = mr_pool_live(model);
-    bool needed = live < model->pinned || (live == 0 && model->orphans.count > 0);
+    bool needed = always || live < model->pinned || (live == 0 && model->orphans.count > 0);
     if (!needed || live >= model->max_workers || model->spawning || mr_pool_shutting_down(model)) return;
     if (mr_breaker_state_at(&model->breaker, mr_pool_now(model)) == MR_BREAKER_OPEN) return;
     start_one(model, "one was lost");

@@ -67,6 +67,7 @@ mr_status mr_weights_load(mr_worker *worker, void **loaded_model, mr_error *erro
     bool first = weights->state == MR_WEIGHTS_NEW;
     if (first) weights->state = MR_WEIGHTS_LOADING;
     worker->load = load;
+    if (worker->leave) mr_load_cancel(load);
     pthread_mutex_unlock(&model->lock);
 
     mr_loader loader = first ? model->loader : (mr_loader){ load_preloaded, worker };

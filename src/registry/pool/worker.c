@@ -49,6 +49,13 @@ static mr_verdict verdict_of(mr_status status, const mr_outcome *outcome)
     }
 }
 
+/* What a breaker that opens will name. Lock held. */
+static void note_failure(mr_pool_model *model, mr_status status, const mr_error *error)
+{
+    if (status == MR_OK) mr_error_set(&model->failure, MR_NON_FINITE, "%s: no output of the request was finite", model->spec.key);
+    else model->failure = *error;
+}
+
 /* The model function itself, without the lock; then the books. Lock held on entry and on return. */
 static mr_status run_current(mr_worker *self, mr_error *error)
 {
@@ -74,6 +81,7 @@ static mr_status run_current(mr_worker *self, mr_error *error)
     if (status == MR_WORKER_DIED || status == MR_INTERNAL) fail(self, error);
     else enter(self, MR_WORKER_READY);
     mr_verdict verdict = verdict_of(status, &outcome);
+    if (verdict == MR_VERDICT_FAILURE) note_failure(model, status, error);
     if (!job->answered && job->deadline_ns <= self->last_used_ns) status = mr_error_set(error, MR_TIMEOUT, "%s: the request ran past its time", model->spec.key);
     if (!job->answered) mr_job_account(model, job, status, verdict);
     return status;
@@ -133,6 +141,7 @@ static mr_job *steal(mr_worker *self)
     mr_worker *longest = NULL;
     for (size_t i = 0; i < model->worker_count; i++) {
         mr_worker *sibling = model->workers[i];
+        if (sibling->state == MR_WORKER_IDLE) continue; /* it has been woken for what it holds */
         if (mr_worker_queued(sibling) > 0 && (!longest || mr_worker_queued(sibling) > mr_worker_queued(longest))) longest = sibling;
     }
     if (!longest) return NULL;
@@ -217,7 +226,7 @@ static void wind_up(mr_worker *self)
     model->spec.vtable->worker_destroy(self->instance);
     mr_guard_release(&self->guard);
     pthread_mutex_lock(&model->lock);
-    if (died) mr_spawn_replacement(model); /* before the weights go: it can share them */
+    if (died) mr_spawn_replacement(model, false); /* before the weights go: it can share them */
     mr_weights_release(model, self->weights);
     unlist(self);
     enter(self, MR_WORKER_DEAD);
@@ -228,7 +237,10 @@ static void *worker_main(void *argument)
 {
     mr_worker *self = argument;
     mr_pool_model *model = self->model;
+    mr_affinity *affinity = model->pools->affinity;
     mr_error error = { 0 };
+    mr_core_set cores = { 0 };
+    if (affinity) cores = mr_affinity_bind(affinity, model->spec.options.threads_per_worker);
     pthread_mutex_lock(&model->lock);
     enter(self, MR_WORKER_LOADING);
     bool first = self->weights->state == MR_WEIGHTS_NEW; /* one load, one failure for the breaker, however many workers share it */
@@ -238,11 +250,12 @@ static void *worker_main(void *argument)
     if (status == MR_OK) {
         enter(self, MR_WORKER_READY);
         serve(self);
-    } else {
+    } else if (!self->leave) {
         fail(self, &error);
-        if (first && status != MR_CANCELLED) mr_breaker_record(&model->breaker, mr_pool_now(model), model->breaker.round, MR_VERDICT_FAILURE);
+        if (first) mr_breaker_record(&model->breaker, mr_pool_now(model), model->breaker.round, MR_VERDICT_FAILURE);
     }
     wind_up(self);
+    if (affinity) mr_affinity_release(affinity, cores);
     model->threads--;
     pthread_cond_destroy(&self->wake);
     free(self);
