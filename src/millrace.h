@@ -80,6 +80,65 @@ MR_API int mr_status_exit_code(mr_status status);
 
 MR_API const char *mr_version(void); /* "0.1.0" */
 
+/* Text with its length; may hold U+0000. A borrowed view. */
+typedef struct mr_str {
+    const char *data;
+    size_t length;
+} mr_str;
+
+/* Chooses the compute kernels: NULL = $MILLRACE_ISA, else the best this CPU has. Optional; call once before anything else.
+ * CONFIG names the choices. */
+MR_API mr_status mr_use_isa(const char *isa, mr_error *error);
+
+/* ---------------------------------------------------------------- texts -> vectors, on demand */
+
+typedef struct mr_embedder mr_embedder;
+
+/* Zero-initialise: the model's own settings. Strings are borrowed during open. */
+typedef struct mr_embedder_options {
+    const char *model;       /* catalogue key or model directory */
+    const char *prompt_name; /* NULL: the model's default prompt */
+    const char *prompt_text;
+    bool is_query;           /* no prompt given: use the model's "query" prompt when there is one */
+    const char *pooling;     /* "mean", ...; NULL: the model's */
+    const char *normalize;   /* "true", "false"; NULL: the model's */
+    const char *precision;   /* NULL: auto */
+    size_t dim;              /* 0: all */
+    size_t max_tokens;       /* 0: the model's */
+    size_t threads;          /* 0: all cores */
+} mr_embedder_options;
+
+/* Loads nothing yet: the first run does. */
+MR_API mr_status mr_embedder_open(const mr_embedder_options *options, mr_embedder **out, mr_error *error);
+MR_API void mr_embedder_close(mr_embedder *embedder); /* NULL is fine */
+MR_API size_t mr_embedder_dimension(const mr_embedder *embedder);
+
+/* vectors [count, dimension], caller storage. `statuses` [count] receives OK, BAD_RECORD or NON_FINITE per text; with NULL
+ * the first text that fails fails the call. Thread-safe. */
+MR_API mr_status mr_embedder_run(mr_embedder *embedder, const mr_str *texts, size_t count, float *vectors, mr_status *statuses, mr_error *error);
+
+/* ---------------------------------------------------------------- jobs: corpus -> file */
+
+typedef struct mr_batch_job mr_batch_job;
+
+/* A job file, or with NULL an empty job to be filled by mr_batch_job_set. */
+MR_API mr_status mr_batch_job_open(const char *path, mr_batch_job **out, mr_error *error);
+/* Any key of a job file: "embedding.dim=256", "input.paths=corpus.jsonl". */
+MR_API mr_status mr_batch_job_set(mr_batch_job *job, const char *assignment, mr_error *error);
+
+typedef struct mr_batch_job_counts {
+    uint64_t ok, truncated, failed; /* of this run */
+    uint64_t resumed;               /* rows earlier runs had committed */
+    uint64_t tokens;
+} mr_batch_job_counts;
+
+/* Blocks until the job has ended. OK (also when it was complete before), RECORDS_FAILED, INCOMPLETE after a stop: run it
+ * again to go on. `counts` may be NULL. */
+MR_API mr_status mr_batch_job_run(mr_batch_job *job, mr_batch_job_counts *counts, mr_error *error);
+/* From any thread: the run finishes what is in flight, commits and returns. */
+MR_API void mr_batch_job_stop(mr_batch_job *job);
+MR_API void mr_batch_job_close(mr_batch_job *job); /* NULL is fine */
+
 #ifdef __cplusplus
 }
 #endif

@@ -6,12 +6,6 @@
 
 #include "core/error.h"
 
-/* A borrowed view. */
-typedef struct mr_str {
-    const char *data;
-    size_t length;
-} mr_str;
-
 #define MR_STR(literal) ((mr_str){ (literal), sizeof(literal) - 1 })
 mr_str mr_str_of(const char *c_string); /* NULL gives the empty string */
 bool mr_str_equal(mr_str a, mr_str b);
