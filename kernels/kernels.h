@@ -101,6 +101,10 @@ typedef struct mr_kernels {
     void (*linear_f32)(const mr_linear *linear, const float *x, size_t ldx, float *y, size_t ldy, size_t rows,
                        const mr_epilogue *epilogue);
 
+    /* `rounds` of independent multiply-adds on registers, for mr_peak_f32_flops (peak.h); *operations of them were done. The
+     * result means nothing. */
+    float (*fma_burst_f32)(size_t rounds, double *operations);
+
     /* Called through mr_attention_run (attention.h). */
     void (*attention_f32)(const mr_attention *attention, void *scratch);
 } mr_kernels;

@@ -20,6 +20,7 @@ void mr_kernels_fill__ref(mr_kernels *table)
         .bf16_to_f32 = mr_bf16_to_f32__ref,
         .linear_columns_f32 = 16,
         .linear_f32 = mr_linear_f32__ref,
+        .fma_burst_f32 = mr_fma_burst_f32__ref,
         .attention_f32 = mr_attention_f32__ref,
     };
 }

@@ -25,6 +25,7 @@ void SIMD(mr_f32_to_bf16)(const float *x, uint16_t *y, size_t n);
 void SIMD(mr_bf16_to_f32)(const uint16_t *x, float *y, size_t n);
 void SIMD(mr_linear_f32)(const mr_linear *linear, const float *x, size_t ldx, float *y, size_t ldy, size_t rows,
                          const mr_epilogue *epilogue);
+float SIMD(mr_fma_burst_f32)(size_t rounds, double *operations);
 void SIMD(mr_attention_f32)(const mr_attention *attention, void *scratch);
 
 #endif

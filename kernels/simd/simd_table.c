@@ -20,5 +20,6 @@ void SIMD(mr_kernels_fill)(mr_kernels *table)
     table->bf16_to_f32 = SIMD(mr_bf16_to_f32);
     table->linear_columns_f32 = TILE_COLUMNS;
     table->linear_f32 = SIMD(mr_linear_f32);
+    table->fma_burst_f32 = SIMD(mr_fma_burst_f32);
     table->attention_f32 = SIMD(mr_attention_f32);
 }
