@@ -46,7 +46,7 @@ static const mr_reader_kind *reader_for(const char *path)
     case MR_NAME_JSONL: return &mr_reader_jsonl;
     case MR_NAME_TEXT: return &mr_reader_text;
     case MR_NAME_IMAGE: return &mr_reader_image;
-    case MR_NAME_ARCHIVE:
+    case MR_NAME_ARCHIVE: return &mr_reader_archive;
     case MR_NAME_JSON:
     case MR_NAME_OTHER: break;
     }

@@ -8,12 +8,13 @@
 
 struct mr_line_reader {
     mr_raw_input *input;
+    bool owns_input;
     const mr_reader_options *options;
     const char *block; /* decompressed, owned by libarchive until the next read */
     size_t block_length, block_at;
-    uint64_t unpacked, line_number;
+    uint64_t line_number;
     mr_buf line; /* a line that began in an earlier block */
-    bool ended;
+    bool started, ended;
 };
 
 /* The next decompressed block. END behind the last. */
@@ -31,10 +32,8 @@ static mr_status read_block(mr_line_reader *reader, mr_error *error)
         return MR_END;
     }
     if (got != ARCHIVE_OK) return mr_raw_input_error(reader->input, error);
-    reader->unpacked += length;
-    if (reader->unpacked > reader->options->max_unpacked_bytes)
-        return mr_error_set(error, MR_BAD_INPUT, "%s unpacks to more than the %llu bytes allowed", reader->options->name,
-                            (unsigned long long)reader->options->max_unpacked_bytes);
+    reader->started = true;
+    MR_TRY(mr_raw_input_check(reader->input, error));
     reader->block = data;
     reader->block_length = length;
     reader->block_at = 0;
@@ -52,13 +51,13 @@ mr_status mr_line_reader_open(const mr_reader_options *options, mr_line_reader *
     mr_line_reader *reader = calloc(1, sizeof *reader);
     if (!reader) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a reader", options->name);
     reader->options = options;
+    reader->owns_input = true;
     mr_status status;
-    MR_TRY_OR(status, mr_raw_input_open(options->path, options->name, MR_RAW_STREAM, options->position, &reader->input, error), failed);
+    MR_TRY_OR(status, mr_raw_input_open(options, MR_RAW_STREAM, &reader->input, error), failed);
     struct archive_entry *entry;
-    int got = archive_read_next_header(mr_raw_input_archive(reader->input), &entry);
-    if (got == ARCHIVE_EOF) reader->ended = true;
-    else if (got < ARCHIVE_WARN) MR_TRY_OR(status, mr_raw_input_error(reader->input, error), failed);
-    MR_TRY_OR(status, mr_raw_input_check_nesting(reader->input, error), failed);
+    status = mr_raw_input_next(reader->input, &entry, error);
+    if (status == MR_END) reader->ended = true;
+    else if (status != MR_OK) goto failed;
     *out = reader;
     return MR_OK;
 failed:
@@ -66,10 +65,20 @@ failed:
     return status;
 }
 
+mr_status mr_line_reader_attach(mr_raw_input *input, const mr_reader_options *options, mr_line_reader **out, mr_error *error)
+{
+    mr_line_reader *reader = calloc(1, sizeof *reader);
+    if (!reader) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a reader", options->name);
+    reader->options = options;
+    reader->input = input;
+    *out = reader;
+    return MR_OK;
+}
+
 void mr_line_reader_close(mr_line_reader *reader)
 {
     if (!reader) return;
-    mr_raw_input_close(reader->input);
+    if (reader->owns_input) mr_raw_input_close(reader->input);
     mr_buf_fini(&reader->line);
     free(reader);
 }
@@ -77,7 +86,7 @@ void mr_line_reader_close(mr_line_reader *reader)
 static mr_status fill(mr_line_reader *reader, mr_error *error)
 {
     if (reader->block_at < reader->block_length) return MR_OK;
-    bool first = reader->unpacked == 0;
+    bool first = !reader->started;
     MR_TRY(read_block(reader, error));
     if (first) drop_mark(reader);
     return MR_OK;

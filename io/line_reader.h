@@ -12,10 +12,13 @@ typedef struct mr_line {
     bool too_long;
 } mr_line;
 
+struct mr_raw_input;
 typedef struct mr_line_reader mr_line_reader;
 
 /* `options` is borrowed until close. */
 mr_status mr_line_reader_open(const mr_reader_options *options, mr_line_reader **out, mr_error *error);
+/* Lines of the archive member whose header was read last. `input` is borrowed until close, and must not move before. */
+mr_status mr_line_reader_attach(struct mr_raw_input *input, const mr_reader_options *options, mr_line_reader **out, mr_error *error);
 void mr_line_reader_close(mr_line_reader *reader); /* NULL is fine */
 
 /* END behind the last line. A last line without its newline counts; one cut off by damage does not. A UTF-8 byte

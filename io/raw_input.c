@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,11 +13,11 @@
 
 struct mr_raw_input {
     struct archive *archive;
-    const char *name;
-    _Atomic uint64_t *position;
+    const mr_reader_options *options;
     int fd;
     bool seekable;
     int read_errno;
+    locale_t utf8; /* libarchive converts names to the thread's locale, and loses them in "C" */
     uint64_t offset;
     char block[BLOCK_BYTES];
 };
@@ -24,13 +25,23 @@ struct mr_raw_input {
 static void moved_to(mr_raw_input *input, uint64_t offset)
 {
     input->offset = offset;
-    if (input->position) atomic_store_explicit(input->position, offset, memory_order_relaxed);
+    atomic_store_explicit(input->options->position, offset, memory_order_relaxed);
+}
+
+static bool is_bomb(const mr_raw_input *input)
+{
+    la_int64_t unpacked = archive_filter_bytes(input->archive, 0);
+    return unpacked > 0 && (uint64_t)unpacked > input->options->max_unpacked_bytes;
 }
 
 static la_ssize_t read_block(struct archive *archive, void *context, const void **block)
 {
     mr_raw_input *input = context;
     ssize_t got;
+    if (is_bomb(input)) { /* while libarchive passes over a member, nobody else looks */
+        archive_set_error(archive, EFBIG, "unpacks to too much");
+        return ARCHIVE_FATAL;
+    }
     do got = read(input->fd, input->block, BLOCK_BYTES);
     while (got < 0 && errno == EINTR);
     if (got < 0) {
@@ -78,14 +89,13 @@ static bool support(struct archive *archive, mr_raw_format format)
     return archive_read_support_format_tar(archive) == ARCHIVE_OK && archive_read_support_format_zip(archive) == ARCHIVE_OK;
 }
 
-mr_status mr_raw_input_open(const char *path, const char *name, mr_raw_format format, _Atomic uint64_t *position,
-                            mr_raw_input **out, mr_error *error)
+mr_status mr_raw_input_open(const mr_reader_options *options, mr_raw_format format, mr_raw_input **out, mr_error *error)
 {
+    const char *path = options->path, *name = options->name;
     mr_raw_input *input = calloc(1, sizeof *input);
     if (!input) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a read buffer", name);
     mr_status status = MR_OK;
-    input->name = name;
-    input->position = position;
+    input->options = options;
     input->fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (input->fd < 0) {
         status = mr_error_errno(error, errno, "cannot open %s", name);
@@ -93,6 +103,7 @@ mr_status mr_raw_input_open(const char *path, const char *name, mr_raw_format fo
     }
     struct stat info;
     input->seekable = fstat(input->fd, &info) == 0 && S_ISREG(info.st_mode) && strcmp(path, "-") != 0;
+    input->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     input->archive = archive_read_new();
     if (!input->archive || !support(input->archive, format)) {
         status = mr_error_set(error, MR_INTERNAL, "%s: libarchive was built without gzip, zstd, xz or bzip2", name);
@@ -118,6 +129,7 @@ void mr_raw_input_close(mr_raw_input *input)
     if (!input) return;
     if (input->archive) archive_read_free(input->archive);
     if (input->fd >= 0) close(input->fd);
+    if (input->utf8) freelocale(input->utf8);
     free(input);
 }
 
@@ -126,16 +138,33 @@ struct archive *mr_raw_input_archive(mr_raw_input *input)
     return input->archive;
 }
 
-mr_status mr_raw_input_error(mr_raw_input *input, mr_error *error)
+mr_status mr_raw_input_next(mr_raw_input *input, struct archive_entry **entry, mr_error *error)
 {
-    if (input->read_errno) return mr_error_errno(error, input->read_errno, "cannot read %s", input->name);
-    const char *text = archive_error_string(input->archive);
-    return mr_error_set(error, MR_BAD_INPUT, "%s: damaged or cut off near byte %llu: %s", input->name, (unsigned long long)input->offset,
-                        text ? text : "unknown format");
+    locale_t before = input->utf8 ? uselocale(input->utf8) : (locale_t)0;
+    int got;
+    do got = archive_read_next_header(input->archive, entry);
+    while (got == ARCHIVE_RETRY);
+    if (before) uselocale(before);
+    if (got == ARCHIVE_EOF) return MR_END;
+    if (got < ARCHIVE_WARN) return mr_raw_input_error(input, error);
+    return mr_raw_input_check(input, error);
 }
 
-mr_status mr_raw_input_check_nesting(mr_raw_input *input, mr_error *error)
+mr_status mr_raw_input_check(mr_raw_input *input, mr_error *error)
 {
-    if (archive_filter_count(input->archive) <= MAX_FILTERS) return MR_OK;
-    return mr_error_set(error, MR_BAD_INPUT, "%s is compressed %d times over; unpack it first", input->name, archive_filter_count(input->archive) - 1);
+    const char *name = input->options->name;
+    if (is_bomb(input))
+        return mr_error_set(error, MR_BAD_INPUT, "%s unpacks to more than the %llu bytes allowed", name, (unsigned long long)input->options->max_unpacked_bytes);
+    if (archive_filter_count(input->archive) > MAX_FILTERS)
+        return mr_error_set(error, MR_BAD_INPUT, "%s is compressed %d times over; unpack it first", name, archive_filter_count(input->archive) - 1);
+    return MR_OK;
+}
+
+mr_status mr_raw_input_error(mr_raw_input *input, mr_error *error)
+{
+    const char *name = input->options->name;
+    if (input->read_errno) return mr_error_errno(error, input->read_errno, "cannot read %s", name);
+    MR_TRY(mr_raw_input_check(input, error));
+    const char *text = archive_error_string(input->archive);
+    return mr_error_set(error, MR_BAD_INPUT, "%s: damaged or cut off near byte %llu: %s", name, (unsigned long long)input->offset, text ? text : "unknown format");
 }

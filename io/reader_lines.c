@@ -5,6 +5,7 @@
 
 #include "io/json_line.h"
 #include "io/line_reader.h"
+#include "io/raw_input.h"
 
 typedef struct lines {
     const mr_reader_options *options;
@@ -60,6 +61,18 @@ static mr_status open_sniffed(const mr_reader_options *options, void **out, mr_e
     self->jsonl = first == '{';
     *out = self;
     return MR_OK;
+}
+
+mr_status mr_member_lines_open(mr_raw_input *input, const mr_reader_options *options, void **out, mr_error *error)
+{
+    lines *self = calloc(1, sizeof *self);
+    if (!self) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a reader", options->name);
+    self->options = options;
+    self->jsonl = true;
+    mr_status status = mr_line_reader_attach(input, options, &self->reader, error);
+    if (status == MR_OK) *out = self;
+    else free(self);
+    return status;
 }
 
 static bool is_blank(mr_str line)
