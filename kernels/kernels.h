@@ -107,6 +107,10 @@ typedef struct mr_kernels {
 
     /* Called through mr_attention_run (attention.h). */
     void (*attention_f32)(const mr_attention *attention, void *scratch);
+
+    /* For measuring a machine: `rounds` of independent multiply-adds in registers. Returns the operations done (two per
+     * multiply-add); *sink keeps them from being left out. */
+    double (*probe_f32)(size_t rounds, float *sink);
 } mr_kernels;
 
 /* Chooses the table for this process: `isa`, or when NULL the environment's MILLRACE_ISA, or the best the CPU has.

@@ -28,5 +28,6 @@ void mr_linear_f32__ref(const mr_linear *linear, const float *x, size_t ldx, flo
                         const mr_epilogue *epilogue);
 float mr_fma_burst_f32__ref(size_t rounds, double *operations);
 void mr_attention_f32__ref(const mr_attention *attention, void *scratch);
+double mr_probe_f32__ref(size_t rounds, float *sink);
 
 #endif

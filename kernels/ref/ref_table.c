@@ -22,5 +22,6 @@ void mr_kernels_fill__ref(mr_kernels *table)
         .linear_f32 = mr_linear_f32__ref,
         .fma_burst_f32 = mr_fma_burst_f32__ref,
         .attention_f32 = mr_attention_f32__ref,
+        .probe_f32 = mr_probe_f32__ref,
     };
 }

@@ -27,5 +27,6 @@ void SIMD(mr_linear_f32)(const mr_linear *linear, const float *x, size_t ldx, fl
                          const mr_epilogue *epilogue);
 float SIMD(mr_fma_burst_f32)(size_t rounds, double *operations);
 void SIMD(mr_attention_f32)(const mr_attention *attention, void *scratch);
+double SIMD(mr_probe_f32)(size_t rounds, float *sink);
 
 #endif

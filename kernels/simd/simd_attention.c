@@ -1,4 +1,4 @@
-/* Attention by tiles: k and v of 256 keys are packed once for 120 queries; six queries at a time get their scores, the
+/* Attention by tiles: k and v of 256 keys are packed once for 240 queries; six queries at a time get their scores, the
  * running softmax and the product with v while the scores are in L1. */
 #include <math.h>
 

@@ -22,4 +22,5 @@ void SIMD(mr_kernels_fill)(mr_kernels *table)
     table->linear_f32 = SIMD(mr_linear_f32);
     table->fma_burst_f32 = SIMD(mr_fma_burst_f32);
     table->attention_f32 = SIMD(mr_attention_f32);
+    table->probe_f32 = SIMD(mr_probe_f32);
 }

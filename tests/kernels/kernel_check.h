@@ -58,6 +58,7 @@ void layer_free(layer *l);
 extern const struct CMUnitTest dispatch_tests[], row_tests[], linear_tests[], attention_tests[], convert_tests[];
 extern const size_t dispatch_test_count, row_test_count, linear_test_count, attention_test_count, convert_test_count;
 
-int bench_kernels(const char *isa);
+/* isa NULL: all; name_part: only the benches whose name holds it. Returns the exit code. */
+int bench_kernels(const char *isa, const char *name_part);
 
 #endif

@@ -1,4 +1,4 @@
-/* Every kernel of every instruction set this CPU has, against double precision; with --bench [isa] the speeds instead. */
+/* Every kernel of every instruction set this CPU has, against double precision; with --bench [isa [part of a name]] the speeds instead. */
 #include <stdio.h>
 
 #include "kernel_check.h"
@@ -15,7 +15,7 @@ static int run(const char *area, const char *isa, const struct CMUnitTest *tests
 
 int main(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "--bench") == 0) return bench_kernels(argc > 2 ? argv[2] : NULL);
+    if (argc > 1 && strcmp(argv[1], "--bench") == 0) return bench_kernels(argc > 2 ? argv[2] : NULL, argc > 3 ? argv[3] : NULL);
     int failed = 0;
     for (const char *const *name = mr_kernels_names(); *name != NULL; name++) {
         kernel = mr_kernels_for_isa(*name);
