@@ -1,0 +1,108 @@
+"""Kill it anywhere: what was committed is readable, the same command finishes, the datasets are those of an undisturbed run."""
+import os
+import random
+import resource
+import signal
+import subprocess
+import time
+import unittest
+
+import h5py
+
+from harness import MILLRACE, MODEL, TIMEOUT, Case, datasets
+
+ROWS = 60000  # several parts of 16384 rows
+
+
+class Resume(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.rounds = int(os.environ.get("MILLRACE_KILL_ROUNDS", "4"))
+
+    def arguments(self, corpus, out):
+        return ["embed", corpus, "-m", MODEL, "-o", out, "-q", "--max-tokens", "16"]
+
+    def wait_for_part(self, process, parts, count):
+        deadline = time.monotonic() + TIMEOUT
+        while process.poll() is None and len(list(parts.glob("part-*.h5"))) < count and time.monotonic() < deadline:
+            time.sleep(0.005)
+
+    def check_parts(self, parts):
+        for part in parts.glob("part-*.h5"):
+            with h5py.File(part) as file:
+                self.assertGreater(file["embedding"].shape[0], 0)
+
+    def test_sigkill(self):
+        corpus = self.corpus(ROWS)
+        self.run_millrace(*self.arguments(corpus, "whole.h5"))
+        whole = datasets(self.dir / "whole.h5")
+        chance = random.Random(7)
+        parts = self.dir / "killed.h5.parts"
+        for round_number in range(self.rounds):
+            process = self.start(*self.arguments(corpus, "killed.h5"))
+            self.wait_for_part(process, parts, round_number + 1)
+            time.sleep(chance.random() * 0.05)
+            process.send_signal(signal.SIGKILL)
+            process.communicate(timeout=TIMEOUT)
+            if process.returncode == 0:
+                break
+            self.assertFalse((self.dir / "killed.h5").exists() and parts.exists() and round_number == 0)
+            self.check_parts(parts)
+        self.run_millrace(*self.arguments(corpus, "killed.h5"))
+        self.assertEqual(datasets(self.dir / "killed.h5"), whole)
+        self.assertFalse(parts.exists())
+        _, stderr = self.run_millrace(*[a for a in self.arguments(corpus, "killed.h5") if a != "-q"])
+        self.assertIn("complete already", stderr)
+
+    def test_sigterm_commits_and_exits_75(self):
+        corpus = self.corpus(ROWS)
+        self.run_millrace(*self.arguments(corpus, "whole.h5"))
+        process = self.start(*self.arguments(corpus, "stopped.h5"))
+        parts = self.dir / "stopped.h5.parts"
+        self.wait_for_part(process, parts, 1)
+        process.terminate()
+        process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 75)
+        self.assertFalse((self.dir / "stopped.h5").exists())
+        self.check_parts(parts)
+        self.run_millrace(*self.arguments(corpus, "stopped.h5"))
+        self.assertEqual(datasets(self.dir / "stopped.h5"), datasets(self.dir / "whole.h5"))
+
+    def test_stop_while_waiting_for_stdin(self):
+        process = self.start("embed", "-", "-m", MODEL, "-o", "pipe.h5", "-q", stdin=subprocess.PIPE)
+        process.stdin.write(b'{"id":"a","text":"one"}\n')
+        process.stdin.flush()
+        time.sleep(0.5)
+        process.terminate()
+        begun = time.monotonic()
+        self.assertEqual(process.wait(timeout=20), 75)
+        self.assertLess(time.monotonic() - begun, 10)
+        process.communicate()
+
+    def test_another_job_is_refused(self):
+        corpus = self.corpus(50)
+        self.embed(corpus)
+        _, stderr = self.run_millrace("embed", corpus, "-m", MODEL, "-o", "out.h5", "--max-tokens", "9", code=73)
+        self.assertIn("max_tokens", stderr)
+        self.run_millrace("embed", corpus, "-m", MODEL, "-o", "out.h5", "--max-tokens", "9", "--overwrite")
+        with open(corpus, "a") as file:
+            file.write('{"id":"new","text":"changed since"}\n')
+        self.run_millrace("embed", corpus, "-m", MODEL, "-o", "out.h5", "--max-tokens", "9", code=73)
+
+    def test_full_disk(self):
+        """A file-size limit stands in for a full disk: writing fails, nothing half-written gets the final name."""
+        corpus = self.corpus(20000)
+
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+        done = subprocess.run([MILLRACE, *map(str, self.arguments(corpus, "full.h5"))], env=self.env, cwd=self.dir, capture_output=True, timeout=TIMEOUT, preexec_fn=limit)
+        self.assertEqual(done.returncode, 74, done.stderr)
+        self.assertIn(b"full.h5", done.stderr)
+        self.assertFalse((self.dir / "full.h5").exists())
+        self.run_millrace(*self.arguments(corpus, "full.h5"))
+
+
+if __name__ == "__main__":
+    unittest.main()

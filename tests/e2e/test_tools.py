@@ -1,0 +1,107 @@
+"""The other commands, help, errors and exit codes."""
+import json
+import unittest
+
+import h5py
+import numpy as np
+
+from harness import GOLDEN, MODEL, Case, strings
+
+COMMANDS = "embed run plan tokenize neighbors inspect export models fetch doctor".split()
+
+
+class Help(Case):
+    def test_every_command_explains_itself(self):
+        overview, _ = self.run_millrace("--help")
+        for command in COMMANDS:
+            self.assertIn(f"  {command} ", overview)
+            text, _ = self.run_millrace(command, "--help")
+            self.assertIn(f"usage: millrace {command}", text)
+            self.assertEqual(self.run_millrace("help", command)[0], text)
+        self.assertIn("millrace 0.", self.run_millrace("--version")[0])
+
+    def test_usage_errors(self):
+        self.assertIn("did you mean embed", self.run_millrace("embde", code=64)[1])
+        self.assertIn("did you mean --model", self.run_millrace("embed", "--modle", "x", code=64)[1])
+        self.run_millrace(code=64)
+        self.assertIn("needs a value", self.run_millrace("embed", "--dim", code=64)[1])
+        self.assertIn("--dim", self.run_millrace("embed", "x", "-m", MODEL, "-o", "y.h5", "--dim", "-1", code=78)[1])
+        self.assertIn("no input", self.run_millrace("embed", "-m", MODEL, "-o", "y.h5", code=78)[1])
+        self.assertIn("absent.jsonl", self.run_millrace("embed", "absent.jsonl", "-m", MODEL, "-o", "y.h5", code=66)[1])
+        self.assertIn("did you mean", self.run_millrace("embed", self.corpus(1), "-m", "sentence-transformers/all-MiniLM-L6-v3", "-o", "y.h5", code=69)[1])
+        self.assertIn("millrace fetch", self.run_millrace("embed", self.corpus(1), "-m", "sentence-transformers/all-MiniLM-L6-v2", "-o", "y.h5", code=69)[1])
+
+    def test_memory_refused(self):
+        _, stderr = self.run_millrace("embed", self.corpus(5), "-m", MODEL, "-o", "y.h5", "--memory-limit", "20M", code=69)
+        self.assertIn("Use --memory-limit", stderr)
+
+
+class Jobs(Case):
+    def test_yaml(self):
+        corpus = self.corpus(30)
+        job = self.dir / "job.yaml"
+        job.write_text(f"version: 1\njob: embed\nmodel: {MODEL}\ninput: {{paths: [{corpus}]}}\noutput: {{path: a.h5}}\n")
+        self.run_millrace("run", job)
+        self.run_millrace("run", job, "--set", "output.path=b.h5", "--dim", "8")
+        with h5py.File(self.dir / "b.h5") as file:
+            self.assertEqual(file["embedding"].shape, (30, 8))
+        plan, _ = self.run_millrace("plan", job)
+        self.assertIn("limit", plan)
+        self.assertEqual(json.loads(self.run_millrace("plan", job, "--json")[0])["dimension"], h5py.File(self.dir / "a.h5")["embedding"].shape[1])
+        self.assertEqual(json.loads(self.run_millrace("run", job, "--set", "output.path=c.h5", "--json")[1])["ok"] > 0, True)
+        job.write_text(job.read_text() + "embeding: {dim: 3}\n")
+        _, stderr = self.run_millrace("run", job, code=78)
+        self.assertIn("job.yaml:6:1: unknown key \"embeding\"", stderr)
+
+
+class Reading(Case):
+    def test_neighbors_inspect_export(self):
+        texts = ["alpha beta", "gamma delta", "alpha beta gamma", "zeta", "river stone"]
+        out = self.embed(self.write_jsonl("in.jsonl", [{"id": f"t{i}", "text": t} for i, t in enumerate(texts)]), "--store-text")
+        with h5py.File(out) as file:
+            vectors = file["embedding"][:].astype(np.float64)
+        found, _ = self.run_millrace("neighbors", out, "river stone", "-k", "2", "--json")
+        rows = [json.loads(line) for line in found.splitlines()]
+        self.assertEqual((len(rows), rows[0]["id"]), (2, "t4"))
+        self.assertAlmostEqual(rows[0]["score"], 1.0, places=5)
+        found, _ = self.run_millrace("neighbors", out, "--id", "t0", "--json")
+        rows = [json.loads(line) for line in found.splitlines()]
+        order = [i for i in np.argsort(-(vectors @ vectors[0]), kind="stable") if i != 0]
+        self.assertEqual([row["row"] for row in rows], order)
+        self.assertIn("river stone", self.run_millrace("neighbors", out, "river stone", "-k", "1")[0])
+        self.run_millrace("neighbors", out, "--id", "nobody", code=66)
+        self.assertIn("model_sha256", self.run_millrace("inspect", out)[0])
+        row = json.loads(self.run_millrace("inspect", out, "--id", "t3", "--json")[0])
+        np.testing.assert_array_equal(np.array(row["embedding"], dtype=np.float32), vectors[3].astype(np.float32))
+        self.run_millrace("inspect", out, "--row", "5", code=66)
+        (self.dir / "junk.h5").write_bytes(b"junk")
+        self.run_millrace("inspect", "junk.h5", code=65)
+        self.run_millrace("export", out, "--to", "npy", "-o", "v.npy")
+        np.testing.assert_array_equal(np.load(self.dir / "v.npy"), vectors.astype(np.float32))
+        lines, _ = self.run_millrace("export", out, "--to", "jsonl", "-o", "-")
+        rows = [json.loads(line) for line in lines.splitlines()]
+        self.assertEqual([r["id"] for r in rows], [f"t{i}" for i in range(5)])
+        np.testing.assert_array_equal(np.array([r["embedding"] for r in rows], dtype=np.float32), vectors.astype(np.float32))
+
+    def test_tokenize_there_and_back(self):
+        meta = json.loads((GOLDEN / "minilm/expect/cases.json").read_text())
+        inputs = [i for i in meta["inputs"] if not i["truncated"]]
+        path = self.write_jsonl("in.jsonl", [{"id": i["name"], "text": i["text"]} for i in inputs])
+        lines, _ = self.run_millrace("tokenize", path, "-m", MODEL)
+        self.assertEqual([json.loads(line)["ids"] for line in lines.splitlines()], [i["input_ids"] for i in inputs])
+        ids = self.write_jsonl("ids.jsonl", lines.splitlines())
+        back, _ = self.run_millrace("tokenize", "--decode", "--skip-special-tokens", ids, "-m", MODEL)
+        self.assertEqual(len(back.splitlines()), len(inputs))
+        self.run_millrace("tokenize", "-", "-m", MODEL, stdin=b"{}\n", code=3)
+
+    def test_models_and_doctor(self):
+        listed = json.loads(self.run_millrace("models", "--json")[0])
+        self.assertIn("sentence-transformers/all-MiniLM-L6-v2", [m["key"] for m in listed])
+        self.assertIn("get it: millrace fetch", self.run_millrace("models", "sentence-transformers/all-MiniLM-L6-v2")[0])
+        self.run_millrace("models", "nobody/nothing", code=69)
+        self.assertGreaterEqual(json.loads(self.run_millrace("doctor", "--json")[0])["cores"], 1)
+        self.assertIn("kernels", self.run_millrace("doctor")[0])
+
+
+if __name__ == "__main__":
+    unittest.main()
