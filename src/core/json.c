@@ -11,7 +11,10 @@ mr_status mr_json_load(const char *path, size_t max_bytes, json_t **out, mr_erro
     size_t length;
     MR_TRY(mr_file_read(path, max_bytes, &text, &length, error));
     json_error_t problem;
-    json_t *value = json_loadb(text, length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
+    const size_t flags = JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES | JSON_DECODE_ANY;
+    json_t *value = json_loadb(text, length, flags, &problem);
+    /* Python writes "no limit" as 1000000000000000019884624838656: such a file is read with reals for all its integers. */
+    if (!value && json_error_code(&problem) == json_error_numeric_overflow) value = json_loadb(text, length, flags | JSON_DECODE_INT_AS_REAL, &problem);
     free(text);
     if (!value) return mr_error_set(error, MR_MODEL_CORRUPT, "%s:%d:%d: not valid JSON: %s", path, problem.line, problem.column, problem.text);
     *out = value;
@@ -32,8 +35,10 @@ static mr_status wrong(const char *where, const char *key, const char *expected,
 mr_status mr_json_size(const json_t *object, const char *key, size_t fallback, size_t *out, const char *where, mr_error *error)
 {
     const json_t *value = member(object, key);
-    if (value && (!json_is_integer(value) || json_integer_value(value) < 0)) return wrong(where, key, "a non-negative integer", error);
-    *out = value ? (size_t)json_integer_value(value) : fallback;
+    double number = json_number_value(value);
+    bool exact_real = json_is_real(value) && number >= 0 && number < 0x1p53 && number == (double)(int64_t)number;
+    if (value && ((!json_is_integer(value) && !exact_real) || number < 0)) return wrong(where, key, "a non-negative integer", error);
+    *out = !value ? fallback : exact_real ? (size_t)number : (size_t)json_integer_value(value);
     return MR_OK;
 }
 

@@ -7,7 +7,8 @@
 #include "core/error.h"
 
 /* Parses a file of at most max_bytes. Free with json_decref. `what` failures: NO_INPUT when absent,
- * MODEL_CORRUPT naming line and column when malformed. U+0000 is kept in strings; duplicate keys are refused. */
+ * MODEL_CORRUPT naming line and column when malformed. U+0000 is kept in strings; duplicate keys are refused.
+ * In a file with an integer beyond 64 bits all integers are reals: read them with mr_json_size. */
 mr_status mr_json_load(const char *path, size_t max_bytes, json_t **out, mr_error *error);
 
 /* Typed members of an object. Absent or null: `fallback` (or false from _has). A value of another type or out of
