@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -34,6 +35,25 @@ static bool is_bomb(const mr_raw_input *input)
     return unpacked > 0 && (uint64_t)unpacked > input->options->max_unpacked_bytes;
 }
 
+#define STOP_POLL_MS 100 /* how soon a wait for a pipe notices mr_source_stop */
+
+/* read(2), but a pipe or terminal that gives nothing does not hold up a stop: -1 with ECANCELED then. */
+static ssize_t read_unless_stopped(mr_raw_input *input)
+{
+    struct pollfd ready = { .fd = input->fd, .events = POLLIN };
+    for (;;) {
+        if (atomic_load(input->options->stop)) {
+            errno = ECANCELED;
+            return -1;
+        }
+        int count = poll(&ready, 1, STOP_POLL_MS); /* at once for a regular file */
+        if (count == 0 || (count < 0 && errno == EINTR)) continue;
+        if (count < 0) return -1;
+        ssize_t got = read(input->fd, input->block, BLOCK_BYTES);
+        if (got >= 0 || (errno != EINTR && errno != EAGAIN)) return got;
+    }
+}
+
 static la_ssize_t read_block(struct archive *archive, void *context, const void **block)
 {
     mr_raw_input *input = context;
@@ -42,8 +62,7 @@ static la_ssize_t read_block(struct archive *archive, void *context, const void 
         archive_set_error(archive, EFBIG, "unpacks to too much");
         return ARCHIVE_FATAL;
     }
-    do got = read(input->fd, input->block, BLOCK_BYTES);
-    while (got < 0 && errno == EINTR);
+    got = read_unless_stopped(input);
     if (got < 0) {
         input->read_errno = errno;
         archive_set_error(archive, errno, "read error");

@@ -15,6 +15,7 @@ typedef struct mr_reader_options {
     size_t max_record_bytes;
     uint64_t max_unpacked_bytes;
     _Atomic uint64_t *position;  /* raw bytes consumed so far */
+    const _Atomic bool *stop;    /* set by mr_source_stop: a wait for more input ends */
 } mr_reader_options;
 
 typedef struct mr_reader_kind {

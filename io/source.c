@@ -18,6 +18,7 @@ struct mr_source {
     uint64_t source_record; /* of the next record within it */
     mr_error broken;        /* status != OK: what every later call returns */
     _Atomic uint64_t finished_bytes, position;
+    _Atomic bool stop;
     uint64_t total_bytes;
 };
 
@@ -37,6 +38,7 @@ mr_status mr_source_open(const mr_source_options *options, mr_source **out, mr_e
         .max_record_bytes = options->max_record_bytes ? options->max_record_bytes : DEFAULT_MAX_RECORD,
         .max_unpacked_bytes = options->max_unpacked_bytes ? options->max_unpacked_bytes : DEFAULT_MAX_UNPACKED,
         .position = &source->position,
+        .stop = &source->stop,
     };
     bool known = true;
     for (size_t i = 0; i < source->inputs.count; i++) {
@@ -94,6 +96,10 @@ static mr_status step_or_break(mr_source *source, mr_record **out, mr_error *err
     if (source->broken.status == MR_OK) {
         mr_error problem = { 0 };
         mr_status status = step(source, out, &problem);
+        if (atomic_load(&source->stop)) { /* perhaps half a line: not a record */
+            if (status == MR_OK && out) mr_record_free(*out);
+            return mr_error_set(error, MR_CANCELLED, "reading was stopped");
+        }
         if (status == MR_OK || status == MR_END) return status;
         source->broken = problem;
         source->broken.status = status;
@@ -128,6 +134,11 @@ mr_status mr_source_skip_to(mr_source *source, uint64_t ordinal, mr_error *error
 uint64_t mr_source_position(const mr_source *source)
 {
     return source->ordinal;
+}
+
+void mr_source_stop(mr_source *source)
+{
+    atomic_store(&source->stop, true);
 }
 
 void mr_source_progress(const mr_source *source, uint64_t *consumed, uint64_t *total)

@@ -46,6 +46,9 @@ mr_status mr_source_skip_to(mr_source *source, uint64_t ordinal, mr_error *error
 /* Ordinal of the record mr_source_next would give; after END the number of records. */
 uint64_t mr_source_position(const mr_source *source);
 
+/* From any thread: a read that waits for a pipe gives up, and from then on mr_source_next may return CANCELLED. */
+void mr_source_stop(mr_source *source);
+
 /* For progress: raw (compressed) bytes consumed and in total; total 0 = unknown (stdin). Callable from any thread. */
 void mr_source_progress(const mr_source *source, uint64_t *consumed, uint64_t *total);
 

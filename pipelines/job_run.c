@@ -20,6 +20,7 @@ void mr_embed_run_record_error(mr_job_run *run, const mr_error *error)
 static void cancel_stages(mr_job_run *run)
 {
     atomic_store(&run->stopping, true);
+    mr_source_stop(run->source);
     mr_window_cancel(run->window);
     mr_queue_close(run->to_prepare);
     mr_queue_close(run->to_batch);
@@ -219,6 +220,7 @@ fail:
 void mr_job_stop(mr_job_run *run)
 {
     if (atomic_exchange(&run->stopping, true)) return;
+    mr_source_stop(run->source);
     atomic_store(&run->stop_deadline, mr_clock_deadline(run->clock, STOP_TIMEOUT));
 }
 
