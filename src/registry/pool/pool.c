@@ -1,10 +1,10 @@
 #include "registry/pool/pool.h"
 
 #include <assert.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cores.h"
 #include "core/log.h"
 #include "registry/pool/balance.h"
 #include "registry/pool/pool_internal.h"
@@ -69,17 +69,10 @@ void mr_pools_destroy(mr_pools *pools)
     free(pools);
 }
 
-static size_t allowed_cores(void)
-{
-    cpu_set_t set;
-    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    return count > 0 ? (size_t)count : 1;
-}
-
 static size_t worker_cap(const mr_pools *pools, const mr_pool_model_spec *spec)
 {
     size_t threads = spec->options.threads_per_worker ? spec->options.threads_per_worker : 1;
-    size_t by_cores = allowed_cores() / threads;
+    size_t by_cores = mr_cores_allowed(NULL) / threads;
     size_t cap = spec->max_workers ? spec->max_workers : pools->settings.max_workers_per_model ? pools->settings.max_workers_per_model : by_cores;
     return cap < 1 ? 1 : smaller(cap, MR_WORKERS_MAX);
 }
