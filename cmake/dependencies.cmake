@@ -33,13 +33,3 @@ mr_find(curl libcurl4-openssl-dev PKG libcurl)
 mr_find(utf8proc libutf8proc-dev PKG libutf8proc)
 mr_find(hwloc libhwloc-dev PKG hwloc)
 mr_find(hdf5 libhdf5-dev PKG hdf5-serial)
-# OpenBLAS: the OpenMP build and no other (the serial one corrupts results under concurrent callers), so it is
-# linked by its own folder, not through the "alternatives" link, and its folder goes into the run path.
-find_library(MR_OPENBLAS_LIBRARY openblas PATHS /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/openblas-openmp NO_DEFAULT_PATH)
-find_path(MR_OPENBLAS_INCLUDE openblas_config.h PATHS /usr/include/${CMAKE_LIBRARY_ARCHITECTURE}/openblas-openmp NO_DEFAULT_PATH)
-if(NOT MR_OPENBLAS_LIBRARY OR NOT MR_OPENBLAS_INCLUDE)
-  message(FATAL_ERROR "millrace needs the OpenMP build of OpenBLAS. On Debian: apt-get install libopenblas-openmp-dev (or run ./bootstrap build)")
-endif()
-add_library(dep_openblas INTERFACE)
-target_include_directories(dep_openblas SYSTEM INTERFACE ${MR_OPENBLAS_INCLUDE})
-target_link_libraries(dep_openblas INTERFACE ${MR_OPENBLAS_LIBRARY})
