@@ -1,0 +1,378 @@
+/* JSONL, text lines, stdin, compression, globs, skipping. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io_fixture.h"
+
+static void good_and_bad_lines(void **state)
+{
+    (void)state;
+    static const char corpus[] =
+        "\xEF\xBB\xBF{\"id\":\"a\",\"text\":\"x\"}\r\n"
+        "\n"
+        "  \t\r\n"
+        "{\"_id\":5,\"content\":\"y\"}\n"
+        "{\"id\":null,\"text\":3}\n"
+        "nope\n"
+        "{\"text\":\"\\ud800\"}\n"
+        "[1]\n"
+        "{\"id\":\"n\",\"text\":\"a\\u0000b\",\"big\":123456789012345678901234567890}\n"
+        "{\"custom_id\":\"c\",\"method\":\"POST\",\"body\":{\"model\":\"m\",\"input\":[\"z\"]}}\n"
+        "{\"id\":\"u\",\"text\":\"\xff\"}\n"
+        "{\"id\":\"m\"}\n"
+        "{\"id\":1.5,\"text\":\"t\"}\n"
+        "{\"custom_id\":\"d\",\"body\":{\"input\":[\"p\",\"q\"]}}\n"
+        "{\"id\":\"\",\"text\":\"last\"}";
+    fixture_write("c.jsonl", corpus, sizeof corpus - 1);
+    collected *all = fixture_collect_path("c.jsonl");
+    assert_int_equal(all->end, MR_END);
+    static const struct {
+        const char *id, *text, *reason;
+    } expected[] = {
+        { "a", "x", NULL },
+        { "5", "y", NULL },
+        { "c.jsonl#5", "", "c.jsonl:5: \"text\" is a number, not a string" },
+        { "c.jsonl#6", "", "c.jsonl:6: not JSON" },
+        { "c.jsonl#7", "", "c.jsonl:7: not JSON: invalid Unicode" },
+        { "c.jsonl#8", "", "c.jsonl:8: the line is an array" },
+        { "n", NULL, NULL },
+        { "c", "z", NULL },
+        { "c.jsonl#11", "", "c.jsonl:11: invalid UTF-8 at byte 18" },
+        { "m", "", "c.jsonl:12: no \"text\" field" },
+        { "c.jsonl#13", "", "c.jsonl:13: the id \"id\" is a number" },
+        { "d", "", "c.jsonl:14: \"body.input\" holds 2 texts" },
+        { "c.jsonl#15", "last", NULL },
+    };
+    assert_int_equal(all->count, sizeof expected / sizeof *expected);
+    for (size_t i = 0; i < all->count; i++) {
+        const mr_record *record = all->records[i];
+        assert_text(record->id, expected[i].id);
+        if (expected[i].text) assert_text(record->text, expected[i].text);
+        assert_int_equal(record->status, expected[i].reason ? MR_BAD_RECORD : MR_OK);
+        assert_int_equal(record->source_record, i);
+        if (expected[i].reason) assert_contains(record->error_text, expected[i].reason);
+        else assert_null(record->error_text);
+        assert_true(mr_record_bytes(record) >= record->id.length + record->text.length);
+    }
+    assert_int_equal(all->records[6]->text.length, 3); /* U+0000 is kept */
+    assert_memory_equal(all->records[6]->text.data, "a\0b", 3);
+    fixture_collected_free(all);
+}
+
+static void chosen_fields(void **state)
+{
+    (void)state;
+    static const char corpus[] = "{\"k\":\"a\",\"deep\":{\"t\":\"one\"},\"text\":\"no\"}\n{\"k\":\"b\",\"deep.t\":\"two\"}\n{\"k\":\"c\",\"deep\":3}\n";
+    fixture_write("f.ndjson", corpus, sizeof corpus - 1);
+    const char *path = "f.ndjson";
+    const mr_source_options options = { .paths = &path, .path_count = 1, .text_field = "deep.t", .id_field = "k" };
+    collected *all = fixture_collect(&options);
+    assert_int_equal(all->count, 3);
+    assert_text(all->records[0]->text, "one");
+    assert_text(all->records[0]->id, "a");
+    assert_text(all->records[1]->text, "two");
+    assert_int_equal(all->records[2]->status, MR_BAD_RECORD);
+    assert_contains(all->records[2]->error_text, "f.ndjson:3: the field \"deep.t\" is missing");
+    fixture_collected_free(all);
+}
+
+static void text_lines(void **state)
+{
+    (void)state;
+    static const char corpus[] = "one\r\n\n  two\nbad \xC3\x28\nlast";
+    fixture_write("t.txt", corpus, sizeof corpus - 1);
+    collected *all = fixture_collect_path("t.txt");
+    assert_int_equal(all->count, 5);
+    assert_text(all->records[0]->text, "one");
+    assert_text(all->records[1]->text, "");
+    assert_int_equal(all->records[1]->status, MR_OK);
+    assert_text(all->records[2]->text, "  two");
+    assert_contains(all->records[3]->error_text, "t.txt:4: invalid UTF-8 at byte 4");
+    assert_text(all->records[4]->id, "t.txt#5");
+    fixture_collected_free(all);
+    fixture_write("empty.txt", "", 0);
+    all = fixture_collect_path("empty.txt");
+    assert_int_equal(all->count, 0);
+    assert_int_equal(all->end, MR_END);
+    fixture_collected_free(all);
+}
+
+static void too_long_lines(void **state)
+{
+    (void)state;
+    size_t length = 3 << 20;
+    char *corpus = malloc(length + 200);
+    size_t at = (size_t)sprintf(corpus, "{\"text\":\"first\"}\n{\"text\":\"");
+    memset(corpus + at, 'x', length);
+    at += length;
+    at += (size_t)sprintf(corpus + at, "\"}\n{\"text\":\"12345678901\"}\n{\"text\":\"123456789\"}\r\n{\"text\":\"last\"}\n");
+    fixture_write_packed("long.jsonl.gz", GZIP, corpus, at);
+    const char *path = "long.jsonl.gz";
+    const mr_source_options options = { .paths = &path, .path_count = 1, .max_record_bytes = 20 };
+    collected *all = fixture_collect(&options);
+    assert_int_equal(all->count, 5);
+    assert_contains(all->records[1]->error_text, "long.jsonl.gz:2: the line has 3145739 bytes, more than the 20 allowed");
+    assert_contains(all->records[2]->error_text, "the line has 22 bytes"); /* one block holds it, still refused */
+    assert_text(all->records[3]->text, "123456789"); /* 20 bytes without its end */
+    assert_text(all->records[4]->text, "last");
+    fixture_collected_free(all);
+    free(corpus);
+}
+
+/* A line of brackets must not cost fifty times its length. */
+static void too_many_values(void **state)
+{
+    (void)state;
+    size_t pairs = 1200000;
+    char *corpus = malloc(2 * pairs + 64);
+    size_t at = (size_t)sprintf(corpus, "{\"text\":\"x\",\"v\":[0");
+    for (size_t i = 0; i < pairs; i++) memcpy(corpus + at + 2 * i, ",1", 2);
+    at += 2 * pairs;
+    at += (size_t)sprintf(corpus + at, "]}\n");
+    fixture_write("values.jsonl", corpus, at);
+    collected *all = fixture_collect_path("values.jsonl");
+    assert_int_equal(all->count, 1);
+    assert_contains(all->records[0]->error_text, "more than 1000000 values");
+    fixture_collected_free(all);
+    free(corpus);
+}
+
+static void every_compression(void **state)
+{
+    (void)state;
+    mr_buf corpus = { 0 };
+    for (int i = 0; i < 3000; i++) mr_buf_printf(&corpus, "{\"id\":\"r%d\",\"text\":\"text number %d\"}\n", i, i * 7919);
+    static const struct {
+        const char *path;
+        packing how;
+    } files[] = { { "p.jsonl", PLAIN }, { "p.jsonl.gz", GZIP }, { "p.jsonl.zst", ZSTD }, { "p.jsonl.xz", XZ }, { "p.jsonl.bz2", BZIP2 } };
+    for (size_t f = 0; f < 5; f++) {
+        fixture_write_packed(files[f].path, files[f].how, corpus.data, corpus.length);
+        collected *all = fixture_collect_path(files[f].path);
+        assert_int_equal(all->end, MR_END);
+        assert_int_equal(all->count, 3000);
+        for (int i = 0; i < 3000; i++) {
+            char text[64];
+            snprintf(text, sizeof text, "text number %d", i * 7919);
+            assert_text(all->records[i]->text, text);
+        }
+        fixture_collected_free(all);
+    }
+    mr_buf_fini(&corpus);
+}
+
+static void cut_off_streams(void **state)
+{
+    (void)state;
+    mr_buf corpus = { 0 };
+    unsigned random = 1;
+    while (corpus.length < (3u << 20)) {
+        mr_buf_append_str(&corpus, "{\"text\":\"");
+        for (int i = 0; i < 1000; i++) mr_buf_printf(&corpus, "%x", (random = random * 1103515245u + 12345u) >> 28);
+        mr_buf_append_str(&corpus, "\"}\n");
+    }
+    static const struct {
+        const char *path;
+        packing how;
+    } files[] = { { "cut.jsonl.gz", GZIP }, { "cut.jsonl.zst", ZSTD }, { "cut.jsonl.xz", XZ }, { "cut.jsonl.bz2", BZIP2 } };
+    for (size_t f = 0; f < 4; f++) {
+        size_t length;
+        fixture_write_packed(files[f].path, files[f].how, corpus.data, corpus.length);
+        free(fixture_read(files[f].path, &length));
+        fixture_truncate(files[f].path, (long)(length * 3 / 4));
+        collected *all = fixture_collect_path(files[f].path);
+        assert_int_equal(all->end, MR_BAD_INPUT);
+        assert_contains(all->error.text, files[f].path);
+        if (f == 0) assert_true(all->count > 1500); /* of 2,980; block formats give up to their last whole block */
+        for (size_t i = 0; i < all->count; i++) assert_int_equal(all->records[i]->status, MR_OK);
+        fixture_collected_free(all);
+    }
+    mr_buf_fini(&corpus);
+}
+
+static void bombs(void **state)
+{
+    (void)state;
+    size_t length = 8 << 20;
+    char *zeros = calloc(1, length);
+    fixture_write_packed("bomb.txt.gz", GZIP, zeros, length);
+    const char *path = "bomb.txt.gz";
+    const mr_source_options options = { .paths = &path, .path_count = 1, .max_unpacked_bytes = 1 << 20 };
+    collected *all = fixture_collect(&options);
+    assert_int_equal(all->end, MR_BAD_INPUT);
+    assert_contains(all->error.text, "bomb.txt.gz unpacks to more than the 1048576 bytes allowed");
+    fixture_collected_free(all);
+    size_t packed_length;
+    char *data = fixture_read("bomb.txt.gz", &packed_length);
+    for (int i = 0; i < 3; i++) {
+        fixture_write_packed("nested.txt.gz", GZIP, data, packed_length);
+        free(data);
+        data = fixture_read("nested.txt.gz", &packed_length);
+    }
+    all = fixture_collect_path("nested.txt.gz");
+    assert_int_equal(all->end, MR_BAD_INPUT);
+    assert_contains(all->error.text, "nested.txt.gz is compressed 4 times over");
+    fixture_collected_free(all);
+    free(data);
+    free(zeros);
+}
+
+static void globs_and_order(void **state)
+{
+    (void)state;
+    fixture_write("g2.txt", "b\n", 2);
+    fixture_write("g10.txt", "a\n", 2);
+    fixture_write("[x].txt", "c\n", 2);
+    const char *paths[] = { "g*.txt", "[x].txt", "g2.txt" };
+    const mr_source_options options = { .paths = paths, .path_count = 3 };
+    collected *all = fixture_collect(&options);
+    assert_int_equal(all->count, 4);
+    assert_text(all->records[0]->id, "g10.txt#1");
+    assert_text(all->records[1]->id, "g2.txt#1");
+    assert_text(all->records[2]->id, "[x].txt#1"); /* a file of that very name is no pattern */
+    assert_int_equal(all->records[3]->source_index, 3);
+    fixture_collected_free(all);
+    mr_source *source;
+    mr_error error;
+    const char *missing = "none*.txt";
+    assert_int_equal(mr_source_open(&(mr_source_options){ .paths = &missing, .path_count = 1 }, &source, &error), MR_NO_INPUT);
+    assert_contains(error.text, "none*.txt");
+    missing = "none.jsonl";
+    assert_int_equal(mr_source_open(&(mr_source_options){ .paths = &missing, .path_count = 1 }, &source, &error), MR_NO_INPUT);
+    missing = "none.pdf";
+    fixture_write("none.pdf", "x", 1);
+    assert_int_equal(mr_source_open(&(mr_source_options){ .paths = &missing, .path_count = 1 }, &source, &error), MR_BAD_INPUT);
+    assert_contains(error.text, "none.pdf: unknown kind");
+    assert_int_equal(mr_source_open(&(mr_source_options){ .path_count = 0 }, &source, &error), MR_NO_INPUT);
+}
+
+static void limits_and_skips(void **state)
+{
+    (void)state;
+    fixture_write("s1.jsonl", "{\"text\":\"0\"}\n\n{\"text\":\"1\"}\nbad\n", 31);
+    fixture_write("s2.txt", "3\n\n5\n6", 7);
+    const char *paths[] = { "s1.jsonl", "s2.txt" };
+    collected *all = fixture_collect(&(mr_source_options){ .paths = paths, .path_count = 2 });
+    assert_int_equal(all->count, 7);
+    for (uint64_t from = 0; from <= 8; from++) {
+        mr_source *source;
+        mr_record *record;
+        assert_int_equal(mr_source_open(&(mr_source_options){ .paths = paths, .path_count = 2, .limit = 6 }, &source, NULL), MR_OK);
+        assert_int_equal(mr_source_skip_to(source, from, NULL), from <= 6 ? MR_OK : MR_END);
+        assert_int_equal(mr_source_position(source), from < 6 ? from : 6);
+        if (from > 0 && from <= 6) assert_int_equal(mr_source_skip_to(source, from - 1, NULL), MR_INVALID_ARGUMENT);
+        for (uint64_t i = from; i < 6; i++) {
+            assert_int_equal(mr_source_next(source, &record, NULL), MR_OK);
+            assert_int_equal(record->ordinal, i);
+            assert_true(mr_str_equal(record->id, all->records[i]->id));
+            assert_true(mr_str_equal(record->text, all->records[i]->text));
+            assert_int_equal(record->source_record, all->records[i]->source_record);
+            assert_int_equal(record->source_index, all->records[i]->source_index);
+            mr_record_free(record);
+        }
+        assert_int_equal(mr_source_next(source, &record, NULL), MR_END);
+        mr_source_close(source);
+    }
+    fixture_collected_free(all);
+}
+
+static void read_stdin(const char *data, size_t length, collected **all)
+{
+    fixture_write("in", data, length);
+    int kept = dup(STDIN_FILENO), file = open("in", O_RDONLY);
+    dup2(file, STDIN_FILENO);
+    *all = fixture_collect_path("-");
+    dup2(kept, STDIN_FILENO);
+    close(kept);
+    close(file);
+}
+
+static void standard_input(void **state)
+{
+    (void)state;
+    collected *all;
+    read_stdin(" \n{\"text\":\"x\"}\n", 15, &all);
+    assert_int_equal(all->count, 1);
+    assert_text(all->records[0]->text, "x");
+    assert_text(all->records[0]->id, "-#2");
+    fixture_collected_free(all);
+    read_stdin("plain\ntext", 10, &all);
+    assert_int_equal(all->count, 2);
+    assert_text(all->records[1]->text, "text");
+    fixture_collected_free(all);
+    size_t length;
+    fixture_write_packed("in.gz", GZIP, "{\"text\":\"packed\"}", 17);
+    char *packed = fixture_read("in.gz", &length);
+    read_stdin(packed, length, &all);
+    assert_int_equal(all->count, 1);
+    assert_text(all->records[0]->text, "packed");
+    fixture_collected_free(all);
+    free(packed);
+    mr_source *source;
+    char hex[65];
+    const char *path = "-";
+    assert_int_equal(mr_source_open(&(mr_source_options){ .paths = &path, .path_count = 1 }, &source, NULL), MR_OK);
+    assert_int_equal(mr_source_digest(source, hex, NULL), MR_OK);
+    assert_string_equal(hex, "stdin");
+    mr_source_close(source);
+}
+
+static void digest_of(const char *const *paths, size_t count, char hex[65])
+{
+    mr_source *source;
+    assert_int_equal(mr_source_open(&(mr_source_options){ .paths = paths, .path_count = count }, &source, NULL), MR_OK);
+    assert_int_equal(mr_source_digest(source, hex, NULL), MR_OK);
+    mr_source_close(source);
+}
+
+static void digests(void **state)
+{
+    (void)state;
+    const char *one[] = { "d1.txt", "d2.txt" }, *swapped[] = { "d2.txt", "d1.txt" };
+    char first[65], again[65], other[65];
+    fixture_write("d1.txt", "a\n", 2);
+    fixture_write("d2.txt", "b\n", 2);
+    digest_of(one, 2, first);
+    digest_of(one, 2, again);
+    assert_string_equal(first, again);
+    digest_of(swapped, 2, other);
+    assert_string_not_equal(first, other);
+    fixture_write("d2.txt", "c\n", 2);
+    digest_of(one, 2, other);
+    assert_string_not_equal(first, other);
+}
+
+static void progress_reaches_total(void **state)
+{
+    (void)state;
+    fixture_write("q.txt", "a\nb\n", 4);
+    fixture_write_packed("q.txt.xz", XZ, "a\nb\n", 4);
+    const char *paths[] = { "q.txt", "q.txt.xz" };
+    mr_source *source;
+    mr_record *record;
+    uint64_t consumed, total;
+    assert_int_equal(mr_source_open(&(mr_source_options){ .paths = paths, .path_count = 2 }, &source, NULL), MR_OK);
+    mr_source_progress(source, &consumed, &total);
+    assert_int_equal(consumed, 0);
+    while (mr_source_next(source, &record, NULL) == MR_OK) mr_record_free(record);
+    mr_source_progress(source, &consumed, &total);
+    assert_true(total > 4);
+    assert_int_equal(consumed, total);
+    mr_source_close(source);
+}
+
+int main(void)
+{
+    fixture_enter("source-lines");
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_and_bad_lines), cmocka_unit_test(chosen_fields),    cmocka_unit_test(text_lines),
+        cmocka_unit_test(too_long_lines),     cmocka_unit_test(too_many_values),  cmocka_unit_test(every_compression),
+        cmocka_unit_test(cut_off_streams),    cmocka_unit_test(bombs),            cmocka_unit_test(globs_and_order),
+        cmocka_unit_test(limits_and_skips),   cmocka_unit_test(standard_input),   cmocka_unit_test(digests),
+        cmocka_unit_test(progress_reaches_total),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
