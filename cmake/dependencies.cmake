@@ -25,7 +25,6 @@ function(mr_find name package)
 endfunction()
 
 mr_find(jansson libjansson-dev PKG jansson)
-mr_find(cyaml libcyaml-dev PKG libcyaml)
 mr_find(yaml libyaml-dev PKG yaml-0.1)
 mr_find(archive libarchive-dev PKG libarchive)
 mr_find(crypto libssl-dev PKG libcrypto)
