@@ -50,13 +50,13 @@ static mr_status run_planned(mr_batch_job *job, const mr_job_plan *plan, mr_job_
     const struct timespec pause = { .tv_nsec = POLL_NS };
     mr_job_run *run;
     bool finished;
-    MR_TRY(mr_job_start(&job->job, plan, &run, &finished, error));
+    MR_TRY(mr_job_run_start(&job->job, plan, &run, &finished, error));
     if (finished) return MR_OK;
-    while (!mr_job_done(run)) {
-        if (atomic_load(&job->stop)) mr_job_stop(run);
+    while (!mr_job_run_done(run)) {
+        if (atomic_load(&job->stop)) mr_job_run_stop(run);
         nanosleep(&pause, NULL);
     }
-    return mr_job_finish(run, last, error);
+    return mr_job_run_finish(run, last, error);
 }
 
 mr_status mr_batch_job_run(mr_batch_job *job, mr_batch_job_counts *counts, mr_error *error)

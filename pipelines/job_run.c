@@ -179,7 +179,7 @@ static void free_run(mr_job_run *run)
 
 /* ---------------------------------------------------------------- the four calls */
 
-mr_status mr_job_start(const mr_job *job, const mr_job_plan *plan, mr_job_run **out, bool *finished, mr_error *error)
+mr_status mr_job_run_start(const mr_job *job, const mr_job_plan *plan, mr_job_run **out, bool *finished, mr_error *error)
 {
     mr_job_run *run = calloc(1, sizeof *run);
     if (!run) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
@@ -217,19 +217,19 @@ fail:
     return status;
 }
 
-void mr_job_stop(mr_job_run *run)
+void mr_job_run_stop(mr_job_run *run)
 {
     if (atomic_exchange(&run->stopping, true)) return;
     mr_source_stop(run->source);
     atomic_store(&run->stop_deadline, mr_clock_deadline(run->clock, STOP_TIMEOUT));
 }
 
-bool mr_job_done(mr_job_run *run)
+bool mr_job_run_done(mr_job_run *run)
 {
     return atomic_load(&run->ended);
 }
 
-void mr_job_progress_get(mr_job_run *run, mr_job_progress *out)
+void mr_job_run_progress(mr_job_run *run, mr_job_progress *out)
 {
     int64_t started = atomic_load(&run->started_ns), ended = atomic_load(&run->ended_ns);
     *out = (mr_job_progress){ .read_done = atomic_load(&run->read_done), .resumed = atomic_load(&run->resumed), .read = atomic_load(&run->read),
@@ -244,11 +244,11 @@ void mr_job_progress_get(mr_job_run *run, mr_job_progress *out)
     out->workers_ready = metrics.workers[MR_WORKER_READY] + metrics.workers[MR_WORKER_PROCESSING] + metrics.workers[MR_WORKER_IDLE];
 }
 
-mr_status mr_job_finish(mr_job_run *run, mr_job_progress *last, mr_error *error)
+mr_status mr_job_run_finish(mr_job_run *run, mr_job_progress *last, mr_error *error)
 {
     join_threads(run);
     if (!atomic_load(&run->ended_ns)) atomic_store(&run->ended_ns, mr_clock_now(run->clock));
-    mr_job_progress_get(run, last);
+    mr_job_run_progress(run, last);
     mr_pool_unpin(run->model, run->plan->workers);
     pthread_mutex_lock(&run->lock);
     mr_status status = run->error.status;

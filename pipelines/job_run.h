@@ -1,9 +1,9 @@
 /* Plan and run a job: source -> prepare -> batch -> model -> ordered sink, one thread group per stage.
  *
  *   mr_job_plan_make   sizes every stage from cores, memory limit and the model's estimate; runs nothing
- *   mr_job_start       starts the threads and returns
- *   mr_job_progress_get, mr_job_stop   from any thread meanwhile
- *   mr_job_finish      waits, frees, tells how it ended
+ *   mr_job_run_start       starts the threads and returns
+ *   mr_job_run_progress, mr_job_run_stop   from any thread meanwhile
+ *   mr_job_run_finish      waits, frees, tells how it ended
  *
  * Nothing here prints or handles signals. */
 #ifndef MR_PIPELINES_JOB_RUN_H
@@ -66,14 +66,14 @@ typedef struct mr_job_progress {
 typedef struct mr_job_run mr_job_run;
 
 /* *finished = true: the output of this very job exists already; nothing was started and *out not written. */
-mr_status mr_job_start(const mr_job *job, const mr_job_plan *plan, mr_job_run **out, bool *finished, mr_error *error);
-void mr_job_progress_get(mr_job_run *run, mr_job_progress *out);
+mr_status mr_job_run_start(const mr_job *job, const mr_job_plan *plan, mr_job_run **out, bool *finished, mr_error *error);
+void mr_job_run_progress(mr_job_run *run, mr_job_progress *out);
 /* Graceful: reading stops, what is in flight is finished and committed. Idempotent. */
-void mr_job_stop(mr_job_run *run);
+void mr_job_run_stop(mr_job_run *run);
 /* Has every stage ended? Never blocks. */
-bool mr_job_done(mr_job_run *run);
+bool mr_job_run_done(mr_job_run *run);
 /* Blocks until done, frees the run. OK, RECORDS_FAILED (done, some failed), INCOMPLETE (stopped early), or the error
  * that ended it. `last` receives the final progress also on failure. */
-mr_status mr_job_finish(mr_job_run *run, mr_job_progress *last, mr_error *error);
+mr_status mr_job_run_finish(mr_job_run *run, mr_job_progress *last, mr_error *error);
 
 #endif

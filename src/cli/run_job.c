@@ -101,9 +101,9 @@ static void watch(mr_job_run *run, const mr_job_plan *plan, mr_progress_view *vi
 {
     const struct timespec tick = { .tv_nsec = TICK_NS };
     int received = 0;
-    while (!mr_job_done(run)) {
+    while (!mr_job_run_done(run)) {
         mr_job_progress progress;
-        mr_job_progress_get(run, &progress);
+        mr_job_run_progress(run, &progress);
         mr_progress_view_update(view, &progress, plan, mr_clock_now(mr_clock_monotonic()), false);
         int signal_number = sigtimedwait(signals, NULL, &tick);
         if (signal_number <= 0) continue;
@@ -114,7 +114,7 @@ static void watch(mr_job_run *run, const mr_job_plan *plan, mr_progress_view *vi
         }
         mr_progress_view_end(view);
         fprintf(stderr, "millrace: %s: finishing what is in flight (again: stop at once)\n", signal_number == SIGINT ? "interrupted" : "terminated");
-        mr_job_stop(run);
+        mr_job_run_stop(run);
     }
 }
 
@@ -130,7 +130,7 @@ static int run_planned(const mr_job *job, const mr_job_plan *plan, const mr_job_
     sigaddset(&signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
 
-    if (mr_job_start(job, plan, &run, &finished, &error) != MR_OK) return mr_cli_fail(&error);
+    if (mr_job_run_start(job, plan, &run, &finished, &error) != MR_OK) return mr_cli_fail(&error);
     if (finished) {
         if (mr_cli_verbosity() >= 0) fprintf(stderr, "millrace: %s is complete already; nothing to do\n", job->output_path);
         return 0;
@@ -139,7 +139,7 @@ static int run_planned(const mr_job *job, const mr_job_plan *plan, const mr_job_
     mr_job_progress progress;
     mr_progress_view_init(&view, flags->json || mr_cli_verbosity() < 0);
     watch(run, plan, &view, &signals);
-    mr_status status = mr_job_finish(run, &progress, &error);
+    mr_status status = mr_job_run_finish(run, &progress, &error);
     mr_progress_view_update(&view, &progress, plan, 0, true);
     mr_progress_view_end(&view);
 
