@@ -22,8 +22,8 @@
  * Easily confused: "gelu" is the erf form; row 0 of the token types is added to every token; eps is 1e-12; "cls" pooling
  * takes the raw first row, not the pooler's. JinaBERT also says model_type "bert" (position_embedding_type "alibi"). */
 #include "core/json.h"
+#include "models/bert_tensors.h"
 #include "models/encoder.h"
-#include "models/transformer_config.h"
 #include "nn/embedding.h"
 
 typedef struct bert_config {
@@ -64,37 +64,15 @@ static mr_status read_config(const json_t *config, const char *where, bert_confi
 
 static mr_status limits(const json_t *config, const char *where, mr_encoder_limits *out, mr_error *error)
 {
-    bert_config read;
+    bert_config read = { 0 };
     MR_TRY(read_config(config, where, &read, error));
     *out = (mr_encoder_limits){ .hidden_size = read.sizes.hidden, .vocab_size = read.sizes.vocab_size, .max_tokens = read.positions };
     return MR_OK;
 }
 
-static mr_status open_layer(mr_params *params, const bert_config *config, mr_post_norm_layer *layer, mr_error *error)
-{
-    size_t hidden = config->sizes.hidden, inner = config->sizes.inner;
-    double eps = config->sizes.norm_eps;
-    const mr_linear_part qkv[] = {
-        { .name = "attention.self.query", .rows = hidden, .has_bias = true },
-        { .name = "attention.self.key", .rows = hidden, .has_bias = true },
-        { .name = "attention.self.value", .rows = hidden, .has_bias = true },
-    };
-    const mr_linear_part out = { .name = "attention.output.dense", .rows = hidden, .has_bias = true };
-    const mr_linear_part up = { .name = "intermediate.dense", .rows = inner, .has_bias = true };
-    const mr_linear_part down = { .name = "output.dense", .rows = hidden, .has_bias = true };
-    MR_TRY(mr_params_linear(params, qkv, 3, hidden, &layer->qkv, error));
-    MR_TRY(mr_params_linear(params, &out, 1, hidden, &layer->out, error));
-    MR_TRY(mr_params_norm(params, "attention.output.LayerNorm", hidden, eps, true, &layer->attention_norm, error));
-    MR_TRY(mr_params_linear(params, &up, 1, hidden, &layer->ffn.up, error));
-    MR_TRY(mr_params_linear(params, &down, 1, inner, &layer->ffn.down, error));
-    MR_TRY(mr_params_norm(params, "output.LayerNorm", hidden, eps, true, &layer->ffn_norm, error));
-    layer->ffn.activation = config->sizes.activation;
-    return MR_OK;
-}
-
 static mr_status open_model(const json_t *config, const char *where, mr_params *params, void **out, mr_error *error)
 {
-    bert_config read;
+    bert_config read = { 0 };
     MR_TRY(read_config(config, where, &read, error));
     size_t hidden = read.sizes.hidden;
     void *memory = NULL;
@@ -115,7 +93,8 @@ static mr_status open_model(const json_t *config, const char *where, mr_params *
     MR_TRY(mr_params_norm(params, "embeddings.LayerNorm", hidden, read.sizes.norm_eps, true, &model->embedding_norm, error));
     for (size_t n = 0; n < read.sizes.layers; n++) {
         mr_params_set_scope(params, "encoder.layer.%zu.", n);
-        MR_TRY(open_layer(params, &read, &model->layers[n], error));
+        MR_TRY(mr_bert_open_attention(params, &read.sizes, &model->layers[n], error));
+        MR_TRY(mr_bert_open_ffn(params, &read.sizes, &model->layers[n], error));
     }
     *out = model;
     return MR_OK;

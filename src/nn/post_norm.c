@@ -54,8 +54,12 @@ static size_t panel_rows(const layer_job *job, size_t first)
 
 static void project_rows(const layer_job *job, size_t layer, size_t first, size_t rows, size_t member)
 {
-    const mr_linear *qkv = &job->stack->layers[layer].qkv;
-    mr_linear_run(qkv, job->x + first * qkv->k, qkv->k, job->buffers->qkv + first * qkv->n, qkv->n, rows, NULL, job->buffers->linear[member]);
+    const mr_post_norm_layer *from = &job->stack->layers[layer];
+    const mr_linear *qkv = &from->qkv;
+    float *q = job->buffers->qkv + first * qkv->n, *k = q + from->q_norm.n;
+    mr_linear_run(qkv, job->x + first * qkv->k, qkv->k, q, qkv->n, rows, NULL, job->buffers->linear[member]);
+    if (from->q_norm.n > 0) qkv->kernels->layer_norm_f32(&from->q_norm, q, qkv->n, NULL, 0, q, qkv->n, rows);
+    if (from->k_norm.n > 0) qkv->kernels->layer_norm_f32(&from->k_norm, k, qkv->n, NULL, 0, k, qkv->n, rows);
 }
 
 static void enter_panel(void *context, size_t panel, size_t member)
@@ -75,6 +79,7 @@ static void finish_panel(void *context, size_t panel, size_t member)
 
     mr_linear_run(&layer->out, job->buffers->context + first * inner, inner, a, hidden, rows, NULL, scratch);
     kernels->layer_norm_f32(&layer->attention_norm, a, hidden, x, hidden, a, hidden, rows);
+    if (layer->second_norm.n > 0) kernels->layer_norm_f32(&layer->second_norm, a, hidden, x, hidden, a, hidden, rows);
     mr_epilogue add = { .residual = a, .ld_residual = hidden };
     mr_ffn_run(&layer->ffn, a, x, rows, wide, &add, scratch);
     kernels->layer_norm_f32(&layer->ffn_norm, x, hidden, NULL, 0, x, hidden, rows);

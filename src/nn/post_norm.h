@@ -2,7 +2,8 @@
  *
  *   c = attention(split(qkv(x)));   a = norm(x + out(c));   x = norm(a + ffn(a))
  *
- * on packed rows without padding. Per layer the team meets twice: after the attention, and after everything that follows
+ * with two variations: q and k normalised before they are split into heads, and a second residual a = norm(x + a).
+ * It runs on packed rows without padding. Per layer the team meets twice: after the attention, and after everything that follows
  * it row panel by row panel, the next layer's q, k and v included, so that a panel stays in cache.
  * A token's result depends on its own sequence only, bit for bit. */
 #ifndef MR_NN_POST_NORM_H
@@ -14,8 +15,10 @@
 
 typedef struct mr_post_norm_layer {
     mr_linear qkv; /* rows q | k | v */
+    mr_norm q_norm, k_norm; /* over all of q and all of k, both or none; n = 0: none */
     mr_linear out;
     mr_norm attention_norm;
+    mr_norm second_norm; /* of the second residual; n = 0: none */
     mr_ffn ffn;
     mr_norm ffn_norm;
 } mr_post_norm_layer;
