@@ -9,6 +9,7 @@
 
 #include "batch/batcher.h"
 #include "core/str.h"
+#include "io/embedding_file.h"
 #include "pipelines/embed_run.h"
 
 #define BATCH_LINGER (20 * MR_CLOCK_MILLISECOND) /* a slow input (a pipe) must not leave records waiting for company */
@@ -333,6 +334,18 @@ static bool has_error(mr_job_run *run)
     return failed;
 }
 
+/* Failed rows that earlier runs had committed count for how this one ends. */
+static mr_status count_resumed_failures(mr_job_run *run, mr_error *error)
+{
+    mr_embedding_file *file;
+    if (run->committed_count == 0) return MR_OK;
+    MR_TRY(mr_embedding_file_open(run->job->output_path, &file, error));
+    const char *failed = mr_embedding_file_attribute(file, "rows_failed");
+    if (failed && strtoull(failed, NULL, 10) > 0) run->outcome = MR_RECORDS_FAILED;
+    mr_embedding_file_close(file);
+    return MR_OK;
+}
+
 void *mr_embed_write(void *argument)
 {
     mr_job_run *run = argument;
@@ -343,6 +356,7 @@ void *mr_embed_write(void *argument)
         atomic_store(&run->ended_ns, mr_clock_now(run->clock));
         status = mr_sink_finish(run->sink, mr_source_position(run->source), &error);
         run->outcome = MR_OK;
+        if (status == MR_OK) status = count_resumed_failures(run, &error);
     } else {
         /* Stopped, or something failed elsewhere: what came through in order is kept. */
         mr_error commit_error = { 0 };

@@ -68,6 +68,15 @@ class Resume(Case):
         self.run_millrace(*self.arguments(corpus, "stopped.h5"))
         self.assertEqual(datasets(self.dir / "stopped.h5"), datasets(self.dir / "whole.h5"))
 
+    def test_failed_rows_of_an_earlier_run_count(self):
+        records = ["not json", *[f'{{"id":"r{i}","text":"river {i}"}}' for i in range(ROWS)]]
+        corpus = self.write_jsonl("bad.jsonl", records)
+        process = self.start(*self.arguments(corpus, "bad.h5"))
+        self.wait_for_part(process, self.dir / "bad.h5.parts", 1)
+        process.kill()
+        process.communicate()
+        self.run_millrace(*self.arguments(corpus, "bad.h5"), code=3)
+
     def test_stop_while_waiting_for_stdin(self):
         process = self.start("embed", "-", "-m", MODEL, "-o", "pipe.h5", "-q", stdin=subprocess.PIPE)
         process.stdin.write(b'{"id":"a","text":"one"}\n')
