@@ -16,6 +16,8 @@ typedef struct mr_tokenizer_scratch mr_tokenizer_scratch;
  * in the file are ignored: the caller's max_tokens decides.
  * MODEL_FILES_MISSING, MODEL_CORRUPT (file, key), MODEL_UNSUPPORTED (component type). */
 mr_status mr_tokenizer_open(const char *directory, mr_tokenizer **out, mr_error *error);
+/* From the bytes of a tokenizer.json, without tokenizer_config.json. Nothing is borrowed. */
+mr_status mr_tokenizer_open_bytes(const void *json, size_t length, mr_tokenizer **out, mr_error *error);
 void mr_tokenizer_close(mr_tokenizer *tokenizer);
 
 mr_status mr_tokenizer_scratch_create(mr_tokenizer_scratch **out, mr_error *error);
@@ -29,7 +31,8 @@ typedef struct mr_encode_options {
 
 /* Reusable output; zero-initialise, mr_encoding_fini when done. */
 typedef struct mr_encoding {
-    int32_t *ids;     /* [count] */
+    int32_t *ids;      /* [count] */
+    uint8_t *type_ids; /* [count] which part of a pair, as the post-processor says; 0 for one text in nearly all models */
     size_t count;
     size_t capacity;
     size_t full_count; /* ids there would have been without max_tokens */
@@ -41,6 +44,10 @@ void mr_encoding_fini(mr_encoding *encoding);
  * INVALID_ARGUMENT when max_tokens is smaller than the number of special tokens. */
 mr_status mr_tokenizer_encode(const mr_tokenizer *tokenizer, mr_tokenizer_scratch *scratch, mr_str text,
                               const mr_encode_options *options, mr_encoding *out, mr_error *error);
+
+/* Two texts, as cross-encoders take them; max_tokens shortens the longer one first. */
+mr_status mr_tokenizer_encode_pair(const mr_tokenizer *tokenizer, mr_tokenizer_scratch *scratch, mr_str first, mr_str second,
+                                   const mr_encode_options *options, mr_encoding *out, mr_error *error);
 
 /* Appends the text of ids to `out`; unknown ids vanish. */
 mr_status mr_tokenizer_decode(const mr_tokenizer *tokenizer, const int32_t *ids, size_t count, bool skip_special_tokens,

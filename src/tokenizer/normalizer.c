@@ -1,0 +1,228 @@
+#include "tokenizer/pipeline.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- reading */
+
+static mr_status read_bert(mr_json_value component, mr_bert_normalizer *bert, mr_error *error)
+{
+    MR_TRY(mr_json_get_bool(component, "clean_text", true, &bert->clean_text, error));
+    MR_TRY(mr_json_get_bool(component, "handle_chinese_chars", true, &bert->handle_chinese_chars, error));
+    MR_TRY(mr_json_get_bool(component, "lowercase", true, &bert->lowercase, error));
+    MR_TRY(mr_json_get_bool(component, "strip_accents", bert->lowercase, &bert->strip_accents, error));
+    mr_bert_normalizer_prepare(bert);
+    return MR_OK;
+}
+
+static mr_status read_replace(mr_json_value component, mr_normalizer_step *step, mr_error *error)
+{
+    mr_json_value pattern = mr_json_get(component, "pattern");
+    mr_str text, content;
+    if (mr_json_present(mr_json_get(pattern, "Regex"))) return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: normalizer Replace with a Regex pattern is not supported", mr_json_path(component));
+    MR_TRY(mr_json_expect(mr_json_get(pattern, "String"), MR_JSON_STRING, "normalizer Replace: the pattern", error));
+    MR_TRY(mr_json_expect(mr_json_get(component, "content"), MR_JSON_STRING, "normalizer Replace: the content", error));
+    text = mr_json_bytes(mr_json_get(pattern, "String"));
+    content = mr_json_bytes(mr_json_get(component, "content"));
+    step->replace.pattern = mr_str_copy(text);
+    step->replace.content = mr_str_copy(content);
+    if (!step->replace.pattern.data || !step->replace.content.data) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    return MR_OK;
+}
+
+static mr_status read_step(mr_json_value component, mr_str type, mr_normalizer_step *step, mr_error *error)
+{
+    static const char *const forms[] = { "NFC", "NFD", "NFKC", "NFKD" }; /* order of mr_normal_form */
+    for (size_t i = 0; i < 4; i++) {
+        if (!mr_type_is(type, forms[i])) continue;
+        step->type = MR_NORMALIZER_FORM;
+        step->form = (mr_normal_form)i;
+        return MR_OK;
+    }
+    if (mr_type_is(type, "BertNormalizer")) return step->type = MR_NORMALIZER_BERT, read_bert(component, &step->bert, error);
+    if (mr_type_is(type, "Lowercase")) return step->type = MR_NORMALIZER_LOWERCASE, MR_OK;
+    if (mr_type_is(type, "StripAccents")) return step->type = MR_NORMALIZER_STRIP_ACCENTS, MR_OK;
+    if (mr_type_is(type, "Nmt")) return step->type = MR_NORMALIZER_NMT, MR_OK;
+    if (mr_type_is(type, "Replace")) return step->type = MR_NORMALIZER_REPLACE, read_replace(component, step, error);
+    if (mr_type_is(type, "Strip")) {
+        step->type = MR_NORMALIZER_STRIP;
+        MR_TRY(mr_json_get_bool(component, "strip_left", true, &step->strip.left, error));
+        return mr_json_get_bool(component, "strip_right", true, &step->strip.right, error);
+    }
+    if (mr_type_is(type, "Prepend")) {
+        mr_str text;
+        MR_TRY(mr_json_expect(mr_json_get(component, "prepend"), MR_JSON_STRING, "normalizer Prepend: \"prepend\"", error));
+        text = mr_json_bytes(mr_json_get(component, "prepend"));
+        step->type = MR_NORMALIZER_PREPEND;
+        step->prepend = mr_str_copy(text);
+        return step->prepend.data ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    }
+    return mr_component_unsupported(component, "normalizer", error);
+}
+
+/* Recursion is bounded by the nesting the JSON reader accepts. */
+static mr_status read_steps(mr_json_value component, mr_normalizer *normalizer, mr_error *error)
+{
+    mr_str type;
+    MR_TRY(mr_component_type(component, "normalizer", &type, error));
+    if (mr_type_is(type, "Sequence")) {
+        mr_json_value list = mr_json_get(component, "normalizers");
+        MR_TRY(mr_json_expect(list, MR_JSON_ARRAY, "normalizer Sequence: \"normalizers\"", error));
+        for (mr_json_value item = mr_json_first(list); mr_json_more(list, item); item = mr_json_after(item)) MR_TRY(read_steps(item, normalizer, error));
+        return MR_OK;
+    }
+    mr_normalizer_step *grown = realloc(normalizer->steps, (normalizer->count + 1) * sizeof *grown);
+    if (!grown) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    normalizer->steps = grown;
+    mr_normalizer_step *step = grown + normalizer->count;
+    memset(step, 0, sizeof *step);
+    normalizer->count++;
+    return read_step(component, type, step, error);
+}
+
+mr_status mr_normalizer_open(mr_json_value component, mr_normalizer *out, mr_error *error)
+{
+    mr_normalizer normalizer = { 0 };
+    if (mr_json_present(component)) {
+        mr_status status = read_steps(component, &normalizer, error);
+        if (status != MR_OK) return mr_normalizer_fini(&normalizer), status;
+    }
+    *out = normalizer;
+    return MR_OK;
+}
+
+void mr_normalizer_fini(mr_normalizer *normalizer)
+{
+    for (size_t i = 0; i < normalizer->count; i++) {
+        mr_normalizer_step *step = normalizer->steps + i;
+        if (step->type == MR_NORMALIZER_REPLACE) {
+            free((char *)step->replace.pattern.data);
+            free((char *)step->replace.content.data);
+        }
+        if (step->type == MR_NORMALIZER_PREPEND) free((char *)step->prepend.data);
+    }
+    free(normalizer->steps);
+    *normalizer = (mr_normalizer){ 0 };
+}
+
+/* ---------------------------------------------------------------- running */
+
+/* Replace and Prepend grow a text; a hostile file must not grow it without limit. */
+#define GROWN_MAX_BYTES (16u * MR_TEXT_MAX_BYTES)
+
+static bool run_lowercase(mr_str text, mr_buf *out)
+{
+    for (size_t at = 0; at < text.length;) {
+        size_t length;
+        uint32_t c = mr_utf8_decode(text.data + at, &length);
+        at += length;
+        if (!mr_buf_reserve(out, 4)) return false;
+        if (c == 0x130) {
+            if (!mr_buf_append(out, "i\xCC\x87", 3)) return false;
+        } else {
+            out->length += mr_utf8_encode(mr_unicode_lower(c), out->data + out->length);
+        }
+    }
+    return true;
+}
+
+static mr_segment run_strip(const mr_normalizer_step *step, mr_segment segment)
+{
+    mr_str text = segment.text;
+    size_t length;
+    while (step->strip.left && text.length && mr_unicode_is_space(mr_utf8_decode(text.data, &length))) {
+        text.data += length;
+        text.length -= length;
+    }
+    while (step->strip.right && text.length) {
+        size_t before = mr_utf8_before(text.data, text.length);
+        if (!mr_unicode_is_space(mr_utf8_decode(text.data + before, &length))) break;
+        text.length = before;
+    }
+    return (mr_segment){ text, segment.at_origin && text.data == segment.text.data };
+}
+
+static bool run_replace(const mr_normalizer_step *step, mr_segment *segment, mr_buf *out)
+{
+    mr_str text = segment->text, pattern = step->replace.pattern, content = step->replace.content;
+    size_t from = 0;
+    if (pattern.length == 0) return mr_buf_append(out, text.data, text.length);
+    for (;;) {
+        const char *hit = memmem(text.data + from, text.length - from, pattern.data, pattern.length);
+        if (!hit) break;
+        size_t at = (size_t)(hit - text.data);
+        /* A removed first character, or one of several replaced, takes offset 0 with it. */
+        if (at == 0 && (content.length == 0 || mr_utf8_length((unsigned char)pattern.data[0]) < pattern.length)) segment->at_origin = false;
+        if (!mr_buf_append(out, text.data + from, at - from) || !mr_buf_append(out, content.data, content.length)) return false;
+        from = at + pattern.length;
+        if (out->length > GROWN_MAX_BYTES) return true;
+    }
+    return mr_buf_append(out, text.data + from, text.length - from);
+}
+
+static bool run_strip_accents(mr_str text, mr_buf *out)
+{
+    for (size_t at = 0, length; at < text.length; at += length) {
+        uint32_t c = mr_utf8_decode(text.data + at, &length);
+        if ((mr_unicode_category8(c) & MR_CATEGORIES_M) == 0 && !mr_buf_append(out, text.data + at, length)) return false;
+    }
+    return true;
+}
+
+static bool nmt_deletes(uint32_t c)
+{
+    return (c >= 0x01 && c <= 0x08) || c == 0x0B || (c >= 0x0E && c <= 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F;
+}
+
+static bool nmt_blanks(uint32_t c)
+{
+    return c == 0x09 || c == 0x0A || c == 0x0C || c == 0x0D || c == 0x1680 || (c >= 0x200B && c <= 0x200F) || c == 0x2028 || c == 0x2029 ||
+           c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
+}
+
+static bool run_nmt(mr_str text, mr_buf *out)
+{
+    for (size_t at = 0, length; at < text.length; at += length) {
+        uint32_t c = mr_utf8_decode(text.data + at, &length);
+        if (nmt_deletes(c)) continue;
+        if (!(nmt_blanks(c) ? mr_buf_append(out, " ", 1) : mr_buf_append(out, text.data + at, length))) return false;
+    }
+    return true;
+}
+
+/* Writes the step's result to `out`, or leaves `out` alone when the segment itself only shrinks or stays. */
+static bool run_step(const mr_normalizer_step *step, mr_tokenizer_scratch *scratch, mr_segment *segment, mr_buf *out)
+{
+    bool done = true;
+    out->length = 0;
+    switch (step->type) {
+    case MR_NORMALIZER_STRIP: *segment = run_strip(step, *segment); return true;
+    case MR_NORMALIZER_FORM:
+        if (mr_is_ascii(segment->text.data, segment->text.length)) return true;
+        done = mr_unicode_normalize(step->form, segment->text, &scratch->marks, out);
+        break;
+    case MR_NORMALIZER_LOWERCASE: done = run_lowercase(segment->text, out); break;
+    case MR_NORMALIZER_STRIP_ACCENTS: done = run_strip_accents(segment->text, out); break;
+    case MR_NORMALIZER_NMT: done = run_nmt(segment->text, out); break;
+    case MR_NORMALIZER_REPLACE: done = run_replace(step, segment, out); break;
+    case MR_NORMALIZER_PREPEND:
+        if (segment->text.length == 0) return true;
+        done = mr_buf_append(out, step->prepend.data, step->prepend.length) && mr_buf_append(out, segment->text.data, segment->text.length);
+        break;
+    case MR_NORMALIZER_BERT: return mr_bert_normalizer_run(&step->bert, &scratch->marks, segment, out);
+    }
+    segment->text = (mr_str){ out->data, out->length };
+    return done;
+}
+
+mr_status mr_normalizer_run(const mr_normalizer *normalizer, mr_tokenizer_scratch *scratch, mr_segment *segment, mr_error *error)
+{
+    size_t next = 0;
+    for (size_t i = 0; i < normalizer->count; i++) {
+        if (segment->text.length == 0) return MR_OK;
+        if (!run_step(normalizer->steps + i, scratch, segment, &scratch->normal[next])) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory normalising a text");
+        if (segment->text.length > GROWN_MAX_BYTES) return mr_error_set(error, MR_BAD_RECORD, "text grows beyond 1 GiB by normalisation");
+        if (segment->text.data == scratch->normal[next].data) next ^= 1;
+    }
+    return MR_OK;
+}

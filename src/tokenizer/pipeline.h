@@ -1,0 +1,282 @@
+/* The stages between a text and its ids, in the order they run. Each stage is one file: it reads its component of
+ * tokenizer.json once and is immutable afterwards; what changes per text is in the caller's scratch.
+ *
+ *   added_tokens   cuts texts at added tokens
+ *   normalizer     segment -> text            (bert_normalizer, normal_forms)
+ *   pre_tokenizer  text -> pieces
+ *   model          pieces -> ids              (wordpiece)
+ *   post_processor ids of one or two texts -> ids with special tokens
+ *   decoder        ids' texts -> text
+ */
+#ifndef MR_TOKENIZER_PIPELINE_H
+#define MR_TOKENIZER_PIPELINE_H
+
+#include "tokenizer/json_tree.h"
+#include "tokenizer/tokenizer.h"
+#include "tokenizer/trie.h"
+#include "tokenizer/unicode.h"
+#include "tokenizer/vocabulary.h"
+
+/* ---------------------------------------------------------------- scratch */
+
+/* Text on its way. `at_origin`: its first character comes from byte 0 of the caller's text (Metaspace "first" asks). */
+typedef struct mr_segment {
+    mr_str text;
+    bool at_origin;
+} mr_segment;
+
+typedef struct mr_piece {
+    uint32_t start;
+    uint32_t length;
+} mr_piece;
+
+typedef struct mr_pieces {
+    mr_piece *items;
+    size_t count;
+    size_t capacity;
+} mr_pieces;
+
+typedef struct mr_ids {
+    int32_t *items;
+    size_t count;
+    size_t capacity;
+} mr_ids;
+
+struct mr_tokenizer_scratch {
+    mr_buf normal[2]; /* a normalizer step reads one and writes the other */
+    mr_marks marks;
+    mr_buf spaced[2]; /* pre-tokenizers that change text */
+    mr_pieces pieces[2];
+    mr_ids ids[2]; /* of the first and the second text */
+};
+
+bool mr_ids_reserve(mr_ids *ids, size_t extra);
+bool mr_pieces_reserve(mr_pieces *pieces, size_t extra);
+
+static inline bool mr_ids_add(mr_ids *ids, int32_t id)
+{
+    if (ids->count == ids->capacity && !mr_ids_reserve(ids, 1)) return false;
+    ids->items[ids->count++] = id;
+    return true;
+}
+
+/* Empty pieces are dropped. */
+static inline bool mr_pieces_add(mr_pieces *pieces, size_t start, size_t end)
+{
+    if (start == end) return true;
+    if (pieces->count == pieces->capacity && !mr_pieces_reserve(pieces, 1)) return false;
+    pieces->items[pieces->count++] = (mr_piece){ (uint32_t)start, (uint32_t)(end - start) };
+    return true;
+}
+
+/* Texts longer than this are refused: offsets are 32 bits and normalisation may multiply the length. */
+#define MR_TEXT_MAX_BYTES (64u << 20)
+
+/* "file: normalizer type "X" is not supported". */
+mr_status mr_component_unsupported(mr_json_value component, const char *stage, mr_error *error);
+/* The component's "type"; MODEL_CORRUPT when `component` is no object or has none. */
+mr_status mr_component_type(mr_json_value component, const char *stage, mr_str *type, mr_error *error);
+static inline bool mr_type_is(mr_str type, const char *name) { return mr_str_equal(type, mr_str_of(name)); }
+/* malloc'ed copy of `text` (with a NUL behind) as a mr_str; data NULL when out of memory. */
+mr_str mr_str_copy(mr_str text);
+
+/* ---------------------------------------------------------------- normalizer */
+
+typedef struct mr_bert_normalizer {
+    bool clean_text;
+    bool handle_chinese_chars;
+    bool strip_accents;
+    bool lowercase;
+    unsigned char ascii[128]; /* what becomes of each; 0: deleted */
+} mr_bert_normalizer;
+
+void mr_bert_normalizer_prepare(mr_bert_normalizer *normalizer);
+bool mr_bert_normalizer_run(const mr_bert_normalizer *normalizer, mr_marks *marks, mr_segment *segment, mr_buf *out);
+
+typedef enum mr_normalizer_type {
+    MR_NORMALIZER_FORM, MR_NORMALIZER_LOWERCASE, MR_NORMALIZER_STRIP, MR_NORMALIZER_STRIP_ACCENTS, MR_NORMALIZER_REPLACE,
+    MR_NORMALIZER_PREPEND, MR_NORMALIZER_BERT, MR_NORMALIZER_NMT
+} mr_normalizer_type;
+
+typedef struct mr_normalizer_step {
+    mr_normalizer_type type;
+    union {
+        mr_normal_form form;
+        struct {
+            bool left, right;
+        } strip;
+        struct {
+            mr_str pattern, content; /* owned */
+        } replace;
+        mr_str prepend; /* owned */
+        mr_bert_normalizer bert;
+    };
+} mr_normalizer_step;
+
+/* Sequences are flattened. */
+typedef struct mr_normalizer {
+    mr_normalizer_step *steps;
+    size_t count;
+} mr_normalizer;
+
+/* `component` may be absent. */
+mr_status mr_normalizer_open(mr_json_value component, mr_normalizer *out, mr_error *error);
+void mr_normalizer_fini(mr_normalizer *normalizer);
+/* Rewrites *segment; its text is borrowed from the input or from the scratch until the next run. */
+mr_status mr_normalizer_run(const mr_normalizer *normalizer, mr_tokenizer_scratch *scratch, mr_segment *segment, mr_error *error);
+
+/* ---------------------------------------------------------------- added tokens */
+
+typedef struct mr_added_token {
+    mr_str content; /* owned */
+    int32_t id;
+    bool single_word, lstrip, rstrip, normalized, special;
+} mr_added_token;
+
+typedef struct mr_added_tokens {
+    mr_added_token *items;
+    size_t count;
+    mr_trie search[2];     /* [normalized]: contents -> index in items */
+    bool first[2][256];    /* [normalized]: bytes a content begins with */
+    size_t searched[2];    /* how many are in each */
+    int32_t *index_of;     /* [size] id -> index in items, -1 */
+    size_t size;
+} mr_added_tokens;
+
+typedef struct mr_added_match {
+    size_t start, end; /* what the match swallows */
+    const mr_added_token *token; /* NULL: none found */
+} mr_added_match;
+
+/* `list`: "added_tokens". Patterns of normalized tokens go through `normalizer` with `scratch`. */
+mr_status mr_added_tokens_open(mr_json_value list, const mr_normalizer *normalizer, mr_tokenizer_scratch *scratch,
+                               mr_added_tokens *out, mr_error *error);
+void mr_added_tokens_fini(mr_added_tokens *tokens);
+/* The next match at or behind `from`. */
+mr_added_match mr_added_tokens_find(const mr_added_tokens *tokens, bool normalized, mr_str text, size_t from);
+/* NULL when the id is no added token. */
+static inline const mr_added_token *mr_added_tokens_of(const mr_added_tokens *tokens, int32_t id)
+{
+    return id >= 0 && (size_t)id < tokens->size && tokens->index_of[id] >= 0 ? tokens->items + tokens->index_of[id] : NULL;
+}
+
+/* ---------------------------------------------------------------- pre-tokenizer */
+
+typedef enum mr_split_behavior { MR_SPLIT_REMOVED, MR_SPLIT_ISOLATED, MR_SPLIT_MERGED_PREVIOUS, MR_SPLIT_MERGED_NEXT, MR_SPLIT_CONTIGUOUS } mr_split_behavior;
+
+typedef enum mr_pre_tokenizer_type {
+    MR_PRE_BERT, MR_PRE_WHITESPACE_SPLIT, MR_PRE_WHITESPACE, MR_PRE_PUNCTUATION, MR_PRE_DIGITS, MR_PRE_SPLIT, MR_PRE_METASPACE,
+    MR_PRE_FIXED_LENGTH
+} mr_pre_tokenizer_type;
+
+typedef enum mr_prepend_scheme { MR_PREPEND_ALWAYS, MR_PREPEND_FIRST, MR_PREPEND_NEVER } mr_prepend_scheme;
+
+typedef struct mr_pre_tokenizer_step {
+    mr_pre_tokenizer_type type;
+    union {
+        struct {
+            mr_split_behavior behavior;
+            bool invert;
+            mr_str pattern; /* owned; Punctuation and Digits: data NULL */
+        } split;
+        struct {
+            char replacement[4];
+            size_t replacement_length;
+            mr_prepend_scheme scheme;
+            bool split;
+        } metaspace;
+        size_t length;
+    };
+} mr_pre_tokenizer_step;
+
+typedef struct mr_pre_tokenizer {
+    mr_pre_tokenizer_step *steps;
+    size_t count;
+} mr_pre_tokenizer;
+
+mr_status mr_pre_tokenizer_open(mr_json_value component, mr_pre_tokenizer *out, mr_error *error);
+void mr_pre_tokenizer_fini(mr_pre_tokenizer *pre_tokenizer);
+/* Cuts the segment (never empty); *text is what the pieces refer to. All is borrowed from segment and scratch. */
+mr_status mr_pre_tokenizer_run(const mr_pre_tokenizer *pre_tokenizer, mr_tokenizer_scratch *scratch, mr_segment segment,
+                               mr_str *text, mr_pieces **pieces, mr_error *error);
+
+/* ---------------------------------------------------------------- models */
+
+typedef struct mr_wordpiece {
+    mr_trie trie;          /* all texts */
+    uint32_t continuation; /* node of the continuing prefix; MR_TRIE_NONE: no text has it */
+    size_t max_chars;
+    int32_t unk_id;
+} mr_wordpiece;
+
+typedef struct mr_word_level {
+    int32_t unk_id; /* -1: none */
+} mr_word_level;
+
+typedef enum mr_model_type { MR_MODEL_WORDPIECE, MR_MODEL_WORD_LEVEL } mr_model_type;
+
+typedef struct mr_model {
+    mr_model_type type;
+    mr_vocabulary vocabulary;
+    union {
+        mr_wordpiece wordpiece;
+        mr_word_level word_level;
+    };
+} mr_model;
+
+mr_status mr_model_open(mr_json_value component, mr_model *out, mr_error *error);
+void mr_model_fini(mr_model *model);
+/* Appends the ids of all pieces. BAD_RECORD where the model has no unknown token. */
+mr_status mr_model_run(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str text, const mr_pieces *pieces, mr_ids *ids, mr_error *error);
+
+mr_status mr_wordpiece_open(mr_json_value component, const mr_vocabulary *vocabulary, mr_wordpiece *out, mr_error *error);
+void mr_wordpiece_fini(mr_wordpiece *model);
+bool mr_wordpiece_run(const mr_wordpiece *model, mr_str text, const mr_pieces *pieces, mr_ids *ids);
+
+/* ---------------------------------------------------------------- post-processor */
+
+/* One place of a template. */
+typedef struct mr_template_item {
+    int32_t id;     /* special id, or -1: a text */
+    uint8_t text;   /* 0: A, 1: B */
+    uint8_t type;
+} mr_template_item;
+
+typedef struct mr_template {
+    mr_template_item *items; /* owned */
+    size_t count;
+    size_t added; /* special ids among them */
+} mr_template;
+
+/* What to do with one text ([0]) and with two ([1]). */
+typedef struct mr_post_processor {
+    mr_template templates[2];
+} mr_post_processor;
+
+mr_status mr_post_processor_open(mr_json_value component, mr_post_processor *out, mr_error *error);
+void mr_post_processor_fini(mr_post_processor *post_processor);
+
+/* ---------------------------------------------------------------- decoder */
+
+typedef struct mr_decoder mr_decoder;
+
+mr_status mr_decoder_open(mr_json_value component, mr_decoder **out, mr_error *error);
+void mr_decoder_close(mr_decoder *decoder); /* NULL is fine */
+/* `texts` [count] are consumed. Appends to `out`. False when out of memory. */
+bool mr_decoder_run(const mr_decoder *decoder, mr_str *texts, size_t count, mr_buf *out);
+
+/* ---------------------------------------------------------------- the whole */
+
+struct mr_tokenizer {
+    mr_normalizer normalizer;
+    mr_added_tokens added;
+    mr_pre_tokenizer pre_tokenizer;
+    mr_model model;
+    mr_post_processor post_processor;
+    mr_decoder *decoder;
+    size_t vocab_size;
+    size_t model_max_length;
+    size_t bytes;
+};
+
+#endif

@@ -1,0 +1,184 @@
+#include "tokenizer/tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "core/mem.h"
+#include "tokenizer/pipeline.h"
+
+#define MAX_FILE_BYTES (128u << 20) /* the largest published tokenizer.json has 33 MB */
+
+/* ---------------------------------------------------------------- open */
+
+/* A BERT class's settings win over the normalizer's in the file, as in its own library (tokenization_bert_fast.py). */
+static mr_status apply_bert_settings(mr_json_value config, mr_normalizer *normalizer, mr_error *error)
+{
+    mr_str class;
+    MR_TRY(mr_json_get_str(config, "tokenizer_class", MR_STR(""), &class, error));
+    if (!mr_type_is(class, "BertTokenizer") && !mr_type_is(class, "BertTokenizerFast")) return MR_OK;
+    for (size_t i = 0; i < normalizer->count; i++) {
+        if (normalizer->steps[i].type != MR_NORMALIZER_BERT) continue;
+        mr_bert_normalizer *bert = &normalizer->steps[i].bert;
+        bool lowercase = bert->lowercase, follows = bert->strip_accents == lowercase;
+        MR_TRY(mr_json_get_bool(config, "do_lower_case", lowercase, &bert->lowercase, error));
+        MR_TRY(mr_json_get_bool(config, "strip_accents", follows ? bert->lowercase : bert->strip_accents, &bert->strip_accents, error));
+        MR_TRY(mr_json_get_bool(config, "tokenize_chinese_chars", bert->handle_chinese_chars, &bert->handle_chinese_chars, error));
+        mr_bert_normalizer_prepare(bert);
+    }
+    return MR_OK;
+}
+
+/* Sentinels for "unbounded" are 1e30 as an integer or a float, and 2^31. */
+static size_t read_max_length(mr_json_value config)
+{
+    size_t length;
+    return mr_json_to_size(mr_json_get(config, "model_max_length"), INT32_MAX, &length) ? length : 0;
+}
+
+static mr_status apply_config(const char *path, mr_tokenizer *tokenizer, mr_error *error)
+{
+    mr_json_tree tree;
+    if (!mr_path_exists(path)) return MR_OK;
+    MR_TRY(mr_json_tree_read(path, MAX_FILE_BYTES, &tree, error));
+    mr_json_value config = mr_json_root(&tree);
+    tokenizer->model_max_length = read_max_length(config);
+    mr_status status = apply_bert_settings(config, &tokenizer->normalizer, error);
+    mr_json_tree_fini(&tree);
+    return status;
+}
+
+static mr_status read_components(mr_json_value root, const char *config_path, mr_tokenizer *tokenizer, mr_error *error)
+{
+    mr_tokenizer_scratch *scratch;
+    MR_TRY(mr_json_expect(root, MR_JSON_OBJECT, "the file", error));
+    MR_TRY(mr_normalizer_open(mr_json_get(root, "normalizer"), &tokenizer->normalizer, error));
+    if (config_path) MR_TRY(apply_config(config_path, tokenizer, error));
+    MR_TRY(mr_pre_tokenizer_open(mr_json_get(root, "pre_tokenizer"), &tokenizer->pre_tokenizer, error));
+    MR_TRY(mr_model_open(mr_json_get(root, "model"), &tokenizer->model, error));
+    MR_TRY(mr_post_processor_open(mr_json_get(root, "post_processor"), &tokenizer->post_processor, error));
+    MR_TRY(mr_decoder_open(mr_json_get(root, "decoder"), &tokenizer->decoder, error));
+    MR_TRY(mr_tokenizer_scratch_create(&scratch, error));
+    mr_status status = mr_added_tokens_open(mr_json_get(root, "added_tokens"), &tokenizer->normalizer, scratch, &tokenizer->added, error);
+    mr_tokenizer_scratch_destroy(scratch);
+    if (status != MR_OK) return mr_error_prefix(error, status, "%s", mr_json_path(root));
+    size_t vocabulary = tokenizer->model.vocabulary.size;
+    tokenizer->vocab_size = vocabulary > tokenizer->added.size ? vocabulary : tokenizer->added.size;
+    return MR_OK;
+}
+
+static mr_status open_tree(const mr_json_tree *tree, const char *config_path, mr_tokenizer **out, mr_error *error)
+{
+    size_t before = mr_mem_used(MR_MEM_TOKENIZER);
+    mr_tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
+    if (!tokenizer) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: out of memory", tree->path);
+    mr_status status = read_components(mr_json_root(tree), config_path, tokenizer, error);
+    if (status != MR_OK) {
+        mr_tokenizer_close(tokenizer);
+        return status;
+    }
+    size_t after = mr_mem_used(MR_MEM_TOKENIZER);
+    tokenizer->bytes = sizeof *tokenizer + (after > before ? after - before : 0);
+    *out = tokenizer;
+    return MR_OK;
+}
+
+mr_status mr_tokenizer_open_bytes(const void *json, size_t length, mr_tokenizer **out, mr_error *error)
+{
+    mr_json_tree tree;
+    char *copy = mr_strndup(json, length);
+    if (!copy) return mr_error_set(error, MR_OUT_OF_MEMORY, "tokenizer.json: out of memory");
+    MR_TRY(mr_json_tree_parse(copy, length, "tokenizer.json", &tree, error));
+    mr_status status = open_tree(&tree, NULL, out, error);
+    mr_json_tree_fini(&tree);
+    return status;
+}
+
+mr_status mr_tokenizer_open(const char *directory, mr_tokenizer **out, mr_error *error)
+{
+    mr_json_tree tree = { 0 };
+    mr_status status = MR_OK;
+    char *path = mr_path_join(directory, "tokenizer.json");
+    char *config_path = mr_path_join(directory, "tokenizer_config.json");
+    if (!path || !config_path) {
+        status = mr_error_set(error, MR_OUT_OF_MEMORY, "%s: out of memory", directory);
+        goto done;
+    }
+    if (!mr_path_exists(path)) {
+        status = mr_error_set(error, MR_MODEL_FILES_MISSING, "%s: no tokenizer.json; fetch the model again or convert its tokenizer", directory);
+        goto done;
+    }
+    MR_TRY_OR(status, mr_json_tree_read(path, MAX_FILE_BYTES, &tree, error), done);
+    status = open_tree(&tree, config_path, out, error);
+done:
+    mr_json_tree_fini(&tree);
+    free(path);
+    free(config_path);
+    return status;
+}
+
+void mr_tokenizer_close(mr_tokenizer *tokenizer)
+{
+    if (!tokenizer) return;
+    mr_normalizer_fini(&tokenizer->normalizer);
+    mr_added_tokens_fini(&tokenizer->added);
+    mr_pre_tokenizer_fini(&tokenizer->pre_tokenizer);
+    mr_model_fini(&tokenizer->model);
+    mr_post_processor_fini(&tokenizer->post_processor);
+    mr_decoder_close(tokenizer->decoder);
+    free(tokenizer);
+}
+
+/* ---------------------------------------------------------------- questions */
+
+mr_str mr_tokenizer_piece(const mr_tokenizer *tokenizer, int32_t id)
+{
+    const mr_added_token *added = mr_added_tokens_of(&tokenizer->added, id);
+    return added ? added->content : mr_vocabulary_text(&tokenizer->model.vocabulary, id);
+}
+
+int32_t mr_tokenizer_id(const mr_tokenizer *tokenizer, mr_str piece)
+{
+    for (size_t i = 0; i < tokenizer->added.count; i++)
+        if (mr_str_equal(tokenizer->added.items[i].content, piece)) return tokenizer->added.items[i].id;
+    return mr_vocabulary_id(&tokenizer->model.vocabulary, piece);
+}
+
+bool mr_tokenizer_is_special(const mr_tokenizer *tokenizer, int32_t id)
+{
+    const mr_added_token *added = mr_added_tokens_of(&tokenizer->added, id);
+    return added && added->special;
+}
+
+size_t mr_tokenizer_vocab_size(const mr_tokenizer *tokenizer)
+{
+    return tokenizer->vocab_size;
+}
+
+size_t mr_tokenizer_model_max_length(const mr_tokenizer *tokenizer)
+{
+    return tokenizer->model_max_length;
+}
+
+size_t mr_tokenizer_bytes(const mr_tokenizer *tokenizer)
+{
+    return tokenizer->bytes;
+}
+
+/* ---------------------------------------------------------------- decode */
+
+mr_status mr_tokenizer_decode(const mr_tokenizer *tokenizer, const int32_t *ids, size_t count, bool skip_special_tokens,
+                              mr_buf *out, mr_error *error)
+{
+    mr_str *texts = malloc((count + 1) * sizeof *texts);
+    size_t kept = 0;
+    if (!texts) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory decoding %zu ids", count);
+    for (size_t i = 0; i < count; i++) {
+        if (skip_special_tokens && mr_tokenizer_is_special(tokenizer, ids[i])) continue;
+        texts[kept] = mr_tokenizer_piece(tokenizer, ids[i]);
+        kept += texts[kept].data != NULL;
+    }
+    bool done = mr_decoder_run(tokenizer->decoder, texts, kept, out);
+    free(texts);
+    return done ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory decoding %zu ids", count);
+}

@@ -1,0 +1,140 @@
+/* Text -> ids: cut at added tokens, normalise, cut again, pre-tokenise, model; then truncate and add special tokens. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tokenizer/pipeline.h"
+
+void mr_encoding_fini(mr_encoding *encoding)
+{
+    free(encoding->ids);
+    free(encoding->type_ids);
+    *encoding = (mr_encoding){ 0 };
+}
+
+static mr_status out_of_memory(mr_error *error)
+{
+    return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory tokenizing a text");
+}
+
+/* A stretch without added tokens. */
+static mr_status encode_plain(const mr_tokenizer *t, mr_tokenizer_scratch *scratch, mr_segment segment, mr_ids *ids, mr_error *error)
+{
+    mr_str text;
+    mr_pieces *pieces;
+    if (segment.text.length == 0) return MR_OK;
+    MR_TRY(mr_pre_tokenizer_run(&t->pre_tokenizer, scratch, segment, &text, &pieces, error));
+    return mr_model_run(&t->model, scratch, text, pieces, ids, error);
+}
+
+/* A stretch of the raw text: normalised, then cut at the added tokens that are searched in normalised text. */
+static mr_status encode_segment(const mr_tokenizer *t, mr_tokenizer_scratch *scratch, mr_segment segment, mr_ids *ids, mr_error *error)
+{
+    if (segment.text.length == 0) return MR_OK;
+    MR_TRY(mr_normalizer_run(&t->normalizer, scratch, &segment, error));
+    mr_str text = segment.text;
+    for (size_t from = 0; from < text.length;) {
+        mr_added_match match = mr_added_tokens_find(&t->added, true, text, from);
+        MR_TRY(encode_plain(t, scratch, (mr_segment){ { text.data + from, match.start - from }, segment.at_origin && from == 0 }, ids, error));
+        if (match.token && !mr_ids_add(ids, match.token->id)) return out_of_memory(error);
+        from = match.end;
+    }
+    return MR_OK;
+}
+
+static mr_status encode_text(const mr_tokenizer *t, mr_tokenizer_scratch *scratch, mr_str text, mr_ids *ids, mr_error *error)
+{
+    size_t valid = mr_utf8_check(text.data, text.length);
+    if (valid < text.length) return mr_error_set(error, MR_BAD_RECORD, "text is not valid UTF-8: ill-formed sequence at byte %zu", valid);
+    if (text.length > MR_TEXT_MAX_BYTES) return mr_error_set(error, MR_BAD_RECORD, "text has %zu bytes, more than %u", text.length, MR_TEXT_MAX_BYTES);
+    ids->count = 0;
+    for (size_t from = 0; from < text.length;) {
+        mr_added_match match = mr_added_tokens_find(&t->added, false, text, from);
+        MR_TRY(encode_segment(t, scratch, (mr_segment){ { text.data + from, match.start - from }, from == 0 }, ids, error));
+        if (match.token && !mr_ids_add(ids, match.token->id)) return out_of_memory(error);
+        from = match.end;
+    }
+    return MR_OK;
+}
+
+/* How many ids of each text stay when both together may have `maximum` ("longest first"). */
+static void cut_pair(size_t counts[2], size_t maximum)
+{
+    if (counts[0] + counts[1] <= maximum) return;
+    bool swapped = counts[0] > counts[1];
+    size_t shorter = counts[swapped], longer = shorter;
+    if (shorter <= maximum && maximum - shorter > shorter) longer = maximum - shorter;
+    if (shorter + longer > maximum) {
+        shorter = maximum / 2;
+        longer = shorter + maximum % 2;
+    }
+    counts[swapped] = shorter;
+    counts[!swapped] = longer;
+}
+
+static bool reserve_encoding(mr_encoding *out, size_t count)
+{
+    if (count <= out->capacity) return true;
+    size_t capacity = count + count / 2;
+    int32_t *ids = realloc(out->ids, capacity * sizeof *ids);
+    if (!ids) return false;
+    out->ids = ids;
+    uint8_t *types = realloc(out->type_ids, capacity);
+    if (!types) return false;
+    out->type_ids = types;
+    out->capacity = capacity;
+    return true;
+}
+
+/* The texts' ids, cut to what fits, in the places of the template. */
+static mr_status assemble(const mr_tokenizer *t, mr_tokenizer_scratch *scratch, bool pair, const mr_encode_options *options,
+                          mr_encoding *out, mr_error *error)
+{
+    const mr_template *template = &t->post_processor.templates[pair];
+    size_t added = options->add_special_tokens ? template->added : 0;
+    size_t counts[2] = { scratch->ids[0].count, pair ? scratch->ids[1].count : 0 };
+    size_t full = 0, count = 0;
+    for (size_t i = 0; i < template->count; i++) full += template->items[i].id < 0 ? counts[template->items[i].text] : added != 0;
+    if (options->max_tokens) {
+        if (options->max_tokens < added)
+            return mr_error_set(error, MR_INVALID_ARGUMENT, "max_tokens %zu is smaller than the %zu special tokens of this tokenizer", options->max_tokens, added);
+        size_t maximum = options->max_tokens - added;
+        if (pair) cut_pair(counts, maximum);
+        else if (counts[0] > maximum) counts[0] = maximum;
+    }
+    for (size_t i = 0; i < template->count; i++) count += template->items[i].id < 0 ? counts[template->items[i].text] : added != 0;
+    if (!reserve_encoding(out, count)) return out_of_memory(error);
+    out->count = 0;
+    for (size_t i = 0; i < template->count; i++) {
+        mr_template_item item = template->items[i];
+        if (item.id >= 0) {
+            if (added == 0) continue;
+            out->type_ids[out->count] = item.type;
+            out->ids[out->count++] = item.id;
+            continue;
+        }
+        const mr_ids *ids = &scratch->ids[item.text];
+        size_t keep = counts[item.text], skip = options->truncate_left ? ids->count - keep : 0;
+        if (keep) memcpy(out->ids + out->count, ids->items + skip, keep * sizeof *out->ids);
+        memset(out->type_ids + out->count, item.type, keep);
+        out->count += keep;
+    }
+    out->full_count = full;
+    return MR_OK;
+}
+
+mr_status mr_tokenizer_encode(const mr_tokenizer *tokenizer, mr_tokenizer_scratch *scratch, mr_str text,
+                              const mr_encode_options *options, mr_encoding *out, mr_error *error)
+{
+    MR_TRY(encode_text(tokenizer, scratch, text, &scratch->ids[0], error));
+    return assemble(tokenizer, scratch, false, options, out, error);
+}
+
+mr_status mr_tokenizer_encode_pair(const mr_tokenizer *tokenizer, mr_tokenizer_scratch *scratch, mr_str first, mr_str second,
+                                   const mr_encode_options *options, mr_encoding *out, mr_error *error)
+{
+    mr_status status = encode_text(tokenizer, scratch, first, &scratch->ids[0], error);
+    if (status != MR_OK) return mr_error_prefix(error, status, "first text");
+    status = encode_text(tokenizer, scratch, second, &scratch->ids[1], error);
+    if (status != MR_OK) return mr_error_prefix(error, status, "second text");
+    return assemble(tokenizer, scratch, true, options, out, error);
+}

@@ -1,0 +1,72 @@
+/* The component "model": which kind, and its vocabulary. WordLevel, being two lines, lives here. */
+#include "tokenizer/pipeline.h"
+
+static mr_str kind_of(mr_json_value component)
+{
+    mr_json_value type = mr_json_get(component, "type");
+    if (mr_json_type_of(type) == MR_JSON_STRING) return mr_json_bytes(type);
+    /* Old files have no type. */
+    if (mr_json_present(mr_json_get(component, "merges"))) return MR_STR("BPE");
+    if (mr_json_type_of(mr_json_get(component, "vocab")) == MR_JSON_ARRAY) return MR_STR("Unigram");
+    if (mr_json_present(mr_json_get(component, "max_input_chars_per_word"))) return MR_STR("WordPiece");
+    return MR_STR("WordLevel");
+}
+
+mr_status mr_model_open(mr_json_value component, mr_model *out, mr_error *error)
+{
+    mr_model model = { 0 };
+    mr_status status = MR_OK;
+    MR_TRY(mr_json_expect(component, MR_JSON_OBJECT, "\"model\"", error));
+    mr_str kind = kind_of(component);
+    if (mr_type_is(kind, "WordPiece")) model.type = MR_MODEL_WORDPIECE;
+    else if (mr_type_is(kind, "WordLevel")) model.type = MR_MODEL_WORD_LEVEL;
+    else return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: model type \"%.*s\" is not supported", mr_json_path(component),
+                             (int)(kind.length < 64 ? kind.length : 64), kind.data);
+    MR_TRY(mr_vocabulary_from_json(mr_json_get(component, "vocab"), &model.vocabulary, error));
+    switch (model.type) {
+    case MR_MODEL_WORDPIECE: status = mr_wordpiece_open(component, &model.vocabulary, &model.wordpiece, error); break;
+    case MR_MODEL_WORD_LEVEL: {
+        mr_str unk;
+        status = mr_json_get_str(component, "unk_token", MR_STR("<unk>"), &unk, error);
+        if (status == MR_OK) model.word_level.unk_id = mr_vocabulary_id(&model.vocabulary, unk);
+        break;
+    }
+    }
+    if (status != MR_OK) {
+        mr_vocabulary_fini(&model.vocabulary);
+        return status;
+    }
+    *out = model;
+    return MR_OK;
+}
+
+void mr_model_fini(mr_model *model)
+{
+    switch (model->type) {
+    case MR_MODEL_WORDPIECE: mr_wordpiece_fini(&model->wordpiece); break;
+    case MR_MODEL_WORD_LEVEL: break;
+    }
+    mr_vocabulary_fini(&model->vocabulary);
+}
+
+static mr_status run_word_level(const mr_model *model, mr_str text, const mr_pieces *pieces, mr_ids *ids, mr_error *error)
+{
+    for (size_t i = 0; i < pieces->count; i++) {
+        int32_t id = mr_vocabulary_id(&model->vocabulary, (mr_str){ text.data + pieces->items[i].start, pieces->items[i].length });
+        if (id < 0) id = model->word_level.unk_id;
+        if (id < 0) return mr_error_set(error, MR_BAD_RECORD, "a word is not in the vocabulary and the tokenizer has no unknown token");
+        if (!mr_ids_add(ids, id)) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory tokenizing a text");
+    }
+    return MR_OK;
+}
+
+mr_status mr_model_run(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str text, const mr_pieces *pieces, mr_ids *ids, mr_error *error)
+{
+    (void)scratch;
+    bool done = true;
+    switch (model->type) {
+    case MR_MODEL_WORDPIECE: done = mr_wordpiece_run(&model->wordpiece, text, pieces, ids); break;
+    case MR_MODEL_WORD_LEVEL: return run_word_level(model, text, pieces, ids, error);
+    }
+    return done ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory tokenizing a text");
+}

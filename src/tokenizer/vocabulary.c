@@ -1,0 +1,125 @@
+#include "tokenizer/vocabulary.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+
+uint64_t mr_hash_bytes(const char *data, size_t length)
+{
+    uint64_t hash = length * UINT64_C(0x9E3779B97F4A7C15), word;
+    for (; length >= 8; data += 8, length -= 8) {
+        memcpy(&word, data, 8);
+        hash = (hash ^ word) * UINT64_C(0xFF51AFD7ED558CCD);
+        hash ^= hash >> 32;
+    }
+    word = 0;
+    for (size_t i = 0; i < length; i++) word |= (uint64_t)(unsigned char)data[i] << (8 * i);
+    hash = (hash ^ word) * UINT64_C(0xC4CEB9FE1A85EC53);
+    return hash ^ hash >> 29;
+}
+
+/* The slot that holds `text`, or the empty one where it belongs. */
+static size_t find_slot(const mr_vocabulary *v, mr_str text, uint32_t hash)
+{
+    size_t slot = hash & v->slot_mask;
+    for (; v->slots[slot]; slot = (slot + 1) & v->slot_mask)
+        if (v->hashes[slot] == hash && mr_str_equal(v->texts[v->slots[slot] - 1], text)) break;
+    return slot;
+}
+
+static mr_status allocate(mr_vocabulary *v, size_t size, size_t count, size_t total, mr_error *error)
+{
+    size_t slots = 16;
+    while (slots < 2 * count) slots *= 2;
+    *v = (mr_vocabulary){ .size = size, .slot_mask = slots - 1 };
+    v->texts = mr_mem_calloc(size + 1, sizeof *v->texts, MR_MEM_TOKENIZER);
+    v->bytes = mr_mem_alloc(total + 1, MR_MEM_TOKENIZER);
+    v->slots = mr_mem_calloc(slots, sizeof *v->slots, MR_MEM_TOKENIZER);
+    v->hashes = mr_mem_alloc(slots * sizeof *v->hashes, MR_MEM_TOKENIZER);
+    if (v->texts && v->bytes && v->slots && v->hashes) return MR_OK;
+    mr_vocabulary_fini(v);
+    return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory for a vocabulary of %zu texts", count);
+}
+
+mr_status mr_vocabulary_build(const mr_str *texts, const int32_t *ids, size_t count, mr_vocabulary *out, mr_error *error)
+{
+    size_t size = 0, total = 0;
+    for (size_t i = 0; i < count; i++) {
+        if ((size_t)ids[i] + 1 > size) size = (size_t)ids[i] + 1;
+        total += texts[i].length;
+    }
+    mr_vocabulary v;
+    MR_TRY(allocate(&v, size, count, total, error));
+    char *to = v.bytes;
+    for (size_t i = 0; i < count; i++) {
+        mr_str copy = { to, texts[i].length };
+        if (copy.length) memcpy(to, texts[i].data, copy.length);
+        to += copy.length;
+        if (copy.length > v.longest) v.longest = copy.length;
+        uint32_t hash = (uint32_t)mr_hash_bytes(copy.data, copy.length);
+        size_t slot = find_slot(&v, copy, hash);
+        if (!v.slots[slot]) v.count++;
+        if (!v.texts[ids[i]].data) v.texts[ids[i]] = copy;
+        /* A slot points to its text through the id, so a text that shares its id with another one is not found:
+         * no published vocabulary has such, and the first is as good as the second. */
+        if (mr_str_equal(v.texts[ids[i]], copy)) {
+            v.slots[slot] = (uint32_t)ids[i] + 1;
+            v.hashes[slot] = hash;
+        }
+    }
+    *out = v;
+    return MR_OK;
+}
+
+mr_status mr_vocabulary_from_json(mr_json_value object, mr_vocabulary *out, mr_error *error)
+{
+    MR_TRY(mr_json_expect(object, MR_JSON_OBJECT, "the vocabulary", error));
+    size_t count = mr_json_count(object), at = 0;
+    mr_str *texts = malloc((count + 1) * sizeof *texts);
+    int32_t *ids = malloc((count + 1) * sizeof *ids);
+    mr_status status = MR_OK;
+    if (!texts || !ids) {
+        status = mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory for a vocabulary of %zu texts", count);
+        goto done;
+    }
+    for (mr_json_value key = mr_json_first(object); mr_json_more(object, key); at++) {
+        mr_json_value value = mr_json_after(key);
+        size_t id;
+        texts[at] = mr_json_bytes(key);
+        if (!mr_json_to_size(value, MR_VOCABULARY_MAX_ID, &id)) {
+            status = mr_error_set(error, MR_MODEL_CORRUPT, "%s: vocabulary: the id of \"%.*s\" must be a whole number up to %d", mr_json_path(object),
+                                  (int)(texts[at].length < 64 ? texts[at].length : 64), texts[at].data, MR_VOCABULARY_MAX_ID);
+            goto done;
+        }
+        ids[at] = (int32_t)id;
+        key = mr_json_after(value);
+    }
+    status = mr_vocabulary_build(texts, ids, count, out, error);
+done:
+    free(texts);
+    free(ids);
+    return status;
+}
+
+void mr_vocabulary_fini(mr_vocabulary *vocabulary)
+{
+    mr_mem_free(vocabulary->texts);
+    mr_mem_free(vocabulary->bytes);
+    mr_mem_free(vocabulary->slots);
+    mr_mem_free(vocabulary->hashes);
+    *vocabulary = (mr_vocabulary){ 0 };
+}
+
+int32_t mr_vocabulary_id(const mr_vocabulary *vocabulary, mr_str text)
+{
+    if (!vocabulary->slots) return -1;
+    return (int32_t)vocabulary->slots[find_slot(vocabulary, text, (uint32_t)mr_hash_bytes(text.data, text.length))] - 1;
+}
+
+size_t mr_vocabulary_bytes(const mr_vocabulary *v)
+{
+    size_t texts = 0;
+    for (size_t i = 0; i < v->size; i++) texts += v->texts[i].length;
+    return texts + v->size * sizeof *v->texts + (v->slots ? v->slot_mask + 1 : 0) * (sizeof *v->slots + sizeof *v->hashes);
+}

@@ -1,0 +1,37 @@
+/* Texts with their ids, both ways. Built once, then immutable. */
+#ifndef MR_TOKENIZER_VOCABULARY_H
+#define MR_TOKENIZER_VOCABULARY_H
+
+#include "tokenizer/json_tree.h"
+
+#define MR_VOCABULARY_MAX_ID ((1 << 22) - 1) /* the largest real ones have 2^18 */
+
+typedef struct mr_vocabulary {
+    mr_str *texts;     /* [size] by id; data NULL where no text has that id */
+    size_t size;       /* largest id + 1 */
+    size_t count;      /* texts */
+    char *bytes;       /* the texts' storage */
+    uint32_t *slots;   /* open addressing: id + 1, 0 empty */
+    uint32_t *hashes;  /* of each slot */
+    size_t slot_mask;
+    size_t longest;    /* bytes of the longest text */
+} mr_vocabulary;
+
+/* Texts are copied. ids [count], at most MR_VOCABULARY_MAX_ID. Of equal texts the last one's id counts; of equal
+ * ids the first text is shown. */
+mr_status mr_vocabulary_build(const mr_str *texts, const int32_t *ids, size_t count, mr_vocabulary *out, mr_error *error);
+/* From an object text -> id ("vocab" of WordPiece, BPE, WordLevel; a vocab.json). */
+mr_status mr_vocabulary_from_json(mr_json_value object, mr_vocabulary *out, mr_error *error);
+void mr_vocabulary_fini(mr_vocabulary *vocabulary);
+
+int32_t mr_vocabulary_id(const mr_vocabulary *vocabulary, mr_str text); /* -1 when absent */
+static inline mr_str mr_vocabulary_text(const mr_vocabulary *vocabulary, int32_t id)
+{
+    return id >= 0 && (size_t)id < vocabulary->size ? vocabulary->texts[id] : (mr_str){ 0 };
+}
+size_t mr_vocabulary_bytes(const mr_vocabulary *vocabulary);
+
+/* Hash of short texts; used by the other tables of this folder too. */
+uint64_t mr_hash_bytes(const char *data, size_t length);
+
+#endif

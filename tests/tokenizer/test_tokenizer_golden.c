@@ -1,0 +1,347 @@
+/* Every id and every decoded text against the golden files (format: tests/data/tokenizer/README.md).
+ *   test_tokenizer_golden               all cases
+ *   test_tokenizer_golden --bench FILE.jsonl.gz TOKENIZER_DIRECTORY
+ *   test_tokenizer_golden --real EXPECT_DIRECTORY TOKENIZER_DIRECTORY   a full-size tokenizer */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/file.h"
+#include "golden_files.h"
+#include "tokenizer/tokenizer.h"
+#include "tokenizer/unicode.h"
+
+typedef struct golden {
+    const char *name;
+    char *expect; /* directory */
+    mr_tokenizer *tokenizer;
+    mr_tokenizer_scratch *scratch;
+    mr_encoding encoding;
+    size_t differences;
+} golden;
+
+static json_t *strings_of_all;
+
+static void differ(golden *g, const char *what, size_t index)
+{
+    if (g->differences++ < 10) print_error("%s: %s differs at line %zu\n", g->name, what, index);
+}
+
+static mr_str str_of(const json_t *value)
+{
+    return (mr_str){ json_string_value(value), json_string_length(value) };
+}
+
+static void encode(golden *g, mr_str text, bool special, size_t maximum, bool left)
+{
+    mr_error error;
+    mr_encode_options options = { .add_special_tokens = special, .max_tokens = maximum, .truncate_left = left };
+    if (mr_tokenizer_encode(g->tokenizer, g->scratch, text, &options, &g->encoding, &error) != MR_OK) fail_msg("%s: %s", g->name, error.text);
+}
+
+static bool ids_equal(const mr_encoding *encoding, const json_t *expected)
+{
+    if (json_array_size(expected) != encoding->count) return false;
+    for (size_t i = 0; i < encoding->count; i++)
+        if (json_integer_value(json_array_get(expected, i)) != encoding->ids[i]) return false;
+    return true;
+}
+
+static json_t *load(const golden *g, const char *file)
+{
+    char *path = mr_path_join(g->expect, file);
+    json_t *lines = golden_lines(path);
+    free(path);
+    return lines;
+}
+
+static bool crc_is(const json_t *line, const char *key, uint32_t crc)
+{
+    char hex[9];
+    snprintf(hex, sizeof hex, "%08x", crc);
+    const char *expected = json_string_value(json_object_get(line, key));
+    return !expected || strcmp(expected, hex) == 0;
+}
+
+static mr_buf decode(golden *g, const int32_t *ids, size_t count, bool skip)
+{
+    mr_buf text = { 0 };
+    assert_int_equal(mr_tokenizer_decode(g->tokenizer, ids, count, skip, &text, NULL), MR_OK);
+    return text;
+}
+
+static void check_text_crc(golden *g, const json_t *line, const char *key, bool skip, size_t index)
+{
+    mr_buf text = decode(g, g->encoding.ids, g->encoding.count, skip);
+    if (!crc_is(line, key, golden_crc(text.data, text.length))) differ(g, key, index);
+    mr_buf_fini(&text);
+}
+
+static void check_strings(golden *g)
+{
+    json_t *ids = load(g, "ids.jsonl.gz"), *check = load(g, "check.jsonl.gz"), *line;
+    size_t i;
+    assert_non_null(check);
+    json_array_foreach(check, i, line) {
+        mr_str text = str_of(json_object_get(json_array_get(strings_of_all, i), "text"));
+        encode(g, text, false, 0, false);
+        const json_t *expected = json_array_get(ids, i);
+        if (json_is_array(expected) && !ids_equal(&g->encoding, expected)) differ(g, "ids", i);
+        if ((size_t)json_integer_value(json_object_get(line, "n")) != g->encoding.count) differ(g, "n", i);
+        if (!crc_is(line, "p", golden_crc_ids(0, g->encoding.ids, g->encoding.count))) differ(g, "p", i);
+        check_text_crc(g, line, "d", false, i);
+        encode(g, text, true, 0, false);
+        size_t full = g->encoding.count;
+        if (!crc_is(line, "sp", golden_crc_ids(0, g->encoding.ids, g->encoding.count))) differ(g, "sp", i);
+        check_text_crc(g, line, "ds", true, i);
+        static const struct {
+            const char *key;
+            size_t maximum;
+            bool left;
+        } cuts[] = { { "t8", 8, false }, { "t64", 64, false }, { "l8", 8, true } };
+        for (size_t k = 0; k < 3; k++) {
+            encode(g, text, true, cuts[k].maximum, cuts[k].left);
+            if (!crc_is(line, cuts[k].key, golden_crc_ids(0, g->encoding.ids, g->encoding.count))) differ(g, cuts[k].key, i);
+            assert_int_equal(g->encoding.full_count, full);
+        }
+    }
+    json_decref(ids);
+    json_decref(check);
+}
+
+static void check_decoding(golden *g, const char *file)
+{
+    json_t *lines = load(g, file), *line;
+    size_t i;
+    json_array_foreach(lines, i, line) {
+        json_t *list = json_object_get(line, "ids");
+        if (!list) {
+            mr_str text = str_of(json_object_get(json_array_get(strings_of_all, (size_t)json_integer_value(json_object_get(line, "i"))), "text"));
+            encode(g, text, true, 0, false);
+            if (!ids_equal(&g->encoding, json_object_get(line, "sp"))) differ(g, "detail sp", i);
+            encode(g, text, false, 0, false);
+        }
+        size_t count = list ? json_array_size(list) : g->encoding.count;
+        int32_t *ids = malloc((count + 1) * sizeof *ids);
+        for (size_t k = 0; k < count; k++) ids[k] = list ? (int32_t)json_integer_value(json_array_get(list, k)) : g->encoding.ids[k];
+        for (int skip = 0; skip < 2; skip++) {
+            mr_buf text = decode(g, ids, count, skip);
+            json_t *expected = json_object_get(line, skip ? "ds" : "d");
+            if (expected && !mr_str_equal((mr_str){ text.data, text.length }, str_of(expected))) differ(g, skip ? "ds text" : "d text", i);
+            mr_buf_fini(&text);
+        }
+        free(ids);
+    }
+    json_decref(lines);
+}
+
+/* Texts "a" c "b " c of every code point c, 256 to a line. */
+static void check_sweep(golden *g)
+{
+    json_t *lines = load(g, "sweep.jsonl.gz"), *line;
+    size_t block;
+    json_array_foreach(lines, block, line) {
+        uint32_t crc = 0;
+        if (strcmp(json_string_value(line), "-") == 0) continue;
+        for (uint32_t c = (uint32_t)block * 256; c < ((uint32_t)block + 1) * 256; c++) {
+            char text[16] = "a";
+            size_t length = 1;
+            length += mr_utf8_encode(c, text + length);
+            text[length++] = 'b';
+            text[length++] = ' ';
+            length += mr_utf8_encode(c, text + length);
+            encode(g, (mr_str){ text, length }, false, 0, false);
+            int32_t count = (int32_t)g->encoding.count;
+            crc = golden_crc_ids(crc, &count, 1);
+            crc = golden_crc_ids(crc, g->encoding.ids, g->encoding.count);
+        }
+        char hex[9];
+        snprintf(hex, sizeof hex, "%08x", crc);
+        if (strcmp(hex, json_string_value(line)) != 0) differ(g, "sweep", block);
+    }
+    json_decref(lines);
+}
+
+static void check_pairs(golden *g)
+{
+    json_t *lines = load(g, "pairs.jsonl.gz"), *line;
+    size_t i;
+    json_array_foreach(lines, i, line) {
+        for (int cut = 0; cut < 2; cut++) {
+            mr_encode_options options = { .add_special_tokens = true, .max_tokens = cut ? 12 : 0 };
+            const json_t *types = json_object_get(line, cut ? "t12types" : "types"), *ids = json_object_get(line, cut ? "t12" : "ids");
+            mr_status status = mr_tokenizer_encode_pair(g->tokenizer, g->scratch, str_of(json_object_get(line, "a")), str_of(json_object_get(line, "b")), &options, &g->encoding, NULL);
+            assert_int_equal(status, MR_OK);
+            if (ids && !ids_equal(&g->encoding, ids)) differ(g, cut ? "pair t12" : "pair", i);
+            for (size_t k = 0; types && k < g->encoding.count; k++)
+                if (json_integer_value(json_array_get(types, k)) != g->encoding.type_ids[k]) differ(g, "pair types", i);
+        }
+    }
+    json_decref(lines);
+}
+
+static void check_all(golden *g)
+{
+    assert_int_equal(mr_tokenizer_scratch_create(&g->scratch, NULL), MR_OK);
+    check_strings(g);
+    check_decoding(g, "detail.jsonl.gz");
+    check_decoding(g, "random_ids.jsonl.gz");
+    check_sweep(g);
+    check_pairs(g);
+    mr_encoding_fini(&g->encoding);
+    mr_tokenizer_scratch_destroy(g->scratch);
+    mr_tokenizer_close(g->tokenizer);
+    assert_int_equal(g->differences, 0);
+}
+
+/* Opens `name` or, for "base+change", the altered base. */
+static mr_tokenizer *open_case(const char *name)
+{
+    mr_error error;
+    mr_tokenizer *tokenizer;
+    const char *plus = strchr(name, '+');
+    char *path = mr_strf(MR_TEST_DATA "/tokenizer/%.*s/tokenizer.json.gz", plus ? (int)(plus - name) : (int)strlen(name), name);
+    mr_buf file = golden_read(path);
+    free(path);
+    if (plus) {
+        json_t *base = json_loadb(file.data, file.length, JSON_ALLOW_NUL, NULL);
+        json_t *mods = json_load_file(MR_TEST_DATA "/tokenizer/mods.json", 0, NULL);
+        json_t *altered = golden_alter(base, json_object_get(mods, name));
+        char *text = json_dumps(altered, 0);
+        file.length = 0;
+        mr_buf_append_str(&file, text);
+        free(text);
+        json_decref(altered);
+        json_decref(mods);
+        json_decref(base);
+    }
+    if (mr_tokenizer_open_bytes(file.data, file.length, &tokenizer, &error) != MR_OK) fail_msg("%s: %s", name, error.text);
+    mr_buf_fini(&file);
+    return tokenizer;
+}
+
+static void test_case(void **state)
+{
+    golden g = { .name = *state };
+    g.expect = mr_strf(MR_TEST_DATA "/tokenizer/%s", g.name);
+    g.tokenizer = open_case(g.name);
+    check_all(&g);
+    free(g.expect);
+}
+
+/* Ill-formed records name their first bad byte; with replacement they give the reference's ids. */
+static void test_invalid_utf8(void **state)
+{
+    const char *name = *state;
+    golden g = { .name = name, .tokenizer = open_case(name) };
+    json_t *lines = golden_lines(MR_TEST_DATA "/tokenizer/invalid_utf8.jsonl.gz"), *line;
+    size_t i;
+    assert_non_null(lines);
+    assert_int_equal(mr_tokenizer_scratch_create(&g.scratch, NULL), MR_OK);
+    json_array_foreach(lines, i, line) {
+        mr_str hex = str_of(json_object_get(line, "hex"));
+        mr_buf bytes = { 0 }, replaced = { 0 };
+        for (size_t k = 0; k < hex.length; k += 2) {
+            unsigned byte;
+            assert_int_equal(sscanf(hex.data + k, "%2x", &byte), 1);
+            char c = (char)byte;
+            assert_true(mr_buf_append(&bytes, &c, 1));
+        }
+        const json_t *bad = json_object_get(line, "first_bad_offset");
+        if (json_is_integer(bad)) {
+            mr_error error;
+            char offset[64];
+            mr_encode_options options = { .add_special_tokens = true };
+            assert_int_equal(mr_tokenizer_encode(g.tokenizer, g.scratch, (mr_str){ bytes.data, bytes.length }, &options, &g.encoding, &error), MR_BAD_RECORD);
+            snprintf(offset, sizeof offset, "at byte %d", (int)json_integer_value(bad));
+            assert_true(mr_str_ends_with(mr_str_of(error.text), offset));
+        }
+        assert_true(mr_utf8_append_replacing(&replaced, bytes.data, bytes.length));
+        assert_true(mr_str_equal((mr_str){ replaced.data, replaced.length }, str_of(json_object_get(line, "replaced"))));
+        encode(&g, (mr_str){ replaced.data, replaced.length }, true, 0, false);
+        json_t *ids = json_object_get(line, name);
+        if (ids && !ids_equal(&g.encoding, ids)) differ(&g, "replaced ids", i);
+        mr_buf_fini(&bytes);
+        mr_buf_fini(&replaced);
+    }
+    json_decref(lines);
+    mr_encoding_fini(&g.encoding);
+    mr_tokenizer_scratch_destroy(g.scratch);
+    mr_tokenizer_close(g.tokenizer);
+    assert_int_equal(g.differences, 0);
+}
+
+static int bench(const char *corpus, const char *directory)
+{
+    mr_error error;
+    mr_tokenizer *tokenizer;
+    mr_tokenizer_scratch *scratch;
+    mr_encoding encoding = { 0 };
+    mr_encode_options options = { .add_special_tokens = true };
+    json_t *lines = golden_lines(corpus), *line;
+    int64_t start = mr_clock_now(mr_clock_monotonic());
+    if (mr_tokenizer_open(directory, &tokenizer, &error) != MR_OK || mr_tokenizer_scratch_create(&scratch, &error) != MR_OK) {
+        fprintf(stderr, "%s\n", error.text);
+        return 1;
+    }
+    printf("open %.1f ms, %.1f MiB\n", (double)(mr_clock_now(mr_clock_monotonic()) - start) / 1e6, (double)mr_tokenizer_bytes(tokenizer) / 1048576.0);
+    for (int round = 0; round < 4; round++) {
+        size_t i, bytes = 0, tokens = 0;
+        start = mr_clock_now(mr_clock_monotonic());
+        json_array_foreach(lines, i, line) {
+            mr_str text = str_of(json_object_get(line, "text"));
+            if (mr_tokenizer_encode(tokenizer, scratch, text, &options, &encoding, &error) != MR_OK) continue;
+            bytes += text.length;
+            tokens += encoding.count;
+        }
+        double seconds = (double)(mr_clock_now(mr_clock_monotonic()) - start) / 1e9;
+        printf("%zu tokens, %.2f M tokens/s, %.1f MB/s\n", tokens, (double)tokens / seconds / 1e6, (double)bytes / seconds / 1e6);
+    }
+    mr_encoding_fini(&encoding);
+    mr_tokenizer_scratch_destroy(scratch);
+    mr_tokenizer_close(tokenizer);
+    json_decref(lines);
+    return 0;
+}
+
+static char *real_expect, *real_directory;
+
+static void test_real(void **state)
+{
+    mr_error error;
+    golden g = { .name = real_directory, .expect = real_expect };
+    (void)state;
+    if (mr_tokenizer_open(real_directory, &g.tokenizer, &error) != MR_OK) fail_msg("%s", error.text);
+    check_all(&g);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 4 && strcmp(argv[1], "--bench") == 0) return bench(argv[2], argv[3]);
+    strings_of_all = golden_lines(MR_TEST_DATA "/tokenizer/strings.jsonl.gz");
+    int failed;
+    if (argc == 4 && strcmp(argv[1], "--real") == 0) {
+        real_expect = argv[2];
+        real_directory = argv[3];
+        const struct CMUnitTest tests[] = { cmocka_unit_test(test_real) };
+        failed = cmocka_run_group_tests(tests, NULL, NULL);
+    } else {
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test_prestate(test_case, (void *)"bert-uncased"),
+            cmocka_unit_test_prestate(test_case, (void *)"bert-uncased+cased"),
+            cmocka_unit_test_prestate(test_case, (void *)"bert-uncased+cased-strip"),
+            cmocka_unit_test_prestate(test_case, (void *)"bert-uncased+noclean"),
+            cmocka_unit_test_prestate(test_invalid_utf8, (void *)"bert-uncased"),
+        };
+        failed = cmocka_run_group_tests(tests, NULL, NULL);
+    }
+    json_decref(strings_of_all);
+    return failed;
+}
