@@ -1,0 +1,239 @@
+/* The commit protocol under attack: a job is killed, or refused by the disk, at every single system call that changes
+ * the file system; running it again must give the same datasets. This file's definitions of those calls take the place
+ * of libc's for the code under test. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/file.h"
+#include "sink_fixture.h"
+
+#define TOTAL 130
+#define PART 50
+
+typedef enum fault { FAULT_NONE, FAULT_KILL, FAULT_SPACE, FAULT_IO, FAULT_INTERRUPTED, FAULT_SHORT } fault;
+
+static fault kind = FAULT_NONE;
+static long calls, at_call = -1;
+
+/* True when this call is the one to fail with errno set. */
+static bool strikes(void)
+{
+    bool now = kind != FAULT_NONE && calls++ == at_call;
+    if (!now) return false;
+    if (kind == FAULT_KILL) raise(SIGKILL);
+    errno = kind == FAULT_SPACE ? ENOSPC : kind == FAULT_IO ? EIO : EINTR;
+    return true;
+}
+
+static bool strikes_unless_retried(void)
+{
+    return kind != FAULT_INTERRUPTED && kind != FAULT_SHORT && strikes();
+}
+
+ssize_t pwrite(int fd, const void *data, size_t length, off_t offset)
+{
+    if (strikes()) {
+        if (kind != FAULT_SHORT) return -1;
+        length = length > 1 ? length / 2 : length;
+    }
+    return syscall(SYS_pwrite64, fd, data, length, offset);
+}
+
+ssize_t write(int fd, const void *data, size_t length)
+{
+    if (fd > 2 && strikes()) {
+        if (kind != FAULT_SHORT) return -1;
+        length = length > 1 ? length / 2 : length;
+    }
+    return syscall(SYS_write, fd, data, length);
+}
+
+int fsync(int fd)
+{
+    (void)fd; /* only power loss would tell the difference, and a real one makes the sweep wait for the disk */
+    return strikes_unless_retried() ? -1 : 0;
+}
+
+int ftruncate(int fd, off_t length)
+{
+    return strikes_unless_retried() ? -1 : (int)syscall(SYS_ftruncate, fd, length);
+}
+
+int renameat2(int from_directory, const char *from, int to_directory, const char *to, unsigned flags)
+{
+    return strikes_unless_retried() ? -1 : (int)syscall(SYS_renameat2, from_directory, from, to_directory, to, flags);
+}
+
+int unlink(const char *path)
+{
+    return strikes_unless_retried() ? -1 : (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+}
+
+int unlinkat(int directory, const char *path, int flags)
+{
+    return strikes_unless_retried() ? -1 : (int)syscall(SYS_unlinkat, directory, path, flags);
+}
+
+int rmdir(const char *path)
+{
+    return strikes_unless_retried() ? -1 : (int)syscall(SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR);
+}
+
+static mr_status run(const char *path, mr_error *error)
+{
+    mr_sink_options options = job_options(path);
+    options.rows_per_part = PART;
+    bool finished;
+    return job_run(&options, TOTAL, &finished, error);
+}
+
+/* Runs the job in a child with the fault; its exit status. 200 + status: the job's own. */
+static int run_with_fault(const char *path, fault which, long call)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        mr_error error = { 0 };
+        kind = which;
+        at_call = call;
+        mr_status status = run(path, &error);
+        kind = FAULT_NONE;
+        if (status != MR_OK && !error.text[0]) _exit(99); /* every failure says what happened */
+        _exit(calls > at_call ? 200 + (int)status : 98);  /* 98: the job made fewer calls than that */
+    }
+    int result;
+    assert_int_equal(waitpid(child, &result, 0), child);
+    return result;
+}
+
+static void must_be_whole_or_absent(const char *path)
+{
+    if (mr_path_exists(path)) assert_same_datasets("expected.h5", path);
+}
+
+static void every_kill(void **state)
+{
+    (void)state;
+    long call = 0;
+    for (;; call++) {
+        int result = run_with_fault("killed.h5", FAULT_KILL, call);
+        if (WIFEXITED(result)) {
+            assert_int_equal(WEXITSTATUS(result), 98);
+            break;
+        }
+        assert_int_equal(WTERMSIG(result), SIGKILL);
+        must_be_whole_or_absent("killed.h5");
+        mr_error error;
+        if (run("killed.h5", &error) != MR_OK) fail_msg("after a kill at call %ld: %s", call, error.text);
+        assert_same_datasets("expected.h5", "killed.h5");
+        assert_false(mr_path_exists("killed.h5.parts"));
+        unlink("killed.h5");
+    }
+    assert_true(call > 30); /* the sweep did see the protocol */
+}
+
+/* Killed again and again without ever starting over: it gets done. */
+static void kills_in_a_row(void **state)
+{
+    (void)state;
+    int kills = 0;
+    for (long call = 1; !mr_path_exists("row.h5"); call += 7, kills++) run_with_fault("row.h5", FAULT_KILL, call);
+    assert_true(kills > 2);
+    assert_int_equal(run("row.h5", NULL), MR_OK);
+    assert_same_datasets("expected.h5", "row.h5");
+    assert_false(mr_path_exists("row.h5.parts"));
+}
+
+static void sweep_failure(fault which, mr_status expected)
+{
+    long failures = 0;
+    for (long call = 0;; call++) {
+        int result = run_with_fault("failed.h5", which, call);
+        assert_true(WIFEXITED(result));
+        int code = WEXITSTATUS(result);
+        if (code == 98) break;
+        if (code != 200 + MR_OK && code != 200 + (int)expected) fail_msg("fault at call %ld: exit %d", call, code);
+        failures += code != 200 + MR_OK;
+        must_be_whole_or_absent("failed.h5");
+        mr_error error;
+        if (run("failed.h5", &error) != MR_OK) fail_msg("after a fault at call %ld: %s", call, error.text);
+        assert_same_datasets("expected.h5", "failed.h5");
+        unlink("failed.h5");
+    }
+    assert_true(expected == MR_OK ? failures == 0 : failures > 20);
+}
+
+static void every_full_disk(void **state)
+{
+    (void)state;
+    sweep_failure(FAULT_SPACE, MR_NO_SPACE);
+}
+
+static void every_disk_error(void **state)
+{
+    (void)state;
+    sweep_failure(FAULT_IO, MR_IO);
+}
+
+static void interruptions_and_short_writes(void **state)
+{
+    (void)state;
+    sweep_failure(FAULT_INTERRUPTED, MR_OK);
+    sweep_failure(FAULT_SHORT, MR_OK);
+}
+
+/* A limit the kernel itself enforces. */
+static void file_size_limit(void **state)
+{
+    (void)state;
+    for (rlim_t limit = 1; limit < 80000; limit += 7001) {
+        pid_t child = fork();
+        if (child == 0) {
+            signal(SIGXFSZ, SIG_IGN);
+            setrlimit(RLIMIT_FSIZE, &(struct rlimit){ limit, limit });
+            _exit(200 + (int)run("limited.h5", NULL));
+        }
+        int result;
+        assert_int_equal(waitpid(child, &result, 0), child);
+        assert_true(WIFEXITED(result));
+        if (WEXITSTATUS(result) == 200) break;
+        assert_int_equal(WEXITSTATUS(result), 200 + MR_NO_SPACE);
+        assert_false(mr_path_exists("limited.h5"));
+        assert_int_equal(fixture_count_files("limited.h5.parts", ".tmp"), 0);
+    }
+    assert_int_equal(run("limited.h5", NULL), MR_OK);
+    assert_same_datasets("expected.h5", "limited.h5");
+}
+
+static void json_lines_faults(void **state)
+{
+    (void)state;
+    for (long call = 0;; call++) {
+        int result = run_with_fault("faulty.jsonl", FAULT_SPACE, call);
+        assert_true(WIFEXITED(result));
+        if (WEXITSTATUS(result) == 98) break;
+        assert_int_equal(fixture_count_files(".", "faulty.jsonl."), 0);
+        if (WEXITSTATUS(result) != 200) assert_int_equal(WEXITSTATUS(result), 200 + MR_NO_SPACE);
+        unlink("faulty.jsonl");
+    }
+}
+
+int main(void)
+{
+    fixture_enter("sink-faults");
+    if (run("expected.h5", NULL) != MR_OK) return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_kill),       cmocka_unit_test(kills_in_a_row),                 cmocka_unit_test(every_full_disk),
+        cmocka_unit_test(every_disk_error), cmocka_unit_test(interruptions_and_short_writes), cmocka_unit_test(file_size_limit),
+        cmocka_unit_test(json_lines_faults),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
