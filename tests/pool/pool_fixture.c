@@ -205,3 +205,12 @@ bool log_has(const char *text)
     }
     return found;
 }
+
+size_t log_lines(void)
+{
+    size_t lines = 0;
+    pthread_mutex_lock(&logged.lock);
+    for (size_t i = 0; i < logged.length; i++) lines += logged.text[i] == '\n';
+    pthread_mutex_unlock(&logged.lock);
+    return lines;
+}

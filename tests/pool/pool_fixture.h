@@ -48,5 +48,6 @@ size_t crowd_end(crowd *crowd, mr_status status, mr_error *error);
 /* What was logged since the last call of log_start. */
 void log_start(void);
 bool log_has(const char *text);
+size_t log_lines(void);
 
 #endif

@@ -395,7 +395,7 @@ mr_status mr_pool_pin(mr_pool_model *model, size_t workers, mr_error *error)
     while (model->spawning) mr_clock_wait(model->pools->clock, &model->changed, &model->lock, MR_CLOCK_FOREVER); /* ended by the spawner */
     if (mr_pool_shutting_down(model)) status = shutting_down(model, error);
     else if (mr_pool_live(model) < wanted) status = mr_spawn_cold(model, wanted - mr_pool_live(model), error);
-    if (status != MR_OK && mr_pool_live(model) > 0) status = MR_OK; /* fewer than wished: slower, not wrong */
+    if (status == MR_MEMORY_EXHAUSTED && mr_pool_live(model) > 0) status = MR_OK; /* fewer than wished: slower, not wrong */
     if (status != MR_OK) model->pinned -= workers;
     pthread_mutex_unlock(&model->lock);
     return status;

@@ -1,0 +1,203 @@
+/* POOL.md 7: seen from outside. Also the settings. */
+#include <dirent.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/file.h"
+#include "core/log.h"
+#include "pool_fixture.h"
+
+#define TEXT MR_CAPABILITY_TEXT_EMBEDDING
+
+static bool has_line(const char *text, const char *line)
+{
+    size_t length = strlen(line);
+    for (const char *at = text; (at = strstr(at, line)); at += length)
+        if ((at == text || at[-1] == '\n') && (at[length] == '\n' || at[length] == '\0')) return true;
+    return false;
+}
+
+static void metrics_tell_what_happened(void **state)
+{
+    (void)state;
+    fixture f = fixture_default();
+    fixture_start(&f);
+    fake_model *fake = fake_new();
+    mr_pool_model *model = fixture_add(&f, fake, TEXT, "org/na\"me\\", 2);
+    fake->run_status = MR_OUT_OF_MEMORY;
+    fake->run_failures = 2;
+    for (int i = 0; i < 7; i++) call_once(model, TEXT, NULL);
+    await_workers(model, MR_WORKER_IDLE, 2);
+    mr_buf text = { 0 };
+    assert_int_equal(mr_pools_format_metrics(f.pools, &text, NULL), MR_OK);
+#define MODEL "model=\"org/na\\\"me\\\\\",capability=\"text_embedding\""
+    assert_true(has_line(text.data, "# TYPE millrace_requests_total counter"));
+    assert_true(has_line(text.data, "millrace_requests_total{" MODEL "} 7"));
+    assert_true(has_line(text.data, "millrace_finished_total{" MODEL ",status=\"OK\"} 5"));
+    assert_true(has_line(text.data, "millrace_finished_total{" MODEL ",status=\"OUT_OF_MEMORY\"} 2"));
+    assert_true(has_line(text.data, "millrace_workers{" MODEL ",state=\"idle\"} 2"));
+    assert_true(has_line(text.data, "millrace_workers_spawned_total{" MODEL "} 2"));
+    assert_true(has_line(text.data, "millrace_workers_evicted_total{" MODEL "} 0"));
+    assert_true(has_line(text.data, "millrace_queue_depth{" MODEL "} 0"));
+    assert_true(has_line(text.data, "millrace_breaker_state{" MODEL "} 0"));
+    assert_true(has_line(text.data, "millrace_rejected_by_breaker_total{" MODEL "} 0"));
+    assert_true(has_line(text.data, "millrace_timeouts_total{" MODEL "} 0"));
+    assert_true(has_line(text.data, "# TYPE millrace_latency_seconds histogram"));
+    assert_true(has_line(text.data, "millrace_latency_seconds_bucket{" MODEL ",le=\"+Inf\"} 7"));
+    assert_true(has_line(text.data, "millrace_latency_seconds_count{" MODEL "} 7"));
+    assert_true(has_line(text.data, "millrace_memory_acquired_bytes{use=\"weights\"} 1000"));
+    assert_true(has_line(text.data, "millrace_memory_acquired_bytes{use=\"scratch\"} 200"));
+    assert_true(has_line(text.data, "millrace_memory_limit_bytes 1048576"));
+    assert_true(has_line(text.data, "millrace_memory_pressure 0"));
+    mr_buf_fini(&text);
+    fixture_end(&f);
+}
+
+/* The grammar a scraper relies on: HELP and TYPE once before the samples of a family, every sample of a declared family, a
+ * value at its end, buckets that never fall. */
+static void the_text_keeps_to_the_format(void **state)
+{
+    (void)state;
+    fixture f = fixture_default();
+    fixture_start(&f);
+    for (int i = 0; i < MR_CAPABILITY_COUNT; i++) {
+        mr_pool_model *model = fixture_add(&f, fake_new(), (mr_capability)i, mr_capability_text((mr_capability)i), 1);
+        assert_int_equal(call_once(model, (mr_capability)i, NULL), MR_OK);
+    }
+    mr_buf text = { 0 };
+    assert_int_equal(mr_pools_format_metrics(f.pools, &text, NULL), MR_OK);
+    char family[128] = "", seen[4096] = "";
+    unsigned long long last_bucket = 0;
+    size_t samples = 0;
+    for (char *line = strtok(text.data, "\n"); line; line = strtok(NULL, "\n")) {
+        char name[128], rest[64];
+        if (strncmp(line, "# HELP ", 7) == 0) {
+            assert_int_equal(sscanf(line, "# HELP %127s", family), 1);
+            char marked[140];
+            snprintf(marked, sizeof marked, " %s ", family);
+            assert_null(strstr(seen, marked));
+            strncat(seen, marked, sizeof seen - strlen(seen) - 1);
+            continue;
+        }
+        if (strncmp(line, "# TYPE ", 7) == 0) {
+            assert_int_equal(sscanf(line, "# TYPE %127s %63s", name, rest), 2);
+            assert_string_equal(name, family);
+            continue;
+        }
+        assert_int_equal(strncmp(line, family, strlen(family)), 0);
+        const char *value = strrchr(line, ' ');
+        assert_non_null(value);
+        char *end;
+        (void)strtod(value + 1, &end);
+        assert_int_equal(*end, '\0');
+        if (strstr(line, "_bucket{")) {
+            unsigned long long count = strtoull(value + 1, NULL, 10);
+            if (!strstr(line, "le=\"0.001\"")) assert_true(count >= last_bucket);
+            last_bucket = count;
+        }
+        samples++;
+    }
+    assert_true(samples > 100);
+    mr_buf_fini(&text);
+    fixture_end(&f);
+}
+
+static void the_text_file_is_replaced_each_interval(void **state)
+{
+    (void)state;
+    char directory[512], path[560];
+    snprintf(directory, sizeof directory, "%s/metrics-%ld", MR_TEST_TMP, (long)getpid());
+    snprintf(path, sizeof path, "%s/millrace.prom", directory);
+    assert_int_equal(mr_path_make_directories(directory, NULL), MR_OK);
+    fixture f = fixture_default();
+    f.settings.metrics_path = path;
+    f.settings.metrics_interval = 15 * SECOND;
+    fixture_start(&f);
+    mr_pool_model *model = fixture_add(&f, fake_new(), TEXT, "a/b", 1);
+    for (int i = 1; i <= 2; i++) {
+        assert_int_equal(call_once(model, TEXT, NULL), MR_OK);
+        fixture_advance(&f, 15 * SECOND, 0);
+        char *text, expected[128];
+        size_t length;
+        snprintf(expected, sizeof expected, "millrace_requests_total{model=\"a/b\",capability=\"text_embedding\"} %d", i);
+        assert_int_equal(mr_file_read(path, 1 << 20, &text, &length, NULL), MR_OK);
+        assert_true(has_line(text, expected));
+        free(text);
+    }
+    DIR *listing = opendir(directory);
+    size_t files = 0;
+    for (struct dirent *entry; (entry = readdir(listing));) files += entry->d_name[0] != '.';
+    closedir(listing);
+    assert_int_equal(files, 1); /* no temporary left behind */
+    mr_error error = { 0 };
+    assert_int_not_equal(mr_pools_write_metrics(f.pools, "/nonexistent/folder/x.prom", &error), MR_OK);
+    assert_non_null(strstr(error.text, "/nonexistent/folder/x.prom"));
+    unlink(path);
+    rmdir(directory);
+    fixture_end(&f);
+}
+
+static void milestones_are_logged_at_info_and_requests_are_not(void **state)
+{
+    (void)state;
+    fixture f = fixture_default();
+    fixture_start(&f);
+    mr_pool_model *model = fixture_add(&f, fake_new(), TEXT, "org/model", 1);
+    assert_int_equal(call_once(model, TEXT, NULL), MR_OK);
+    assert_true(log_has("info pool org/model: worker 1 spawned"));
+    assert_true(log_has("info pool org/model: worker 1 ready in 0.000 s"));
+    log_start();
+    for (int i = 0; i < 100; i++) assert_int_equal(call_once(model, TEXT, NULL), MR_OK);
+    mr_shutdown_report report;
+    mr_pools_shutdown(f.pools, &report);
+    assert_true(log_has("info pool org/model: worker 1 evicted: shutdown"));
+    assert_true(log_has("info pool graceful shutdown complete"));
+    assert_int_equal(log_lines(), 2); /* a hundred requests, not a line */
+    fixture_end(&f);
+}
+
+static void every_number_is_a_setting(void **state)
+{
+    (void)state;
+    mr_pool_settings settings = mr_pool_settings_default();
+    assert_int_equal(settings.worker_ready_timeout, 30 * SECOND);
+    assert_int_equal(settings.request_timeout, 30 * SECOND);
+    assert_int_equal(settings.idle_before_evict, 60 * SECOND);
+    assert_int_equal(settings.maintenance_interval, 60 * SECOND);
+    assert_int_equal(settings.pressure_interval, 5 * SECOND);
+    assert_int_equal(settings.ping_interval, 10 * SECOND);
+    assert_int_equal(settings.ping_timeout, 5 * SECOND);
+    assert_int_equal(settings.breaker_open, 60 * SECOND);
+    assert_int_equal(settings.breaker_failures, 5);
+    assert_int_equal(settings.breaker_probes, 3);
+    assert_int_equal(settings.shutdown_timeout, 5 * SECOND);
+    assert_int_equal(settings.batch_queue_capacity, 50);
+    mr_error error = { 0 };
+    assert_int_equal(mr_pool_settings_set(&settings, "shutdown_timeout", "250ms", &error), MR_OK);
+    assert_int_equal(settings.shutdown_timeout, SECOND / 4);
+    assert_int_equal(mr_pool_settings_set(&settings, "idle_before_evict", "2min", &error), MR_OK);
+    assert_int_equal(settings.idle_before_evict, 120 * SECOND);
+    assert_int_equal(mr_pool_settings_set(&settings, "request_timeout", "none", &error), MR_OK);
+    assert_int_equal(settings.request_timeout, MR_CLOCK_FOREVER);
+    assert_int_equal(mr_pool_settings_set(&settings, "breaker_failures", "7", &error), MR_OK);
+    assert_int_equal(settings.breaker_failures, 7);
+    assert_int_equal(mr_pool_settings_set(&settings, "request_timeot", "1s", &error), MR_CONFIG);
+    assert_non_null(strstr(error.text, "request_timeout"));
+    static const char *const bad[] = { "", "5", "-1s", "5 s", "99999999999999999999s", "9223372036854775807h" };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(mr_pool_settings_set(&settings, "request_timeout", bad[i], &error), MR_CONFIG);
+    assert_int_equal(mr_pool_settings_set(&settings, "breaker_failures", "5x", &error), MR_CONFIG);
+    assert_int_equal(settings.breaker_failures, 7);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(metrics_tell_what_happened),
+        cmocka_unit_test(the_text_keeps_to_the_format),
+        cmocka_unit_test(the_text_file_is_replaced_each_interval),
+        cmocka_unit_test(milestones_are_logged_at_info_and_requests_are_not),
+        cmocka_unit_test(every_number_is_a_setting),
+    };
+    return RUN_TESTS(tests);
+}
