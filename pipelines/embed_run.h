@@ -28,6 +28,8 @@ typedef struct mr_embed_item {
 } mr_embed_item;
 
 void mr_embed_item_free(mr_embed_item *item); /* NULL is fine */
+/* Its row will be a failed one with this reason (copied). */
+void mr_embed_item_fail(mr_embed_item *item, const char *text);
 
 struct mr_job_run {
     const mr_job *job;
@@ -72,10 +74,14 @@ struct mr_job_run {
 
 /* Remembers the first error. */
 void mr_embed_run_record_error(mr_job_run *run, const mr_error *error);
-/* And ends every stage at once. */
+/* Ends every stage at once. */
+void mr_embed_run_cancel(mr_job_run *run);
+/* Both. */
 void mr_embed_run_fail(mr_job_run *run, const mr_error *error);
 
-/* Thread functions; the argument is the run. */
+/* The stages in the order a record passes them, each a thread function whose argument is the run. A record enters the window
+ * when it is read and is delivered to it once, computed or failed; the writer takes records out in order. The queues between
+ * need no bound of their own: the window bounds them all. */
 void *mr_embed_read(void *argument);
 void *mr_embed_prepare(void *argument);
 void *mr_embed_batch(void *argument);

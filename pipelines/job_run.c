@@ -10,29 +10,6 @@
 
 #define STOP_TIMEOUT (5 * MR_CLOCK_SECOND) /* what a graceful stop may take before records in flight are dropped */
 
-void mr_embed_run_record_error(mr_job_run *run, const mr_error *error)
-{
-    pthread_mutex_lock(&run->lock);
-    if (run->error.status == MR_OK) run->error = *error;
-    pthread_mutex_unlock(&run->lock);
-}
-
-static void cancel_stages(mr_job_run *run)
-{
-    atomic_store(&run->stopping, true);
-    mr_source_stop(run->source);
-    mr_window_cancel(run->window);
-    mr_queue_close(run->to_prepare);
-    mr_queue_close(run->to_batch);
-    mr_pools_begin_shutdown(mr_registry_pools(run->registry)); /* a submit that waits for room returns */
-}
-
-void mr_embed_run_fail(mr_job_run *run, const mr_error *error)
-{
-    mr_embed_run_record_error(run, error);
-    cancel_stages(run);
-}
-
 /* ---------------------------------------------------------------- opening */
 
 static mr_status open_source(mr_job_run *run, mr_error *error)
@@ -205,7 +182,7 @@ mr_status mr_job_run_start(const mr_job *job, const mr_job_plan *plan, mr_job_ru
     MR_TRY_OR(status, open_model(run, error), fail);
     status = start_threads(run, error);
     if (status != MR_OK) {
-        cancel_stages(run);
+        mr_embed_run_cancel(run);
         join_threads(run);
         goto fail;
     }

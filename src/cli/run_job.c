@@ -20,7 +20,7 @@
 static void print_plan(FILE *out, const mr_job *job, const mr_job_plan *plan)
 {
     char a[16], b[16], c[16];
-    fprintf(out, "model      %s\n           %s, %s kernels (%s), vectors of %zu, texts up to %zu tokens\n", plan->model_key,
+    fprintf(out, "model      %s\n           %s\n           %s kernels (%s), vectors of %zu, texts up to %zu tokens\n", plan->model_key,
             plan->model_path, mr_precision_text(plan->model_options.precision), mr_kernels_isa_name(), plan->dimension, plan->max_tokens);
     fprintf(out, "input      %zu file%s, %s\n", plan->input_files, plan->input_files == 1 ? "" : "s",
             plan->input_bytes ? mr_str_bytes(a, plan->input_bytes) : "size unknown");

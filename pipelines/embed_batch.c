@@ -1,0 +1,129 @@
+/* Third stage: batches by cost, submitted to the pool; the pool's workers deliver the results to the window. */
+#include "pipelines/embed_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "batch/batcher.h"
+
+#define BATCH_LINGER (20 * MR_CLOCK_MILLISECOND) /* a slow input (a pipe) must not leave records waiting for company */
+
+/* A request to the pool, one block with all its arrays. */
+typedef struct batch {
+    mr_job_run *run;
+    mr_text_embedding_request request;
+    mr_text_embedding_response response;
+    mr_batch_fill fill;
+    mr_embed_item **items;           /* [max_batch_inputs] */
+    mr_text_embedding_input *inputs; /* [max_batch_inputs] */
+} batch;
+
+static void batch_free(batch *b)
+{
+    if (!b) return;
+    free(b->items);
+    free(b->inputs);
+    free(b->response.vectors);
+    free(b->response.statuses);
+    free(b);
+}
+
+static batch *batch_create(mr_job_run *run)
+{
+    size_t capacity = run->plan->model_options.max_batch_inputs;
+    batch *b = calloc(1, sizeof *b);
+    if (!b) return NULL;
+    b->run = run;
+    b->items = calloc(capacity, sizeof *b->items);
+    b->inputs = calloc(capacity, sizeof *b->inputs);
+    b->response = (mr_text_embedding_response){ .vectors = calloc(capacity, run->plan->dimension * sizeof(float)),
+                                                .dimension = run->plan->dimension,
+                                                .statuses = calloc(capacity, sizeof(mr_status)) };
+    if (b->items && b->inputs && b->response.vectors && b->response.statuses) return b;
+    batch_free(b);
+    return NULL;
+}
+
+static void batch_take(batch *b, const mr_batch_budget *budget, mr_embed_item *item)
+{
+    size_t at = b->fill.inputs;
+    b->items[at] = item;
+    b->inputs[at] = (mr_text_embedding_input){ .ids = item->encoding.ids, .count = item->encoding.count, .prompt_tokens = item->prompt_tokens };
+    mr_batch_add(budget, &b->fill, item->encoding.count);
+}
+
+static void finish_item(mr_job_run *run, const batch *b, size_t index)
+{
+    mr_embed_item *item = b->items[index];
+    mr_status status = b->response.statuses[index];
+    if (status == MR_OK) {
+        memcpy(item->vector, b->response.vectors + index * run->plan->dimension, run->plan->dimension * sizeof(float));
+    } else {
+        char text[160];
+        snprintf(text, sizeof text, "%s: %s", mr_status_name(status), mr_status_text(status));
+        mr_embed_item_fail(item, text);
+    }
+    atomic_fetch_add(&run->tokens, item->encoding.count);
+    atomic_fetch_add(&run->computed, 1);
+    mr_window_deliver(run->window, item->sequence, item);
+}
+
+/* Called by the pool, in a worker's thread. */
+static void batch_done(void *context, mr_status status, const mr_error *error)
+{
+    batch *b = context;
+    mr_job_run *run = b->run;
+    for (size_t i = 0; i < b->fill.inputs; i++) {
+        if (status == MR_OK) finish_item(run, b, i);
+        else mr_embed_item_free(b->items[i]);
+    }
+    if (status != MR_OK) mr_embed_run_fail(run, error);
+    batch_free(b);
+    pthread_mutex_lock(&run->lock);
+    if (--run->in_flight == 0) pthread_cond_broadcast(&run->idle);
+    pthread_mutex_unlock(&run->lock);
+}
+
+static void batch_submit(batch *b, uint64_t number)
+{
+    mr_job_run *run = b->run;
+    mr_error error;
+    b->request = (mr_text_embedding_request){ .inputs = b->inputs, .count = b->fill.inputs };
+    pthread_mutex_lock(&run->lock);
+    run->in_flight++;
+    pthread_mutex_unlock(&run->lock);
+    const mr_call call = { .request = &b->request, .response = &b->response, .lane = MR_LANE_BATCH, .timeout_ns = MR_CLOCK_FOREVER,
+                           .stage = "embed", .id = number, .done = batch_done, .context = b };
+    mr_status status = mr_pool_submit(run->model, &call, &error);
+    if (status != MR_OK) batch_done(b, status, &error);
+}
+
+void *mr_embed_batch(void *argument)
+{
+    mr_job_run *run = argument;
+    const mr_batch_budget budget = { .max_tokens = run->plan->model_options.max_batch_tokens, .max_inputs = run->plan->model_options.max_batch_inputs,
+                                     .attention_length = run->plan->attention_length };
+    batch *filling = NULL;
+    uint64_t number = 0;
+    for (;;) {
+        void *taken;
+        mr_status status = mr_queue_pop(run->to_batch, &taken, filling ? mr_clock_deadline(run->clock, BATCH_LINGER) : MR_CLOCK_FOREVER);
+        mr_embed_item *item = status == MR_OK ? taken : NULL;
+        if (filling && (!item || !mr_batch_fits(&budget, &filling->fill, item->encoding.count))) {
+            batch_submit(filling, number++);
+            filling = NULL;
+        }
+        if (status == MR_END) return NULL;
+        if (!item) continue;
+        if (!filling) filling = batch_create(run);
+        if (!filling) {
+            mr_error error;
+            mr_error_set(&error, MR_OUT_OF_MEMORY, "out of memory while batching");
+            mr_embed_item_free(item);
+            mr_embed_run_fail(run, &error);
+            continue;
+        }
+        batch_take(filling, &budget, item);
+    }
+}

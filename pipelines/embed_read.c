@@ -1,0 +1,66 @@
+/* First stage: records of the source enter the window. */
+#include "pipelines/embed_run.h"
+
+#include <stdlib.h>
+
+/* What an item takes beside its record: ids (about one per 3 bytes of text, 4 bytes each), vector, struct. */
+static size_t item_bytes(const mr_job_run *run, const mr_record *record)
+{
+    return mr_record_bytes(record) + record->text.length * 4 / 3 + run->plan->dimension * sizeof(float) + sizeof(mr_embed_item);
+}
+
+/* END at the end of the input or of this stretch. */
+static mr_status read_one(mr_job_run *run, uint64_t end, mr_error *error)
+{
+    if (mr_source_position(run->source) >= end) return MR_END;
+    mr_record *record;
+    MR_TRY(mr_source_next(run->source, &record, error));
+    mr_embed_item *item = calloc(1, sizeof *item);
+    if (!item) {
+        mr_record_free(record);
+        return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory while reading");
+    }
+    item->record = record;
+    item->window_bytes = item_bytes(run, record);
+    mr_status status = mr_window_enter(run->window, item->window_bytes, &item->sequence);
+    if (status == MR_OK) {
+        atomic_fetch_add(&run->read, 1);
+        status = mr_queue_push(run->to_prepare, item, 0, MR_CLOCK_FOREVER);
+    }
+    if (status != MR_OK) mr_embed_item_free(item); /* cancelled: nobody waits for it */
+    return status;
+}
+
+static mr_status read_stretch(mr_job_run *run, uint64_t end, mr_error *error)
+{
+    mr_status status = MR_OK;
+    while (status == MR_OK && !atomic_load(&run->stopping)) status = read_one(run, end, error);
+    return status;
+}
+
+/* Only what no earlier run has committed. */
+static mr_status read_missing(mr_job_run *run, mr_error *error)
+{
+    for (size_t i = 0; i < run->committed_count; i++) {
+        mr_status status = read_stretch(run, run->committed[i].first, error);
+        if (atomic_load(&run->stopping)) return status;
+        if (status != MR_END || mr_source_position(run->source) < run->committed[i].first) return status;
+        status = mr_source_skip_to(run->source, run->committed[i].end, error);
+        if (status != MR_OK) return status;
+    }
+    return read_stretch(run, UINT64_MAX, error);
+}
+
+void *mr_embed_read(void *argument)
+{
+    mr_job_run *run = argument;
+    mr_error error = { 0 };
+    atomic_store(&run->started_ns, mr_clock_now(run->clock));
+    mr_status status = read_missing(run, &error);
+    /* A broken archive: what was readable is still computed and committed before the job fails. */
+    if (status != MR_OK && status != MR_END && status != MR_CANCELLED) mr_embed_run_record_error(run, &error);
+    atomic_store(&run->read_done, true);
+    mr_window_close(run->window);
+    mr_queue_close(run->to_prepare);
+    return NULL;
+}

@@ -1,0 +1,111 @@
+/* Last stage: records leave the window in order, become rows of the sink, and decide how the job ends. */
+#include "pipelines/embed_run.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "io/embedding_file.h"
+
+#define WRITER_TICK (100 * MR_CLOCK_MILLISECOND) /* how soon the deadline of a graceful stop is noticed */
+
+/* Has "max_failed" been passed? Percentages are of the records written so far, at least 100 of them, so that one early
+ * failure does not end a job that allows 1 %. */
+static bool too_many_failed(const mr_job_run *run)
+{
+    if (!run->job->max_failed) return false;
+    char *end;
+    double allowed = strtod(run->job->max_failed, &end);
+    double failed = (double)atomic_load(&run->failed), written = (double)atomic_load(&run->written);
+    if (*end != '%') return failed > allowed;
+    return failed > allowed / 100.0 * fmax(written, 100.0);
+}
+
+static mr_status check_policy(const mr_job_run *run, const mr_embed_item *item, mr_error *error)
+{
+    if (item->status != MR_ROW_FAILED) return MR_OK;
+    if (run->job->on_error == MR_ON_ERROR_FAIL)
+        return mr_error_set(error, MR_BAD_RECORD, "record %.*s: %s (--on-error fail)", (int)item->record->id.length, item->record->id.data, item->error_text);
+    if (too_many_failed(run))
+        return mr_error_set(error, MR_BAD_INPUT, "more than %s of the records have failed; the last: record %.*s: %s", run->job->max_failed,
+                            (int)item->record->id.length, item->record->id.data, item->error_text);
+    return MR_OK;
+}
+
+static mr_status write_item(mr_job_run *run, const mr_embed_item *item, mr_error *error)
+{
+    const mr_record *record = item->record;
+    const mr_embedding_row row = { .ordinal = record->ordinal, .status = item->status, .id = record->id, .error = mr_str_of(item->error_text), .text = record->text,
+                                   .vector = item->vector, .tokens = (uint32_t)item->encoding.count, .source_index = record->source_index,
+                                   .source_record = record->source_record };
+    MR_TRY(mr_sink_put(run->sink, &row, error));
+    atomic_fetch_add(&run->written, 1);
+    atomic_fetch_add(item->status == MR_ROW_FAILED ? &run->failed : item->status == MR_ROW_TRUNCATED ? &run->truncated : &run->ok, 1);
+    return check_policy(run, item, error);
+}
+
+/* Until the window is empty, the stop deadline has passed, or something failed. */
+static mr_status write_all(mr_job_run *run, mr_error *error)
+{
+    for (;;) {
+        void *taken;
+        mr_status status = mr_window_next(run->window, &taken, mr_clock_deadline(run->clock, WRITER_TICK));
+        if (mr_clock_now(run->clock) >= atomic_load(&run->stop_deadline)) {
+            if (status == MR_OK) mr_embed_item_free(taken);
+            return MR_CANCELLED;
+        }
+        if (status == MR_TIMEOUT) continue;
+        if (status != MR_OK) return status;
+        mr_embed_item *item = taken;
+        status = write_item(run, item, error);
+        mr_window_leave(run->window, item->window_bytes);
+        mr_embed_item_free(item);
+        MR_TRY(status);
+    }
+}
+
+static bool has_error(mr_job_run *run)
+{
+    pthread_mutex_lock(&run->lock);
+    bool failed = run->error.status != MR_OK;
+    pthread_mutex_unlock(&run->lock);
+    return failed;
+}
+
+/* Failed rows that earlier runs had committed count for how this one ends. */
+static mr_status count_resumed_failures(mr_job_run *run, mr_error *error)
+{
+    mr_embedding_file *file;
+    if (run->committed_count == 0) return MR_OK;
+    MR_TRY(mr_embedding_file_open(run->job->output_path, &file, error));
+    const char *failed = mr_embedding_file_attribute(file, "rows_failed");
+    if (failed && strtoull(failed, NULL, 10) > 0) run->outcome = MR_RECORDS_FAILED;
+    mr_embedding_file_close(file);
+    return MR_OK;
+}
+
+void *mr_embed_write(void *argument)
+{
+    mr_job_run *run = argument;
+    mr_error error = { 0 };
+    mr_status status = write_all(run, &error);
+    if (status == MR_END && !has_error(run) && !atomic_load(&run->stopping)) {
+        atomic_store(&run->finishing, true);
+        atomic_store(&run->ended_ns, mr_clock_now(run->clock));
+        status = mr_sink_finish(run->sink, mr_source_position(run->source), &error);
+        run->outcome = MR_OK;
+        if (status == MR_OK) status = count_resumed_failures(run, &error);
+    } else {
+        /* Stopped, or something failed elsewhere: what came through in order is kept. */
+        mr_error commit_error = { 0 };
+        mr_status committed = mr_sink_commit(run->sink, &commit_error);
+        if (status == MR_END || status == MR_CANCELLED) {
+            status = committed;
+            error = commit_error;
+        }
+        run->outcome = MR_INCOMPLETE;
+    }
+    if (status != MR_OK) mr_embed_run_fail(run, &error);
+    mr_window_cancel(run->window); /* whoever still wants to enter is too late */
+    atomic_store(&run->ended, true);
+    return NULL;
+}
