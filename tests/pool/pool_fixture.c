@@ -86,6 +86,12 @@ size_t workers_of(mr_pool_model *model)
     return count;
 }
 
+void await_left(mr_pool_model *model, size_t count)
+{
+    for (int i = 0; i < POLLS && workers_of(model) > count; i++) nap();
+    assert_int_equal(workers_of(model), count);
+}
+
 void await_pending(mr_pool_model *model, size_t count)
 {
     for (int i = 0; i < POLLS && metrics_of(model).pending != count; i++) nap();

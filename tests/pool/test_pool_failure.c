@@ -170,8 +170,7 @@ static void a_dead_workers_queue_moves_to_its_siblings(void **state)
     fake->run_failures = 1;
     fake_hold(fake, 2); /* request 1 ends: its worker dies, request 2 stays where it is */
     assert_int_equal(fake_request_await(&requests[0]), MR_WORKER_DIED);
-    await_queued(model, 4);
-    for (int i = 0; i < 1000 && workers_of(model) > 1; i++) nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+    await_left(model, 1);
     mr_model_metrics metrics = metrics_of(model);
     assert_int_equal(metrics.requests_moved, 2);
     assert_int_equal(metrics.workers_failed, 1);
@@ -198,7 +197,7 @@ static void a_request_moves_only_once(void **state)
     fake->run_failures = 2; /* both */
     fake_hold(fake, 2);
     assert_int_equal(fake_request_await(&requests[0]), MR_WORKER_DIED);
-    await_queued(model, 4); /* two of them have moved */
+    await_left(model, 1); /* two of the four have moved */
     fake_gate(fake, &fake->run_closed, false);
     size_t died = 0, ok = 0;
     for (size_t i = 1; i < 6; i++) {
@@ -295,7 +294,7 @@ static void failed_loads_open_the_breaker_once_each(void **state)
     mr_pool_model *model = fixture_add(&f, fake, TEXT, "a/b", 4);
     for (int i = 0; i < 5; i++) { /* two workers each, one load */
         assert_int_equal(call_once(model, TEXT, NULL), MR_MODEL_CORRUPT);
-        for (int k = 0; k < 1000 && workers_of(model) > 0; k++) nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+        await_left(model, 0);
     }
     assert_int_equal(call_once(model, TEXT, NULL), MR_CIRCUIT_OPEN);
     assert_int_equal(fake_read(fake, &fake->opens), 5);

@@ -232,7 +232,7 @@ static void evicting_workers_finish_what_they_hold(void **state)
 /* ---------------------------------------------------------------- signals */
 
 typedef struct program {
-    mr_pools *pools;
+    _Atomic(mr_pools *) pools;
     int notify;
 } program;
 
@@ -253,7 +253,7 @@ static void run_program(int notify, int64_t run_ns)
 {
     fixture f = fixture_default();
     f.real_clock = true;
-    program self = { .notify = notify };
+    program self = { .pools = NULL, .notify = notify };
     mr_signals *signals;
     if (mr_signals_start(received, &self, &signals, NULL) != MR_OK) _exit(1);
     fixture_start(&f);

@@ -103,6 +103,7 @@ struct mr_worker {
     mr_job *current;
     mr_weights *weights;
     mr_load *load; /* while loading */
+    bool brought_weights; /* by the model's own loader: one load is one failure for the breaker, whoever shares it */
     mr_guard guard; /* scratch */
     void *instance; /* the vtable's worker */
     int64_t last_used_ns;

@@ -66,6 +66,7 @@ mr_status mr_weights_load(mr_worker *worker, void **loaded_model, mr_error *erro
     pthread_mutex_lock(&model->lock);
     bool first = weights->state == MR_WEIGHTS_NEW;
     if (first) weights->state = MR_WEIGHTS_LOADING;
+    worker->brought_weights = first;
     worker->load = load;
     if (worker->leave) mr_load_cancel(load);
     pthread_mutex_unlock(&model->lock);

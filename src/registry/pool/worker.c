@@ -243,7 +243,6 @@ static void *worker_main(void *argument)
     if (affinity) cores = mr_affinity_bind(affinity, model->spec.options.threads_per_worker);
     pthread_mutex_lock(&model->lock);
     enter(self, MR_WORKER_LOADING);
-    bool first = self->weights->state == MR_WEIGHTS_NEW; /* one load, one failure for the breaker, however many workers share it */
     pthread_mutex_unlock(&model->lock);
     mr_status status = bring_up(self, &error);
     pthread_mutex_lock(&model->lock);
@@ -252,7 +251,7 @@ static void *worker_main(void *argument)
         serve(self);
     } else if (!self->leave) {
         fail(self, &error);
-        if (first) mr_breaker_record(&model->breaker, mr_pool_now(model), model->breaker.round, MR_VERDICT_FAILURE);
+        if (self->brought_weights) mr_breaker_record(&model->breaker, mr_pool_now(model), model->breaker.round, MR_VERDICT_FAILURE);
     }
     wind_up(self);
     if (affinity) mr_affinity_release(affinity, cores);
