@@ -114,7 +114,8 @@ static mr_status assemble(const mr_tokenizer *t, mr_tokenizer_scratch *scratch, 
         }
         const mr_ids *ids = &scratch->ids[item.text];
         size_t keep = counts[item.text], skip = options->truncate_left ? ids->count - keep : 0;
-        if (keep) memcpy(out->ids + out->count, ids->items + skip, keep * sizeof *out->ids);
+        if (keep == 0) continue;
+        memcpy(out->ids + out->count, ids->items + skip, keep * sizeof *out->ids);
         memset(out->type_ids + out->count, item.type, keep);
         out->count += keep;
     }

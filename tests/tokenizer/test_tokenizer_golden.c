@@ -2,15 +2,7 @@
  *   test_tokenizer_golden               all cases
  *   test_tokenizer_golden --bench FILE.jsonl.gz TOKENIZER_DIRECTORY
  *   test_tokenizer_golden --real EXPECT_DIRECTORY TOKENIZER_DIRECTORY   a full-size tokenizer */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "../cm.h"
 
 #include "core/clock.h"
 #include "core/file.h"
@@ -331,7 +323,7 @@ int main(int argc, char **argv)
         real_expect = argv[2];
         real_directory = argv[3];
         const struct CMUnitTest tests[] = { cmocka_unit_test(test_real) };
-        failed = cmocka_run_group_tests(tests, NULL, NULL);
+        failed = RUN_TESTS(tests);
     } else {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test_prestate(test_case, (void *)"bert-uncased"),
@@ -340,7 +332,7 @@ int main(int argc, char **argv)
             cmocka_unit_test_prestate(test_case, (void *)"bert-uncased+noclean"),
             cmocka_unit_test_prestate(test_invalid_utf8, (void *)"bert-uncased"),
         };
-        failed = cmocka_run_group_tests(tests, NULL, NULL);
+        failed = RUN_TESTS(tests);
     }
     json_decref(strings_of_all);
     return failed;

@@ -1,0 +1,35 @@
+/* Any bytes: a tokenizer.json, a byte 0xFF, a text. The file is refused or opened; an opened one encodes the text
+ * and decodes the ids. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tokenizer/tokenizer.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const uint8_t *end = size ? memchr(data, 0xFF, size) : NULL;
+    size_t length = end ? (size_t)(end - data) : size;
+    mr_str text = { end ? (const char *)end + 1 : "", end ? size - length - 1 : 0 };
+    mr_tokenizer *tokenizer;
+    mr_tokenizer_scratch *scratch;
+    mr_encoding encoding = { 0 };
+    mr_buf decoded = { 0 };
+    mr_error error;
+    if (mr_tokenizer_open_bytes(data, length, &tokenizer, &error) != MR_OK) return 0;
+    if (mr_tokenizer_scratch_create(&scratch, &error) != MR_OK) abort();
+    mr_encode_options options = { .add_special_tokens = size & 1, .truncate_left = size & 2, .max_tokens = size & 4 ? 10 : 0 };
+    if (mr_tokenizer_encode(tokenizer, scratch, text, &options, &encoding, &error) == MR_OK) {
+        if (options.max_tokens && encoding.count > options.max_tokens) abort();
+        if (mr_tokenizer_decode(tokenizer, encoding.ids, encoding.count, size & 8, &decoded, &error) != MR_OK) abort();
+        if (mr_utf8_check(decoded.data, decoded.length) != decoded.length) abort();
+    }
+    if (mr_tokenizer_encode_pair(tokenizer, scratch, text, text, &options, &encoding, &error) == MR_OK && options.max_tokens && encoding.count > options.max_tokens) abort();
+    mr_buf_fini(&decoded);
+    mr_encoding_fini(&encoding);
+    mr_tokenizer_scratch_destroy(scratch);
+    mr_tokenizer_close(tokenizer);
+    return 0;
+}
