@@ -39,6 +39,8 @@ static bool cpu_offers(size_t variant)
     case VARIANT_avx512:
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512vl");
+    case VARIANT_avx512vnni: return __builtin_cpu_supports("avx512vnni");
+    case VARIANT_avx512bf16: return __builtin_cpu_supports("avx512bf16");
     default: return false;
     }
 #else

@@ -18,10 +18,12 @@
 
 /* The variants, lowest first; X(name, what the CPU must offer). A variant starts as a copy of the one before it. */
 #if defined(__x86_64__)
-#define MR_KERNELS_LIST(X)           \
-    X(ref, "nothing but C")          \
-    X(avx2, "AVX2, FMA and F16C")    \
-    X(avx512, "AVX-512 F, BW, DQ and VL")
+#define MR_KERNELS_LIST(X)                \
+    X(ref, "nothing but C")               \
+    X(avx2, "AVX2, FMA and F16C")         \
+    X(avx512, "AVX-512 F, BW, DQ and VL") \
+    X(avx512vnni, "AVX-512 VNNI")         \
+    X(avx512bf16, "AVX-512 BF16")
 #else
 #define MR_KERNELS_LIST(X) X(ref, "nothing but C")
 #endif
@@ -96,21 +98,16 @@ typedef struct mr_kernels {
     void (*f32_to_bf16)(const float *x, uint16_t *y, size_t n);
     void (*bf16_to_f32)(const uint16_t *x, float *y, size_t n);
 
-    /* Called through mr_linear_run (gemm.h). linear_columns: width of a packed column panel. */
-    size_t linear_columns_f32;
-    void (*linear_f32)(const mr_linear *linear, const float *x, size_t ldx, float *y, size_t ldy, size_t rows,
-                       const mr_epilogue *epilogue);
-
-    /* `rounds` of independent multiply-adds on registers, for mr_peak_f32_flops (peak.h); *operations of them were done. The
-     * result means nothing. */
-    float (*fma_burst_f32)(size_t rounds, double *operations);
+    /* Called through mr_linear_run (gemm.h). linear_columns: width of a packed panel of weights. */
+    size_t linear_columns;
+    mr_linear_function *linear[MR_LINEAR_FORMAT_COUNT];
 
     /* Called through mr_attention_run (attention.h). */
     void (*attention_f32)(const mr_attention *attention, void *scratch);
 
-    /* For measuring a machine: `rounds` of independent multiply-adds in registers. Returns the operations done (two per
-     * multiply-add); *sink keeps them from being left out. */
-    double (*probe_f32)(size_t rounds, float *sink);
+    /* For measuring a machine: `rounds` of independent multiply-adds of a format, all in registers. Returns the operations
+     * done (two per multiply-add); *sink keeps them from being left out. */
+    double (*probe[MR_LINEAR_FORMAT_COUNT])(size_t rounds, float *sink);
 } mr_kernels;
 
 /* Chooses the table for this process: `isa`, or when NULL the environment's MILLRACE_ISA, or the best the CPU has.

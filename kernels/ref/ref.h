@@ -24,10 +24,10 @@ void mr_f32_to_f16__ref(const float *x, uint16_t *y, size_t n);
 void mr_f16_to_f32__ref(const uint16_t *x, float *y, size_t n);
 void mr_f32_to_bf16__ref(const float *x, uint16_t *y, size_t n);
 void mr_bf16_to_f32__ref(const uint16_t *x, float *y, size_t n);
-void mr_linear_f32__ref(const mr_linear *linear, const float *x, size_t ldx, float *y, size_t ldy, size_t rows,
-                        const mr_epilogue *epilogue);
-float mr_fma_burst_f32__ref(size_t rounds, double *operations);
+mr_linear_function mr_linear_f32__ref;
+mr_linear_function mr_linear_bf16__ref;
+mr_linear_function mr_linear_int8__ref;
 void mr_attention_f32__ref(const mr_attention *attention, void *scratch);
-double mr_probe_f32__ref(size_t rounds, float *sink);
+double mr_probe__ref(size_t rounds, float *sink);
 
 #endif

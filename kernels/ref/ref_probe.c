@@ -1,6 +1,6 @@
 #include "kernels/ref/ref.h"
 
-double mr_probe_f32__ref(size_t rounds, float *sink)
+double mr_probe__ref(size_t rounds, float *sink)
 {
     enum { CHAINS = 32 };
     float sums[CHAINS];

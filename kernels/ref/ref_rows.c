@@ -171,12 +171,3 @@ void mr_rope_f32__ref(float *x, size_t ldx, size_t rows, size_t heads, size_t he
         }
     }
 }
-
-float mr_fma_burst_f32__ref(size_t rounds, double *operations)
-{
-    float sums[8] = { 0 };
-    for (size_t r = 0; r < rounds; r++)
-        for (int i = 0; i < 8; i++) sums[i] = sums[i] * 0.999999f + 1e-6f;
-    *operations = 16.0 * (double)rounds;
-    return sums[0] + sums[1] + sums[2] + sums[3] + sums[4] + sums[5] + sums[6] + sums[7];
-}

@@ -18,10 +18,9 @@ void mr_kernels_fill__ref(mr_kernels *table)
         .f16_to_f32 = mr_f16_to_f32__ref,
         .f32_to_bf16 = mr_f32_to_bf16__ref,
         .bf16_to_f32 = mr_bf16_to_f32__ref,
-        .linear_columns_f32 = 16,
-        .linear_f32 = mr_linear_f32__ref,
-        .fma_burst_f32 = mr_fma_burst_f32__ref,
+        .linear_columns = 16,
+        .linear = {mr_linear_f32__ref, mr_linear_bf16__ref, mr_linear_int8__ref},
         .attention_f32 = mr_attention_f32__ref,
-        .probe_f32 = mr_probe_f32__ref,
+        .probe = {mr_probe__ref, mr_probe__ref, mr_probe__ref},
     };
 }

@@ -23,10 +23,12 @@ void SIMD(mr_f32_to_f16)(const float *x, uint16_t *y, size_t n);
 void SIMD(mr_f16_to_f32)(const uint16_t *x, float *y, size_t n);
 void SIMD(mr_f32_to_bf16)(const float *x, uint16_t *y, size_t n);
 void SIMD(mr_bf16_to_f32)(const uint16_t *x, float *y, size_t n);
-void SIMD(mr_linear_f32)(const mr_linear *linear, const float *x, size_t ldx, float *y, size_t ldy, size_t rows,
-                         const mr_epilogue *epilogue);
-float SIMD(mr_fma_burst_f32)(size_t rounds, double *operations);
+mr_linear_function SIMD(mr_linear_f32);
+mr_linear_function SIMD(mr_linear_bf16);
+mr_linear_function SIMD(mr_linear_int8);
 void SIMD(mr_attention_f32)(const mr_attention *attention, void *scratch);
 double SIMD(mr_probe_f32)(size_t rounds, float *sink);
+double SIMD(mr_probe_bf16)(size_t rounds, float *sink);
+double SIMD(mr_probe_int8)(size_t rounds, float *sink);
 
 #endif

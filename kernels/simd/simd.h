@@ -9,6 +9,9 @@
  *   v_scale(x, n)               x * 2^n, n integral, rounded once; over- and underflow as IEEE 754 says
  *   v_scale_down(x, n)          the same for n in V_SCALE_DOWN_ZERO .. 0, cheaper; n = V_SCALE_DOWN_ZERO gives 0
  *   v_where_le(a, b, x, y)      a <= b ? x : y per lane
+ *   v_bf16_half, v_u8_half, v_s8_half, v_bf16_step, v_int8_step    see simd_tile.h
+ *   v_from_i32(words, z, s)     (float)(words - z s) of i32 lanes
+ *   v_to_u8(p, x)               whole values, limited to 0 .. 255
  *   v_sum, v_largest            across lanes, always in the same order; v_largest may pass NaN over */
 #ifndef MR_KERNELS_SIMD_SIMD_H
 #define MR_KERNELS_SIMD_SIMD_H

@@ -97,4 +97,41 @@ SIMD_INLINE vf v_from_bf16(const uint16_t *p)
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
 }
 
+SIMD_INLINE __m256i bits_(vf x) { return _mm256_castps_si256(x); }
+SIMD_INLINE vf words_(__m256i x) { return _mm256_castsi256_ps(x); }
+
+#define V_BF16_HALVES 2
+SIMD_INLINE vf v_bf16_half(vf words, int half)
+{
+    if (half == 0) return words_(_mm256_and_si256(bits_(words), _mm256_set1_epi32((int)0xffff0000)));
+    return words_(_mm256_slli_epi32(bits_(words), 16));
+}
+SIMD_INLINE vf v_bf16_step(vf a, vf b, vf sum) { return v_fma(a, b, sum); }
+
+#define V_INT8_HALVES 2
+SIMD_INLINE vf v_u8_half(vf words, int half)
+{
+    if (half == 0) return words_(_mm256_and_si256(bits_(words), _mm256_set1_epi16(0xff)));
+    return words_(_mm256_srli_epi16(bits_(words), 8));
+}
+SIMD_INLINE vf v_s8_half(vf words, int half)
+{
+    const __m256i high = half == 0 ? _mm256_slli_epi16(bits_(words), 8) : bits_(words);
+    return words_(_mm256_srai_epi16(high, 8));
+}
+SIMD_INLINE vf v_int8_step(vf a, vf b, vf sum) { return words_(_mm256_add_epi32(bits_(sum), _mm256_madd_epi16(bits_(a), bits_(b)))); }
+
+SIMD_INLINE vf v_from_i32(vf words, int32_t zero, const int32_t *sums)
+{
+    const __m256i shift = _mm256_mullo_epi32(_mm256_set1_epi32(zero), _mm256_loadu_si256((const __m256i *)sums));
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(bits_(words), shift));
+}
+
+SIMD_INLINE void v_to_u8(uint8_t *p, vf x)
+{
+    const __m256i value = _mm256_cvtps_epi32(x);
+    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(value), _mm256_extracti128_si256(value, 1));
+    _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(words, words));
+}
+
 #endif

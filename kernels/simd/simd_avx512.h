@@ -61,4 +61,65 @@ SIMD_INLINE vf v_from_bf16(const uint16_t *p)
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
 }
 
+SIMD_INLINE __m512i bits_(vf x) { return _mm512_castps_si512(x); }
+SIMD_INLINE vf words_(__m512i x) { return _mm512_castsi512_ps(x); }
+
+#if defined(__AVX512BF16__)
+#define V_BF16_HALVES 1
+SIMD_INLINE vf v_bf16_half(vf words, int half)
+{
+    (void)half;
+    return words;
+}
+SIMD_INLINE vf v_bf16_step(vf a, vf b, vf sum) { return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b); }
+#else
+#define V_BF16_HALVES 2
+SIMD_INLINE vf v_bf16_half(vf words, int half)
+{
+    if (half == 0) return words_(_mm512_and_si512(bits_(words), _mm512_set1_epi32((int)0xffff0000)));
+    return words_(_mm512_slli_epi32(bits_(words), 16));
+}
+SIMD_INLINE vf v_bf16_step(vf a, vf b, vf sum) { return v_fma(a, b, sum); }
+#endif
+
+#if defined(__AVX512VNNI__)
+#define V_INT8_HALVES 1
+SIMD_INLINE vf v_u8_half(vf words, int half)
+{
+    (void)half;
+    return words;
+}
+SIMD_INLINE vf v_s8_half(vf words, int half)
+{
+    (void)half;
+    return words;
+}
+SIMD_INLINE vf v_int8_step(vf a, vf b, vf sum) { return words_(_mm512_dpbusd_epi32(bits_(sum), bits_(a), bits_(b))); }
+#else
+#define V_INT8_HALVES 2
+SIMD_INLINE vf v_u8_half(vf words, int half)
+{
+    if (half == 0) return words_(_mm512_and_si512(bits_(words), _mm512_set1_epi16(0xff)));
+    return words_(_mm512_srli_epi16(bits_(words), 8));
+}
+SIMD_INLINE vf v_s8_half(vf words, int half)
+{
+    const __m512i high = half == 0 ? _mm512_slli_epi16(bits_(words), 8) : bits_(words);
+    return words_(_mm512_srai_epi16(high, 8));
+}
+SIMD_INLINE vf v_int8_step(vf a, vf b, vf sum) { return words_(_mm512_add_epi32(bits_(sum), _mm512_madd_epi16(bits_(a), bits_(b)))); }
+#endif
+
+SIMD_INLINE vf v_from_i32(vf words, int32_t zero, const int32_t *sums)
+{
+    const __m512i shift = _mm512_mullo_epi32(_mm512_set1_epi32(zero), _mm512_loadu_si512(sums));
+    return _mm512_cvtepi32_ps(_mm512_sub_epi32(bits_(words), shift));
+}
+
+SIMD_INLINE void v_to_u8(uint8_t *p, vf x)
+{
+    const __m512i value = _mm512_max_epi32(_mm512_cvtps_epi32(x), _mm512_setzero_si512());
+    _mm_storeu_si128((__m128i *)p, _mm512_cvtusepi32_epi8(value));
+}
+
 #endif

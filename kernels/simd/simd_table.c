@@ -18,9 +18,12 @@ void SIMD(mr_kernels_fill)(mr_kernels *table)
     table->f16_to_f32 = SIMD(mr_f16_to_f32);
     table->f32_to_bf16 = SIMD(mr_f32_to_bf16);
     table->bf16_to_f32 = SIMD(mr_bf16_to_f32);
-    table->linear_columns_f32 = TILE_COLUMNS;
-    table->linear_f32 = SIMD(mr_linear_f32);
-    table->fma_burst_f32 = SIMD(mr_fma_burst_f32);
+    table->linear_columns = TILE_COLUMNS;
+    table->linear[MR_LINEAR_F32] = SIMD(mr_linear_f32);
+    table->linear[MR_LINEAR_BF16] = SIMD(mr_linear_bf16);
+    table->linear[MR_LINEAR_INT8] = SIMD(mr_linear_int8);
     table->attention_f32 = SIMD(mr_attention_f32);
-    table->probe_f32 = SIMD(mr_probe_f32);
+    table->probe[MR_LINEAR_F32] = SIMD(mr_probe_f32);
+    table->probe[MR_LINEAR_BF16] = SIMD(mr_probe_bf16);
+    table->probe[MR_LINEAR_INT8] = SIMD(mr_probe_int8);
 }

@@ -9,7 +9,7 @@
 
 enum { RUNS = 7 };
 
-static double peak; /* flop/s, the best seen */
+static double peaks[MR_LINEAR_FORMAT_COUNT]; /* operations/s, the best seen */
 static const char *wanted; /* only benches whose name holds this; NULL = all */
 
 static double now(void)
@@ -19,14 +19,16 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void measure_peak(void)
+static void measure_peaks(void)
 {
     static volatile float kept;
-    float sink = 0.0f;
-    const double start = now(), flops = kernel->probe_f32(1000000, &sink), speed = flops / (now() - start);
-    kept = sink;
-    (void)kept;
-    if (speed > peak) peak = speed;
+    for (mr_linear_format format = 0; format < MR_LINEAR_FORMAT_COUNT; format++) {
+        float sink = 0.0f;
+        const double start = now(), done = kernel->probe[format](300000, &sink), speed = done / (now() - start);
+        kept = sink;
+        (void)kept;
+        if (speed > peaks[format]) peaks[format] = speed;
+    }
 }
 
 typedef void bench_function(void *context);
@@ -42,17 +44,20 @@ static double best_time(bench_function *run, void *context)
         const double each = (now() - start) / (double)calls;
         if (each < best) best = each;
         calls = (size_t)(0.02 / best) + 1;
-        measure_peak();
+        measure_peaks();
     }
     return best;
 }
 
-static void bench(const char *name, double flops, double bytes, bench_function *run, void *context)
+/* `format`: beside which peak the operations are set. */
+static void bench(mr_linear_format format, const char *name, double flops, double bytes, bench_function *run, void *context)
 {
     if (wanted != NULL && strstr(name, wanted) == NULL) return;
     const double seconds = best_time(run, context);
     printf("%-10s %-44s %9.1f us", kernel->name, name, seconds * 1e6);
-    if (flops > 0.0) printf("  %7.1f GFLOP/s  %5.1f %% of peak", flops / seconds * 1e-9, 100.0 * flops / seconds / peak);
+    if (flops > 0.0) {
+        printf("  %7.1f GFLOP/s  %5.1f %% of peak", flops / seconds * 1e-9, 100.0 * flops / seconds / peaks[format]);
+    }
     if (bytes > 0.0) printf("  %7.1f GB/s", bytes / seconds * 1e-9);
     printf("\n");
 }
@@ -66,17 +71,18 @@ typedef struct linear_bench {
 static void run_linear(void *context)
 {
     linear_bench *b = context;
-    mr_linear_run(&b->layer.linear, b->x.at, b->x.ld, b->y.at, b->y.ld, b->x.rows, &b->epilogue, NULL);
+    mr_linear_run(&b->layer.linear, b->x.at, b->x.ld, b->y.at, b->y.ld, b->x.rows, &b->epilogue, b->layer.scratch);
 }
 
-static void bench_linear(size_t n, size_t k, size_t rows, mr_activation kind)
+static void bench_linear(mr_linear_format format, size_t n, size_t k, size_t rows, mr_activation kind)
 {
-    linear_bench b = {.layer = layer_random(kernel, n, k), .epilogue = {.activation = kind}};
+    linear_bench b = {.layer = layer_random(kernel, format, n, k), .epilogue = {.activation = kind}};
     b.x = matrix_random(rows, k, 0, 0);
     b.y = matrix_random(rows, n, 0, 0);
     char name[64];
-    snprintf(name, sizeof name, "linear [%zu, %zu] rows %zu %s", n, k, rows, mr_activation_text(kind));
-    bench(name, 2.0 * (double)n * (double)k * (double)rows, 0.0, run_linear, &b);
+    snprintf(name, sizeof name, "linear %s [%zu, %zu] rows %zu %s", mr_linear_format_text(format), n, k, rows,
+             mr_activation_text(kind));
+    bench(format, name, 2.0 * (double)n * (double)k * (double)rows, 0.0, run_linear, &b);
     free(b.x.block);
     free(b.y.block);
     layer_free(&b.layer);
@@ -104,7 +110,7 @@ static void bench_attention(size_t length, size_t heads, size_t dim, bool causal
     assert_non_null(b.scratch);
     char name[64];
     snprintf(name, sizeof name, "attention %zu x %zu heads x %zu%s", length, heads, dim, causal ? " causal" : "");
-    bench(name, 4.0 * (double)length * (double)length * (double)hidden * (causal ? 0.5 : 1.0), 0.0, run_attention, &b);
+    bench(MR_LINEAR_F32, name, 4.0 * (double)length * (double)length * (double)hidden * (causal ? 0.5 : 1.0), 0.0, run_attention, &b);
     free(b.scratch);
     free(qkv.block);
     free(out.block);
@@ -152,15 +158,15 @@ static void bench_rows(void)
     b.norm.weight = b.x.at;
     b.norm.bias = b.x.at;
     const double values = 64 * 384;
-    bench("residual + layer norm, 64 x 384", 0.0, 12.0 * values, run_layer_norm, &b);
+    bench(MR_LINEAR_F32, "residual + layer norm, 64 x 384", 0.0, 12.0 * values, run_layer_norm, &b);
     for (b.kind = MR_ACTIVATION_GELU; b.kind <= MR_ACTIVATION_TANH; b.kind++) {
         char name[64];
         snprintf(name, sizeof name, "%s, 64 x 384", mr_activation_text(b.kind));
-        bench(name, 0.0, 8.0 * values, run_activation, &b);
+        bench(MR_LINEAR_F32, name, 0.0, 8.0 * values, run_activation, &b);
     }
-    bench("softmax, 64 x 384", 0.0, 8.0 * values, run_softmax, &b);
-    bench("mean of 64 rows of 384", 0.0, 4.0 * values, run_pool, &b);
-    bench("f32 to f16, 64 x 384", 0.0, 6.0 * values, run_to_f16, &b);
+    bench(MR_LINEAR_F32, "softmax, 64 x 384", 0.0, 8.0 * values, run_softmax, &b);
+    bench(MR_LINEAR_F32, "mean of 64 rows of 384", 0.0, 4.0 * values, run_pool, &b);
+    bench(MR_LINEAR_F32, "f32 to f16, 64 x 384", 0.0, 6.0 * values, run_to_f16, &b);
     free(b.x.block);
     free(b.y.block);
 }
@@ -182,8 +188,8 @@ static void bench_memory(void)
 {
     row_bench b = {.x = matrix_random(131072, 384, 0, 0), .y = matrix_random(1, 131072, 0, 0)};
     const double bytes = 131072.0 * 384 * 4;
-    bench("DRAM read, 192 MiB", 0.0, bytes, run_scan, &b);
-    bench("dot products with 131072 rows of 384", 2.0 * bytes / 4.0, bytes, run_search, &b);
+    bench(MR_LINEAR_F32, "DRAM read, 192 MiB", 0.0, bytes, run_scan, &b);
+    bench(MR_LINEAR_F32, "dot products with 131072 rows of 384", 2.0 * bytes / 4.0, bytes, run_search, &b);
     free(b.x.block);
     free(b.y.block);
 }
@@ -193,19 +199,23 @@ static void bench_table(void)
     static const size_t shapes[][2] = {{1152, 384}, {384, 384}, {1536, 384}, {384, 1536}, {2304, 768}, {768, 768}, {3072, 768}, {768, 3072}};
     static const size_t rows[] = {1, 4, 16, 64, 256, 512};
     static const size_t lengths[] = {8, 20, 32, 64, 128, 256, 512};
-    peak = 0.0;
-    measure_peak();
+    memset(peaks, 0, sizeof peaks);
+    measure_peaks();
     bench_memory();
-    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
-        for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) bench_linear(shapes[s][0], shapes[s][1], rows[r], MR_ACTIVATION_NONE);
+    for (mr_linear_format format = 0; format < MR_LINEAR_FORMAT_COUNT; format++) {
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+            for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+                bench_linear(format, shapes[s][0], shapes[s][1], rows[r], MR_ACTIVATION_NONE);
+            }
+        }
+        bench_linear(format, 1536, 384, 64, MR_ACTIVATION_GELU);
     }
-    bench_linear(1536, 384, 64, MR_ACTIVATION_GELU);
     for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++) bench_attention(lengths[l], 12, 32, false);
     bench_attention(256, 12, 64, false);
     bench_attention(2048, 12, 64, false);
     bench_attention(2048, 12, 64, true);
     bench_rows();
-    printf("%-10s peak %.1f GFLOP/s\n", kernel->name, peak * 1e-9);
+    printf("%-10s peaks: f32 %.1f, bf16 %.1f, int8 %.1f G operations/s\n", kernel->name, peaks[0] * 1e-9, peaks[1] * 1e-9, peaks[2] * 1e-9);
 }
 
 int bench_kernels(const char *isa, const char *name_part)

@@ -88,26 +88,33 @@ double exact_activation(mr_activation kind, double x)
     return x;
 }
 
-layer layer_random(const mr_kernels *kernels, size_t n, size_t k)
+layer layer_of(const mr_kernels *kernels, mr_linear_format format, matrix weight, matrix bias)
 {
-    layer l = {.weight = matrix_random(n, k, 2, 1), .bias = matrix_random(1, n, 0, 1)};
-    /* Two sources where there are two rows to part. */
-    const size_t first = n / 3;
+    layer l = {.weight = weight, .bias = bias};
+    const size_t n = weight.rows, first = n / 3;
     const mr_linear_source sources[] = {
-        {.weight = l.weight.at, .ld = l.weight.ld, .rows = first, .bias = l.bias.at},
-        {.weight = l.weight.at + first * l.weight.ld, .ld = l.weight.ld, .rows = n - first, .bias = l.bias.at + first},
+        {.weight = weight.at, .ld = weight.ld, .rows = first, .bias = bias.at},
+        {.weight = weight.at + first * weight.ld, .ld = weight.ld, .rows = n - first, .bias = bias.at + first},
     };
-    const size_t bytes = mr_linear_packed_bytes(kernels, MR_LINEAR_F32, n, k);
+    const size_t bytes = mr_linear_packed_bytes(kernels, format, n, weight.columns);
     mr_error error = {0};
     l.memory = aligned_alloc(64, bytes);
     assert_non_null(l.memory);
-    assert_int_equal(mr_linear_prepare(kernels, MR_LINEAR_F32, sources, 2, k, l.memory, bytes, &l.linear, &error), MR_OK);
+    assert_int_equal(mr_linear_prepare(kernels, format, sources, 2, weight.columns, l.memory, bytes, &l.linear, &error), MR_OK);
+    /* Not rounded up: ASan sees the first byte beyond what was asked for. */
+    assert_int_equal(posix_memalign(&l.scratch, 64, mr_linear_scratch_bytes(&l.linear, 1000) + 1), 0);
     return l;
+}
+
+layer layer_random(const mr_kernels *kernels, mr_linear_format format, size_t n, size_t k)
+{
+    return layer_of(kernels, format, matrix_random(n, k, 2, 1), matrix_random(1, n, 0, 1));
 }
 
 void layer_free(layer *l)
 {
     free(l->memory);
+    free(l->scratch);
     free(l->weight.block);
     free(l->bias.block);
 }

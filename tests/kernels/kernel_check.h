@@ -48,11 +48,13 @@ double exact_activation(mr_activation kind, double x);
 /* One layer and its memory; sources are `parts` random blocks that sum to n rows, and `weight`, `bias` their values. */
 typedef struct layer {
     mr_linear linear;
-    void *memory;
+    void *memory, *scratch;
     matrix weight, bias;
 } layer;
 
-layer layer_random(const mr_kernels *kernels, size_t n, size_t k);
+layer layer_random(const mr_kernels *kernels, mr_linear_format format, size_t n, size_t k);
+/* Of weights and bias that exist already; they stay the caller's. */
+layer layer_of(const mr_kernels *kernels, mr_linear_format format, matrix weight, matrix bias);
 void layer_free(layer *l);
 
 extern const struct CMUnitTest dispatch_tests[], row_tests[], linear_tests[], attention_tests[], convert_tests[];

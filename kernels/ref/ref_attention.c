@@ -1,32 +1,7 @@
-/* Linear layers and attention. */
 #include <math.h>
 
 #include "kernels/attention_tiles.h"
 #include "kernels/ref/ref.h"
-
-void mr_linear_f32__ref(const mr_linear *linear, const float *x, size_t ldx, float *y, size_t ldy, size_t rows,
-                        const mr_epilogue *epilogue)
-{
-    enum { COLUMNS = 16 }; /* linear_columns_f32 of this variant */
-    const float *weights = linear->weights;
-    for (size_t j = 0; j < linear->n; j += COLUMNS) {
-        const size_t live = linear->n - j < COLUMNS ? linear->n - j : COLUMNS;
-        for (size_t r = 0; r < rows; r++) {
-            float sum[COLUMNS] = {0};
-            for (size_t p = 0; p < linear->k; p++) {
-                const float *w = weights + j * linear->k + p * COLUMNS, value = x[r * ldx + p];
-                for (size_t c = 0; c < COLUMNS; c++) sum[c] += value * w[c];
-            }
-            for (size_t c = 0; c < live; c++) {
-                const size_t column = j + c;
-                float value = mr_activate__ref(epilogue->activation, sum[c] + linear->bias[column]);
-                if (epilogue->multiplier != NULL) value *= epilogue->multiplier[r * epilogue->ld_multiplier + column];
-                if (epilogue->residual != NULL) value += epilogue->residual[r * epilogue->ld_residual + column];
-                y[r * ldy + column] = value;
-            }
-        }
-    }
-}
 
 static float score(const mr_attention *a, const float *q, const float *k, size_t head, size_t query, size_t key)
 {
