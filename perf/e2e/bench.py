@@ -178,6 +178,7 @@ def main():
         os.execv(python, [str(python), __file__, *sys.argv[1:]])
     import report
 
+    load_before = os.getloadavg()[0]  # other work on the machine: near 0, or the figures mean little
     with tempfile.TemporaryDirectory(prefix="millrace-bench.") as scratch:
         folder = pathlib.Path(scratch)
         count = write_corpus(options, folder / "corpus.jsonl")
@@ -191,7 +192,7 @@ def main():
         job["vectors"] = str(folder / "vectors.npy")
         runs = measure(options, job, folder)
         results = {"date": datetime.date.today().isoformat(), "cpu": cpu_name(), "threads": options.threads, "texts": count, "tokens": count_tokens(job),
-                   "max_tokens": options.max_tokens, "precision": "f32", "repeat": options.repeat, "compared": compared,
+                   "max_tokens": options.max_tokens, "precision": "f32", "repeat": options.repeat, "load_before": load_before, "compared": compared,
                    "versions": versions(options), "contenders": {name: summarise(entries) for name, entries in runs.items()}}
     print(report.markdown(results))
     if not options.check:

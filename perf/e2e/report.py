@@ -1,13 +1,13 @@
 """The results of a run as a table and as a picture."""
 
-HEADER = ("", "texts/s", "tokens/s", "against millrace", "seconds", "load, s", "peak RSS, MiB", "cosine min", "cosine mean")
+HEADER = ("", "texts/s", "tokens/s", "x millrace", "seconds", "load, s", "peak RSS, MiB", "cosine min", "cosine mean")
 
 
 def rows(results):
     """One row a contender, fastest first; the median run counts."""
-    ours = results["contenders"].get("millrace")
+    ours = results["contenders"]["millrace"]
     for name, entry in sorted(results["contenders"].items(), key=lambda item: item[1]["seconds"]):
-        ratio = f"{ours['seconds'] / entry['seconds']:.2f}x" if ours else "-"
+        ratio = f"{ours['seconds'] / entry['seconds']:.2f}"
         yield (name, f"{results['texts'] / entry['seconds']:.1f}", f"{results['tokens'] / entry['seconds']:.0f}", ratio,
                f"{entry['seconds']:.2f}", f"{entry['load_seconds']:.2f}" if entry["load_seconds"] is not None else "within",
                f"{entry['peak_rss'] / 2**20:.0f}", f"{entry['cosine_min']:.8f}", f"{entry['cosine_mean']:.8f}")
@@ -15,7 +15,8 @@ def rows(results):
 
 def conditions(results):
     return (f"{results['cpu']}, {results['threads']} threads; {results['texts']} texts, {results['tokens']} tokens after truncation "
-            f"at {results['max_tokens']}; {results['precision']}; {results['date']}, median of {results['repeat']} interleaved runs. "
+            f"at {results['max_tokens']}; {results['precision']}; {results['date']}, median of {results['repeat']} interleaved runs, load average "
+            f"of the machine before them {results['load_before']:.1f}. "
             f"{results['versions']}. Peers: loading and warm-up left out, texts in memory, vectors left in memory. millrace: the whole "
             "command, from its start to the finished HDF5 file, loading included. "
             f"Cosine: against float32 torch without padding, {results['compared']} texts.")
