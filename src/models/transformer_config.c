@@ -93,6 +93,18 @@ mr_status mr_config_sizes(const json_t *config, const char *where, const mr_tran
     return MR_OK;
 }
 
+mr_status mr_config_rope(const json_t *config, double default_theta, double *theta, const json_t **scaling, const char *where, mr_error *error)
+{
+    const json_t *newer = json_object_get(config, "rope_parameters"), *older = json_object_get(config, "rope_scaling");
+    double base = default_theta;
+    MR_TRY(mr_json_double(config, "rope_theta", base, &base, where, error));
+    MR_TRY(mr_json_double(newer, "rope_theta", base, &base, where, error));
+    if (!(base > 1 && base < 1e12)) return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: \"rope_theta\" is %g", where, base);
+    *theta = base;
+    *scaling = json_is_object(older) ? older : json_is_object(newer) ? newer : NULL;
+    return MR_OK;
+}
+
 mr_self_attention mr_config_full_attention(const mr_transformer_sizes *sizes)
 {
     return (mr_self_attention){

@@ -42,6 +42,10 @@ mr_status mr_config_expect(const json_t *config, const char *key, const char *va
 /* MODEL_UNSUPPORTED when the boolean member `key` is true. */
 mr_status mr_config_refuse(const json_t *config, const char *key, const char *where, mr_error *error);
 
+/* rope_theta, and the rope_scaling object (borrowed; NULL when absent), from the top level or from rope_parameters, where newer
+ * files keep both. */
+mr_status mr_config_rope(const json_t *config, double default_theta, double *theta, const json_t **scaling, const char *where, mr_error *error);
+
 /* hidden_act spellings -> mr_activation; MODEL_UNSUPPORTED naming the key. */
 mr_status mr_config_activation(const char *text, const char *key, int *out, const char *where, mr_error *error);
 

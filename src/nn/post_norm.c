@@ -7,8 +7,8 @@
 typedef struct layer_job {
     const mr_post_norm_stack *stack;
     const mr_post_norm_buffers *buffers;
+    const mr_token_batch *batch;
     float *x;
-    size_t tokens;
     size_t layer;
 } layer_job;
 
@@ -40,6 +40,7 @@ void mr_post_norm_lay_out(const mr_post_norm_stack *stack, size_t tokens, size_t
     const mr_post_norm_layer *layer = &stack->layers[0];
     *out = (mr_post_norm_buffers){ .threads = threads };
     out->qkv = mr_scratch_take(scratch, tokens, layer->qkv.n * sizeof(float));
+    if (stack->rope.half > 0) mr_rope_lay_out(&stack->rope, tokens, scratch, &out->rope);
     out->context = mr_scratch_take(scratch, tokens, layer->out.k * sizeof(float));
     out->wide = (float **)take_per_member(scratch, threads, mr_ffn_wide_floats(&layer->ffn, PANEL) * sizeof(float));
     out->narrow = (float **)take_per_member(scratch, threads, PANEL * stack->hidden * sizeof(float));
@@ -49,7 +50,7 @@ void mr_post_norm_lay_out(const mr_post_norm_stack *stack, size_t tokens, size_t
 
 static size_t panel_rows(const layer_job *job, size_t first)
 {
-    return job->tokens - first < PANEL ? job->tokens - first : PANEL;
+    return job->batch->tokens - first < PANEL ? job->batch->tokens - first : PANEL;
 }
 
 static void project_rows(const layer_job *job, size_t layer, size_t first, size_t rows, size_t member)
@@ -60,6 +61,18 @@ static void project_rows(const layer_job *job, size_t layer, size_t first, size_
     mr_linear_run(qkv, job->x + first * qkv->k, qkv->k, q, qkv->n, rows, NULL, job->buffers->linear[member]);
     if (from->q_norm.n > 0) qkv->kernels->layer_norm_f32(&from->q_norm, q, qkv->n, NULL, 0, q, qkv->n, rows);
     if (from->k_norm.n > 0) qkv->kernels->layer_norm_f32(&from->k_norm, k, qkv->n, NULL, 0, k, qkv->n, rows);
+    const mr_self_attention *attention = &job->stack->attention;
+    if (job->stack->rope.half > 0)
+        mr_rope_turn(&job->stack->rope, &job->buffers->rope, q, qkv->n, rows, attention->heads + attention->kv_heads, attention->head_dim,
+                     job->batch->positions + first);
+}
+
+/* y = norm(x + residual) on dense rows; y may be x. */
+static void normalise(const layer_job *job, const mr_norm *norm, const float *x, const float *residual, float *y, size_t rows)
+{
+    const mr_kernels *kernels = job->stack->layers[0].out.kernels;
+    size_t n = norm->n;
+    (job->stack->rms_norm ? kernels->rms_norm_f32 : kernels->layer_norm_f32)(norm, x, n, residual, n, y, n, rows);
 }
 
 static void enter_panel(void *context, size_t panel, size_t member)
@@ -72,26 +85,26 @@ static void finish_panel(void *context, size_t panel, size_t member)
 {
     const layer_job *job = context;
     const mr_post_norm_layer *layer = &job->stack->layers[job->layer];
-    const mr_kernels *kernels = layer->out.kernels;
     size_t hidden = job->stack->hidden, first = panel * PANEL, rows = panel_rows(job, first), inner = layer->out.k;
     float *x = job->x + first * hidden, *a = job->buffers->narrow[member], *wide = job->buffers->wide[member];
     void *scratch = job->buffers->linear[member];
 
     mr_linear_run(&layer->out, job->buffers->context + first * inner, inner, a, hidden, rows, NULL, scratch);
-    kernels->layer_norm_f32(&layer->attention_norm, a, hidden, x, hidden, a, hidden, rows);
-    if (layer->second_norm.n > 0) kernels->layer_norm_f32(&layer->second_norm, a, hidden, x, hidden, a, hidden, rows);
+    normalise(job, &layer->attention_norm, a, x, a, rows);
+    if (layer->second_norm.n > 0) normalise(job, &layer->second_norm, a, x, a, rows);
     mr_epilogue add = { .residual = a, .ld_residual = hidden };
     mr_ffn_run(&layer->ffn, a, x, rows, wide, &add, scratch);
-    kernels->layer_norm_f32(&layer->ffn_norm, x, hidden, NULL, 0, x, hidden, rows);
+    normalise(job, &layer->ffn_norm, x, NULL, x, rows);
     if (job->layer + 1 < job->stack->layer_count) project_rows(job, job->layer + 1, first, rows, member);
 }
 
 void mr_post_norm_run(const mr_post_norm_stack *stack, const mr_token_batch *batch, const mr_post_norm_buffers *buffers, float *x,
                       const mr_layer_trace *trace)
 {
-    layer_job job = { .stack = stack, .buffers = buffers, .x = x, .tokens = batch->tokens };
+    layer_job job = { .stack = stack, .buffers = buffers, .batch = batch, .x = x };
     size_t panels = (batch->tokens + PANEL - 1) / PANEL, threads = buffers->threads;
     if (trace) trace->layer(trace->context, 0, x, batch->tokens, stack->hidden);
+    if (stack->rope.half > 0) mr_rope_fill(&stack->rope, batch, &buffers->rope);
     mr_team_run(threads, panels, enter_panel, &job);
     for (job.layer = 0; job.layer < stack->layer_count; job.layer++) {
         mr_self_attention_run(&stack->attention, batch, buffers->qkv, buffers->context, threads, buffers->attention);

@@ -2,7 +2,8 @@
  *
  *   c = attention(split(qkv(x)));   a = norm(x + out(c));   x = norm(a + ffn(a))
  *
- * with two variations: q and k normalised before they are split into heads, and a second residual a = norm(x + a).
+ * with variations: q and k normalised before they are split into heads, or rotated after; a second residual a = norm(x + a);
+ * RMSNorm for LayerNorm.
  * It runs on packed rows without padding. Per layer the team meets twice: after the attention, and after everything that follows
  * it row panel by row panel, the next layer's q, k and v included, so that a panel stays in cache.
  * A token's result depends on its own sequence only, bit for bit. */
@@ -10,6 +11,7 @@
 #define MR_NN_POST_NORM_H
 
 #include "nn/ffn.h"
+#include "nn/rope.h"
 #include "nn/scratch.h"
 #include "nn/self_attention.h"
 
@@ -27,6 +29,8 @@ typedef struct mr_post_norm_stack {
     const mr_post_norm_layer *layers;
     size_t layer_count;
     size_t hidden;
+    bool rms_norm; /* attention_norm, second_norm and ffn_norm are RMSNorms */
+    mr_rope rope;
     mr_self_attention attention;
 } mr_post_norm_stack;
 
@@ -38,6 +42,7 @@ typedef struct mr_layer_trace {
 
 typedef struct mr_post_norm_buffers {
     float *qkv;     /* [tokens, width] */
+    mr_rope_tables rope;
     float *context; /* [tokens, heads * head_dim] */
     size_t threads;
     float **wide;   /* [threads], each for one panel of the feed-forward part */

@@ -1,5 +1,7 @@
 #include "nn/self_attention.h"
 
+#include <math.h>
+
 #include "nn/team.h"
 
 /* With at least this many sequences per member a whole sequence is a fair piece of work; below, its heads are split. */
@@ -17,6 +19,14 @@ typedef struct attention_job {
 size_t mr_self_attention_width(const mr_self_attention *attention)
 {
     return (attention->heads + 2 * attention->kv_heads) * attention->head_dim;
+}
+
+static float scale_for(const mr_self_attention *attention, size_t length)
+{
+    if (attention->logn_base <= 1) return attention->scale;
+    double factor = log((double)length) / log(attention->logn_base);
+    if (attention->logn_clip && factor < 1) factor = 1;
+    return (float)((double)attention->scale * factor);
 }
 
 static void attend(void *context, size_t item, size_t member)
@@ -43,7 +53,7 @@ static void attend(void *context, size_t item, size_t member)
         .first_head = job->pieces == 1 ? 0 : piece,
         .last_head = job->pieces == 1 ? attention->heads : piece + 1,
         .head_dim = attention->head_dim,
-        .scale = attention->scale,
+        .scale = scale_for(attention, length),
         .alibi = attention->alibi,
         .causal = attention->causal,
         .window = attention->window,

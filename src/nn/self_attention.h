@@ -12,6 +12,8 @@ typedef struct mr_self_attention {
     float scale;
     const float *alibi; /* [heads] slopes, or NULL */
     bool causal;
+    double logn_base; /* > 1: scores are scaled by ln(length of the sequence) / ln(logn_base); 0 = off */
+    bool logn_clip;   /* that factor is at least 1 */
     size_t window; /* keys farther away than this are not seen; 0 = all are */
 } mr_self_attention;
 
