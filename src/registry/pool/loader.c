@@ -47,7 +47,7 @@ void mr_load_complete(mr_load *load, mr_status status, void *model, const mr_err
     load->status = status;
     load->model = model;
     if (status != MR_OK) {
-        if (error) load->error = *error;
+        if (error && error->status == status) load->error = *error;
         else mr_error_set(&load->error, status, "%s", mr_status_text(status));
     }
     pthread_cond_broadcast(&load->ended);

@@ -133,6 +133,11 @@ size_t mr_pool_pending(const mr_pool_model *model)
     return pending;
 }
 
+void mr_pool_explain(const mr_pool_model *model, mr_status status, mr_error *error)
+{
+    if (error->status != status) mr_error_set(error, status, "%s: %s", model->spec.key, mr_status_text(status));
+}
+
 void mr_pool_report_failure(mr_pool_model *model, const mr_error *cause)
 {
     model->failures++;

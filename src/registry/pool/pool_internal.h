@@ -191,6 +191,8 @@ static inline int64_t mr_pool_now(const mr_pool_model *model) { return mr_clock_
 static inline bool mr_pool_shutting_down(const mr_pool_model *model) { return atomic_load(&model->pools->shutting_down); }
 size_t mr_pool_live(const mr_pool_model *model);    /* workers that serve or will; lock held */
 size_t mr_pool_pending(const mr_pool_model *model); /* requests queued or running; lock held */
+/* Makes sure that *error says `status`, whatever a model's function left in it. */
+void mr_pool_explain(const mr_pool_model *model, mr_status status, mr_error *error);
 /* A failure that ends every wait for a worker. Lock held. */
 void mr_pool_report_failure(mr_pool_model *model, const mr_error *cause);
 /* Gives the jobs of a lost worker to siblings, or keeps them as orphans. Lock held; released while jobs that lost

@@ -219,6 +219,7 @@ mr_status mr_spawn_cold(mr_pool_model *model, size_t wanted, mr_error *error)
     mr_status status = decide(model, wanted, &cause);
     model->spawning = false;
     if (status != MR_OK) {
+        mr_pool_explain(model, status, &cause);
         mr_pool_report_failure(model, &cause);
         if (error) *error = cause;
     }

@@ -69,7 +69,7 @@ static mr_status run_current(mr_worker *self, mr_error *error)
     mr_status status = vtable->run_batch(self->instance, job->call.request, job->call.response, error);
     mr_outcome outcome = { 0 };
     if (status == MR_OK) outcome = mr_outcome_of(vtable->capability, job->call.request, job->call.response);
-    else if (error->status != status) mr_error_set(error, status, "%s: %s", model->spec.key, mr_status_text(status));
+    else mr_pool_explain(model, status, error);
     pthread_mutex_lock(&model->lock);
 
     self->last_used_ns = model->last_request_ns = mr_pool_now(model);
@@ -230,7 +230,10 @@ static void wind_up(mr_worker *self)
     mr_weights_release(model, self->weights);
     unlist(self);
     enter(self, MR_WORKER_DEAD);
-    if (mr_pool_live(model) == 0) mr_job_list_fail(model, &model->orphans, MR_WORKER_DIED, &model->failure);
+    if (model->orphans.count == 0 || mr_pool_live(model) > 0) return;
+    mr_error error;
+    mr_error_set(&error, MR_WORKER_DIED, "%s: the last worker died (%.400s)", model->spec.key, model->failure.text);
+    mr_job_list_fail(model, &model->orphans, MR_WORKER_DIED, &error);
 }
 
 static void *worker_main(void *argument)
@@ -250,6 +253,7 @@ static void *worker_main(void *argument)
         enter(self, MR_WORKER_READY);
         serve(self);
     } else if (!self->leave) {
+        mr_pool_explain(model, status, &error);
         fail(self, &error);
         if (self->brought_weights) mr_breaker_record(&model->breaker, mr_pool_now(model), model->breaker.round, MR_VERDICT_FAILURE);
     }
