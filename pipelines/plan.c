@@ -18,7 +18,7 @@
  * activations stay near the caches and that two workers end a job at about the same time (docs/kernels.md). */
 #define DEFAULT_BATCH_TOKENS 2048
 #define LEAST_BATCH_TOKENS 256
-#define MAX_BATCH_INPUTS 512
+#define MAX_BATCH_INPUTS 128          /* even texts of 16 tokens fill a batch */
 #define BATCHES_IN_FLIGHT 4          /* per worker: one computed, one queued, one filling, one waiting for its turn to be written */
 #define CORES_PER_PREPARER 16        /* tokenizing is 50 and more times faster than the smallest encoder on the same core */
 #define RECORD_BYTES 8192            /* text, ids, vector of an ordinary record */
