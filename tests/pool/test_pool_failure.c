@@ -1,4 +1,4 @@
-/* POOL.md 5: failure, the circuit breaker, health. */
+/* docs/pool-rules.md, section 5: failure, the circuit breaker, health. */
 #include <time.h>
 
 #include "pool_fixture.h"

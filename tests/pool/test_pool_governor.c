@@ -1,4 +1,4 @@
-/* POOL.md 4: the memory governor. */
+/* docs/pool-rules.md, section 4: the memory governor. */
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <sys/stat.h>

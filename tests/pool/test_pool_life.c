@@ -1,11 +1,34 @@
-/* POOL.md 2: worker life. Expected numbers are those of the rules. */
+/* docs/pool-rules.md, section 2: worker life. Expected numbers are those of the rules. */
+#include <sched.h>
 #include <time.h>
 
 #include "pool_fixture.h"
+#include "registry/pool/pool_internal.h"
 
 #define TEXT MR_CAPABILITY_TEXT_EMBEDDING
 #define W 1000
 #define S 100
+
+static void states_follow_each_other_as_the_rules_say(void **state)
+{
+    (void)state;
+    static const char *const allowed[] = { /* the diagram of the rules, edge by edge */
+        "spawning loading", "loading ready", "ready processing", "processing ready", "ready idle", "idle processing",
+        "spawning evicting", "loading evicting", "ready evicting", "processing evicting", "idle evicting", "evicting dead",
+        "spawning failed", "loading failed", "processing failed", "failed dead" };
+    size_t count = 0;
+    for (int from = 0; from < MR_WORKER_STATE_COUNT; from++) {
+        for (int to = 0; to < MR_WORKER_STATE_COUNT; to++) {
+            char edge[64];
+            bool expected = false;
+            snprintf(edge, sizeof edge, "%s %s", mr_worker_state_text((mr_worker_state)from), mr_worker_state_text((mr_worker_state)to));
+            for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) expected = expected || strcmp(allowed[i], edge) == 0;
+            assert_int_equal(mr_worker_state_follows((mr_worker_state)from, (mr_worker_state)to), expected);
+            count += expected;
+        }
+    }
+    assert_int_equal(count, sizeof allowed / sizeof *allowed);
+}
 
 static void a_hundred_first_requests_give_exactly_two_workers(void **state)
 {
@@ -437,6 +460,43 @@ static void a_slow_load_delays_no_other_model(void **state)
     fixture_end(&f);
 }
 
+static void pinned_threads_get_cores_of_their_own(void **state)
+{
+    (void)state;
+    mr_affinity *affinity;
+    assert_int_equal(mr_affinity_create(&affinity, NULL), MR_OK);
+    size_t cores = mr_affinity_cores(affinity), bound = 0;
+    mr_core_set sets[64];
+    cpu_set_t before, now, seen;
+    CPU_ZERO(&seen);
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    for (; bound < cores && bound < 64; bound++) {
+        sets[bound] = mr_affinity_bind(affinity, 1);
+        assert_int_equal(sets[bound].count, 1);
+        assert_int_equal(sched_getaffinity(0, sizeof now, &now), 0);
+        for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+            if (!CPU_ISSET(cpu, &now)) continue;
+            assert_true(CPU_ISSET(cpu, &before)); /* within what this process may use */
+            assert_false(CPU_ISSET(cpu, &seen));  /* and nobody else's */
+            CPU_SET(cpu, &seen);
+        }
+    }
+    assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+    if (bound == cores) { /* all are taken: the thread is left alone */
+        assert_int_equal(mr_affinity_bind(affinity, 1).count, 0);
+        assert_int_equal(sched_getaffinity(0, sizeof now, &now), 0);
+        assert_true(CPU_EQUAL(&before, &now));
+    }
+    for (size_t i = 0; i < bound; i++) mr_affinity_release(affinity, sets[i]);
+    if (cores > 0) {
+        mr_core_set all = mr_affinity_bind(affinity, cores);
+        assert_int_equal(all.count, cores); /* given back, they can be had together */
+        mr_affinity_release(affinity, all);
+    }
+    assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+    mr_affinity_destroy(affinity);
+}
+
 static void scratch_that_fails_ends_the_wait_with_its_cause(void **state)
 {
     (void)state;
@@ -455,6 +515,7 @@ static void scratch_that_fails_ends_the_wait_with_its_cause(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(states_follow_each_other_as_the_rules_say),
         cmocka_unit_test(a_hundred_first_requests_give_exactly_two_workers),
         cmocka_unit_test(cold_start_takes_what_memory_allows),
         cmocka_unit_test(cold_start_without_memory_fails_at_once),
@@ -469,6 +530,7 @@ int main(void)
         cmocka_unit_test(three_kinds_of_loader_through_one_signature),
         cmocka_unit_test(a_loader_that_never_answers_is_given_up),
         cmocka_unit_test(a_slow_load_delays_no_other_model),
+        cmocka_unit_test(pinned_threads_get_cores_of_their_own),
         cmocka_unit_test(scratch_that_fails_ends_the_wait_with_its_cause),
     };
     return RUN_TESTS(tests);

@@ -1,11 +1,15 @@
-/* POOL.md 7: seen from outside. Also the settings. */
+/* docs/pool-rules.md, section 7: seen from outside. Also the settings. */
+#include <arpa/inet.h>
 #include <dirent.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/file.h"
 #include "core/log.h"
 #include "pool_fixture.h"
+#include "registry/pool/metrics_server.h"
 
 #define TEXT MR_CAPABILITY_TEXT_EMBEDDING
 
@@ -137,6 +141,59 @@ static void the_text_file_is_replaced_each_interval(void **state)
     fixture_end(&f);
 }
 
+/* Sends `request` (half closes after it) and reads what comes back. */
+static size_t ask(unsigned port, const char *request, char *answer, size_t size)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int peer = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(peer, (struct sockaddr *)&address, sizeof address), 0);
+    for (size_t sent = 0; sent < strlen(request);) {
+        ssize_t step = send(peer, request + sent, strlen(request) - sent, MSG_NOSIGNAL);
+        if (step <= 0) break; /* cut off: what came back tells */
+        sent += (size_t)step;
+    }
+    shutdown(peer, SHUT_WR);
+    size_t length = 0;
+    for (ssize_t got; length + 1 < size && (got = recv(peer, answer + length, size - 1 - length, 0)) > 0;) length += (size_t)got;
+    answer[length] = '\0';
+    close(peer);
+    return length;
+}
+
+static void metrics_over_http(void **state)
+{
+    (void)state;
+    fixture f = fixture_default();
+    fixture_start(&f);
+    mr_pool_model *model = fixture_add(&f, fake_new(), TEXT, "a/b", 1);
+    assert_int_equal(call_once(model, TEXT, NULL), MR_OK);
+    mr_metrics_server *server;
+    mr_error error = { 0 };
+    assert_int_equal(mr_metrics_server_start(f.pools, "0", &server, &error), MR_OK);
+    unsigned port = mr_metrics_server_port(server);
+    static char answer[1 << 16], flood[20000];
+    for (int i = 0; i < 3; i++) {
+        ask(port, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", answer, sizeof answer);
+        assert_non_null(strstr(answer, "HTTP/1.1 200 OK\r\n"));
+        assert_non_null(strstr(answer, "version=0.0.4"));
+        assert_true(has_line(answer, "millrace_requests_total{model=\"a/b\",capability=\"text_embedding\"} 1"));
+    }
+    ask(port, "GET /secret HTTP/1.1\r\n\r\n", answer, sizeof answer);
+    assert_non_null(strstr(answer, "404"));
+    assert_int_equal(ask(port, "GET /metrics HTTP/1.1\r\n", answer, sizeof answer), 0); /* a head that never ends */
+    memset(flood, 'x', sizeof flood - 1);
+    assert_int_equal(ask(port, flood, answer, sizeof answer), 0);
+    assert_true(ask(port, "GET /metrics HTTP/1.0\r\n\r\n", answer, sizeof answer) > 0); /* none of it did harm */
+    char taken[32];
+    snprintf(taken, sizeof taken, "127.0.0.1:%u", port);
+    mr_metrics_server *second;
+    assert_int_equal(mr_metrics_server_start(f.pools, taken, &second, &error), MR_IO);
+    static const char *const bad[] = { "", "x", "host.name:80", "1.2.3.4:", "1.2.3.4:70000", ":80" };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_int_equal(mr_metrics_server_start(f.pools, bad[i], &second, &error), MR_CONFIG);
+    mr_metrics_server_stop(server);
+    fixture_end(&f);
+}
+
 static void milestones_are_logged_at_info_and_requests_are_not(void **state)
 {
     (void)state;
@@ -196,6 +253,7 @@ int main(void)
         cmocka_unit_test(metrics_tell_what_happened),
         cmocka_unit_test(the_text_keeps_to_the_format),
         cmocka_unit_test(the_text_file_is_replaced_each_interval),
+        cmocka_unit_test(metrics_over_http),
         cmocka_unit_test(milestones_are_logged_at_info_and_requests_are_not),
         cmocka_unit_test(every_number_is_a_setting),
     };

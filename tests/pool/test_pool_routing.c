@@ -1,4 +1,4 @@
-/* POOL.md 3: routing, queues, timeouts. */
+/* docs/pool-rules.md, section 3: routing, queues, timeouts. */
 #include <time.h>
 
 #include "pool_fixture.h"

@@ -1,4 +1,4 @@
-/* POOL.md 6: shutdown and signals. */
+/* docs/pool-rules.md, section 6: shutdown and signals. */
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>

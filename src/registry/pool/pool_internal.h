@@ -113,6 +113,7 @@ struct mr_worker {
     size_t batches;
 };
 
+bool mr_worker_state_follows(mr_worker_state from, mr_worker_state to);
 /* Starts the thread of a worker that holds `guard` (taken over on MR_OK) and a new reference of model->weights. Lock held. */
 mr_status mr_worker_start(mr_pool_model *model, mr_guard *guard, mr_error *error);
 /* Asks it to go once it has finished the request it holds. Lock held. */

@@ -17,10 +17,12 @@ static const unsigned followers[MR_WORKER_STATE_COUNT] = {
     [MR_WORKER_FAILED] = TO(DEAD),
 };
 
+bool mr_worker_state_follows(mr_worker_state from, mr_worker_state to) { return followers[from] & (1u << to); }
+
 /* Lock held. */
 static void enter(mr_worker *self, mr_worker_state state)
 {
-    assert(followers[self->state] & (1u << state));
+    assert(mr_worker_state_follows(self->state, state));
     self->state = state;
     pthread_cond_broadcast(&self->model->changed);
 }

@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""No model may be known by name in the pool: greps it for catalogue keys, architectures, tokenizers and weight formats.
+
+usage: check_pool_words.py PROJECT_ROOT | --self-test
+"""
+import pathlib
+import re
+import sys
+import tempfile
+
+FORMATS = {"safetensors", "gguf", "ggml", "onnx", "wordpiece", "bpe", "unigram", "sentencepiece", "tokenizer"}
+MAY_INCLUDE = ("core/", "capability/", "registry/pool/", "millrace.h")
+
+
+def words(root):
+    found = set(FORMATS)
+    for entry in root.glob("configs/models/*.yaml"):
+        text = entry.read_text()
+        for key in re.findall(r"^key:\s*(\S+)", text, re.M):
+            found.update((key, key.rsplit("/", 1)[-1]))
+        found.update(re.findall(r"^architecture:\s*(\S+)", text, re.M))
+    for source in root.glob("src/models/*_*.c"):  # encoder_bert.c: bert
+        found.add(source.stem.split("_", 1)[1])
+    return found - {"config", "tensors", "table"}
+
+
+def check(root):
+    pattern = re.compile("|".join(rf"(?<![A-Za-z0-9]){re.escape(w)}(?![A-Za-z0-9])" for w in sorted(words(root), key=len, reverse=True)), re.I)
+    problems = []
+    sources = sorted(root.glob("src/registry/pool/*"))
+    for source in sources:
+        for number, line in enumerate(source.read_text().splitlines(), 1):
+            where = f"{source.relative_to(root)}:{number}"
+            for hit in pattern.findall(line):
+                problems.append(f"{where}: the pool knows \"{hit}\"")
+            included = re.match(r'\s*#\s*include\s*"([^"]+)"', line)
+            if included and not included[1].startswith(MAY_INCLUDE):
+                problems.append(f"{where}: includes {included[1]}")
+    return problems, len(sources)
+
+
+def self_test():
+    with tempfile.TemporaryDirectory() as name:
+        root = pathlib.Path(name)
+        for folder in ("configs/models", "src/models", "src/registry/pool"):
+            (root / folder).mkdir(parents=True)
+        (root / "configs/models/a.yaml").write_text("key: Org/Some-Model-v2\narchitecture: qwen\n")
+        (root / "src/models/encoder_bert.c").write_text("")
+        clean = '#include "core/error.h"\nint alberta; /* workers of a model */\n'
+        (root / "src/registry/pool/a.c").write_text(clean)
+        assert check(root) == ([], 1), check(root)
+        for bad in ("/* some-model-v2 is slow */", "if (is_bert) x();", "QWEN", "a .gguf file", '#include "models/encoder.h"'):
+            (root / "src/registry/pool/a.c").write_text(clean + bad + "\n")
+            assert len(check(root)[0]) == 1, bad
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--self-test":
+        self_test()
+        sys.exit(0)
+    found, files = check(pathlib.Path(sys.argv[1]))
+    print("\n".join(found) or f"{files} files of the pool know no model by name")
+    sys.exit(1 if found or files == 0 else 0)
