@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/id_index.h"
 #include "io/part_file.h"
 #include "io/vector_convert.h"
 
@@ -20,6 +21,7 @@ struct mr_embedding_file {
     hid_t file;
     mr_embedding_schema schema;
     mr_table_reader *vectors, *rows, *sources; /* column 0; all others; input names */
+    mr_id_index *index; /* NULL: none */
     mr_block vector_block, row_block, scan_block, source_block;
     uint64_t window_first; /* row_block holds rows from here */
     owned_attribute *attributes;
@@ -57,6 +59,7 @@ static mr_status open_tables(mr_embedding_file *file, mr_error *error)
     if (!mr_block_init(&file->vector_block, columns, 1) || !mr_block_init(&file->row_block, columns + 1, others) ||
         !mr_block_init(&file->scan_block, columns + 1, others) || !mr_block_init(&file->source_block, &mr_source_files_column, 1))
         return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a reader", file->path);
+    MR_TRY(mr_id_index_open(file->file, file->path, mr_table_reader_rows(file->rows), &file->index, error));
     return mr_table_reader_read(file->sources, 0, (size_t)mr_table_reader_rows(file->sources), &file->source_block, error);
 }
 
@@ -84,6 +87,7 @@ failed:
 void mr_embedding_file_close(mr_embedding_file *file)
 {
     if (!file) return;
+    mr_id_index_close(file->index);
     mr_table_reader_close(file->vectors);
     mr_table_reader_close(file->rows);
     mr_table_reader_close(file->sources);
@@ -206,7 +210,20 @@ mr_status mr_embedding_file_row(mr_embedding_file *file, uint64_t row, mr_embedd
     return MR_OK;
 }
 
-mr_status mr_embedding_file_find(mr_embedding_file *file, mr_str id, uint64_t *row, mr_error *error)
+static mr_status find_by_index(mr_embedding_file *file, mr_str id, uint64_t *row, mr_error *error)
+{
+    for (uint64_t at = 0;; at++) {
+        uint64_t candidate;
+        MR_TRY(mr_id_index_candidate(file->index, id, at, &candidate, error));
+        MR_TRY(check_range(file, candidate, 1, error));
+        MR_TRY(mr_table_reader_read_column(file->rows, ID, candidate, 1, &file->scan_block, error));
+        if (!mr_str_equal(mr_block_packed(&file->scan_block, ID, 0), id)) continue;
+        *row = candidate;
+        return MR_OK;
+    }
+}
+
+static mr_status find_by_scan(mr_embedding_file *file, mr_str id, uint64_t *row, mr_error *error)
 {
     uint64_t rows = mr_embedding_file_rows(file);
     for (uint64_t first = 0; first < rows; first += SCAN_ROWS) {
@@ -218,5 +235,12 @@ mr_status mr_embedding_file_find(mr_embedding_file *file, mr_str id, uint64_t *r
             return MR_OK;
         }
     }
+    return MR_END;
+}
+
+mr_status mr_embedding_file_find(mr_embedding_file *file, mr_str id, uint64_t *row, mr_error *error)
+{
+    mr_status status = file->index ? find_by_index(file, id, row, error) : find_by_scan(file, id, row, error);
+    if (status != MR_END) return status;
     return mr_error_set(error, MR_NO_INPUT, "%s has no row with the id \"%.*s\"", file->path, (int)(id.length < 200 ? id.length : 200), id.data);
 }

@@ -302,6 +302,7 @@ static hid_t text_type(void)
 mr_status mr_h5_put_text(hid_t object, const char *name, const char *value, mr_error *error)
 {
     hid_t type = text_type();
+    if (!value) value = "";
     mr_status status = put(object, name, type, &value, error);
     H5Tclose(type);
     return status;

@@ -31,7 +31,8 @@ void mr_h5_output_abandon(mr_h5_output *output);
 /* Read-only. BAD_INPUT when it is not an HDF5 file. Close with H5Fclose. */
 mr_status mr_h5_open(const char *path, hid_t *out, mr_error *error);
 
-/* Text attributes are variable-length UTF-8, numbers unsigned 64-bit: what h5py gives as str and int. */
+/* Text attributes are variable-length UTF-8, numbers unsigned 64-bit: what h5py gives as str and int.
+ * NULL is stored as the empty text. */
 mr_status mr_h5_put_text(hid_t object, const char *name, const char *value, mr_error *error);
 mr_status mr_h5_put_number(hid_t object, const char *name, uint64_t value, mr_error *error);
 /* A text or number attribute as malloc'ed text; NULL when absent, of another type or out of memory. */

@@ -11,6 +11,7 @@ typedef struct mr_input {
     uint64_t bytes; /* stored; 0 when unknown */
     bool streamed;  /* stdin, a pipe or a device: can be read once, size unknown */
     bool directory;
+    char digest[65]; /* once computed; "" before */
 } mr_input;
 
 typedef struct mr_input_list {

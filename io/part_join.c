@@ -8,6 +8,7 @@
 
 #include "core/log.h"
 #include "io/file_publish.h"
+#include "io/id_index.h"
 
 #define STEP_ROWS ((size_t)512)             /* copied at once: 2 MiB of 1024-wide f32 */
 #define SPARE_BYTES (UINT64_C(1) << 20)     /* for metadata, beside the sum of the parts */
@@ -170,6 +171,7 @@ static mr_status write_joined(joining *join, const mr_part *first, const char *t
     MR_TRY(mr_h5_output_create(temporary, &output, error));
     hid_t file = mr_h5_output_id(output);
     mr_status status = copy_rows(join, file, error);
+    if (status == MR_OK) status = mr_id_index_write(file, temporary, error);
     if (status == MR_OK) status = copy_job(first, file, error);
     join->facts.end = join->total;
     if (status == MR_OK) status = mr_part_file_describe(file, &join->facts, error);

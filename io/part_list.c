@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/file.h"
 #include "core/log.h"
 #include "io/vector_convert.h"
 
@@ -24,6 +26,23 @@ static bool parse_name(const char *name, uint64_t *first, uint64_t *end)
     if (sscanf(name, "part-%20" SCNu64 "-%20" SCNu64 ".h5%n", first, end, &used) != 2 || used == 0 || name[used] || *end < *first) return false;
     snprintf(again, sizeof again, "part-%012" PRIu64 "-%012" PRIu64 ".h5", *first, *end);
     return strcmp(name, again) == 0;
+}
+
+static bool parse_total(const char *name, uint64_t *total)
+{
+    int used = 0;
+    return sscanf(name, "total-%20" SCNu64 "%n", total, &used) == 1 && name[used] == '\0';
+}
+
+mr_status mr_parts_note_total(const char *directory, uint64_t total, mr_error *error)
+{
+    char *path = mr_strf("%s/total-%012" PRIu64, directory, total);
+    if (!path) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate a path");
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    mr_status status = fd < 0 ? mr_error_errno(error, errno, "cannot create %s", path) : mr_path_sync_directory_of(path, error);
+    if (fd >= 0) close(fd);
+    free(path);
+    return status;
 }
 
 static bool add(mr_part_list *list, const char *directory, uint64_t first, uint64_t end)
@@ -60,6 +79,7 @@ mr_status mr_part_list_scan(mr_part_list *list, const char *directory, mr_error 
         uint64_t first, end;
         if (parse_name(entry->d_name, &first, &end) && !add(list, directory, first, end))
             status = mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the list of parts in %s", directory);
+        if (parse_total(entry->d_name, &list->total)) list->has_total = true;
     }
     if (status == MR_OK && errno) status = mr_error_errno(error, errno, "cannot list %s", directory);
     closedir(open_directory);
@@ -158,4 +178,5 @@ void mr_parts_remove_all(const char *directory)
 {
     remove_matching(directory, "part-", ".h5");
     remove_matching(directory, "", ".tmp");
+    remove_matching(directory, "total-", "");
 }

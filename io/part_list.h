@@ -14,6 +14,8 @@ typedef struct mr_part {
 typedef struct mr_part_list {
     mr_part *items;
     size_t count, capacity;
+    bool has_total; /* some run has reached the end of the input */
+    uint64_t total; /* and counted this many records */
 } mr_part_list;
 
 /* Zero-initialised `list`; fini also after a failure. A missing directory is an empty list. */
@@ -30,9 +32,12 @@ mr_status mr_part_list_check(mr_part_list *list, const mr_embedding_schema *sche
 /* Ascending, disjoint, merged; malloc'ed into *out. */
 mr_status mr_part_list_ranges(const mr_part_list *list, mr_range **out, size_t *count, mr_error *error);
 
+/* Leaves word of the number of records, for runs and merges that did not read the whole input. */
+mr_status mr_parts_note_total(const char *directory, uint64_t total, mr_error *error);
+
 /* Removes "PREFIX*.tmp" files: what a killed run of that lock name left. */
 void mr_parts_remove_temporaries(const char *directory, const char *prefix);
-/* Removes parts and temporaries. Other files stay. */
+/* Removes parts, temporaries and the total. Other files stay. */
 void mr_parts_remove_all(const char *directory);
 
 #endif

@@ -57,7 +57,7 @@ size_t mr_source_count(const mr_source *source);
 const char *mr_source_name(const mr_source *source, size_t index);
 
 /* SHA-256 (hex) of one input: a file's content; for a directory path, size and content of each file in it; for stdin
- * and pipes "stdin". */
+ * and pipes "stdin". Read once, then kept; one caller at a time. */
 mr_status mr_source_input_digest(const mr_source *source, size_t index, char hex[65], mr_error *error);
 /* Over every input's name, size and digest, in order. "stdin" when stdin or a pipe is among them. */
 mr_status mr_source_digest(const mr_source *source, char hex[65], mr_error *error);

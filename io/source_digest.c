@@ -43,12 +43,15 @@ static mr_status digest_directory(const char *root, char hex[65], mr_error *erro
 
 mr_status mr_source_input_digest(const mr_source *source, size_t index, char hex[65], mr_error *error)
 {
-    const mr_input *input = &mr_source_inputs(source)->items[index];
-    if (input->streamed) {
-        strcpy(hex, "stdin");
-        return MR_OK;
+    mr_input *input = &mr_source_inputs(source)->items[index];
+    if (input->streamed) strcpy(input->digest, "stdin");
+    if (!input->digest[0]) {
+        char fresh[MR_SHA256_HEX];
+        MR_TRY(input->directory ? digest_directory(input->path, fresh, error) : mr_sha256_file(input->path, fresh, error));
+        memcpy(input->digest, fresh, sizeof fresh);
     }
-    return input->directory ? digest_directory(input->path, hex, error) : mr_sha256_file(input->path, hex, error);
+    memcpy(hex, input->digest, sizeof input->digest);
+    return MR_OK;
 }
 
 mr_status mr_source_digest(const mr_source *source, char hex[65], mr_error *error)
