@@ -19,8 +19,8 @@ typedef struct mr_sentence_module {
     char *directory; /* of its weights; NULL for Normalize */
     size_t inputs, outputs;
     bool has_bias; /* Dense */
-    int activation; /* Dense: mr_activation */
-    bool sigmoid;   /* Dense: after it */
+    mr_activation activation; /* Dense */
+    bool sigmoid;             /* Dense: after the activation */
 } mr_sentence_module;
 
 typedef struct mr_prompt {

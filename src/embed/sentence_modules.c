@@ -122,7 +122,7 @@ static mr_status read_dense_activation(const json_t *document, const char *where
     MR_TRY(mr_json_string(document, "activation_function", "torch.nn.modules.activation.Tanh", &text, where, error));
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (strcmp(last_component(text), known[i].text) != 0) continue;
-        module->activation = (int)known[i].kind;
+        module->activation = known[i].kind;
         module->sigmoid = known[i].sigmoid;
         return MR_OK;
     }

@@ -1,6 +1,7 @@
 #include "embed/text_embedder.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "core/mem.h"
 #include "embed/module_chain.h"
@@ -33,16 +34,14 @@ typedef struct request_buffers {
 
 mr_precision mr_text_embedder_auto_precision(void)
 {
-    return MR_PRECISION_F32;
+    /* Emulated elsewhere, and then slower than f32. */
+    return strcmp(mr_kernels_isa_name(), "avx512bf16") == 0 ? MR_PRECISION_BF16 : MR_PRECISION_F32;
 }
 
-static mr_status choose_format(mr_precision precision, mr_linear_format *out, mr_error *error)
+static mr_linear_format format_of(mr_precision precision)
 {
     if (precision == MR_PRECISION_AUTO) precision = mr_text_embedder_auto_precision();
-    if (precision != MR_PRECISION_F32)
-        return mr_error_set(error, MR_MODEL_UNSUPPORTED, "precision %s is not available for text embedding; f32 is", mr_precision_text(precision));
-    *out = MR_LINEAR_F32;
-    return MR_OK;
+    return precision == MR_PRECISION_INT8 ? MR_LINEAR_INT8 : precision == MR_PRECISION_BF16 ? MR_LINEAR_BF16 : MR_LINEAR_F32;
 }
 
 /* ---------------------------------------------------------------- the model */
@@ -59,14 +58,14 @@ static void close_model(void *opaque)
 
 static mr_status open_parts(const char *path, const mr_model_options *options, bool measure, text_model **out, mr_error *error)
 {
-    mr_params_options params = { .measure = measure };
-    MR_TRY(choose_format(options->precision, &params.format, error));
+    const mr_params_options params = { .measure = measure, .format = format_of(options->precision) };
+    const mr_params_options exact = { .measure = measure, .format = MR_LINEAR_F32 }; /* the heads: one row per text, precision is free */
     text_model *model = mr_mem_calloc(1, sizeof *model, MR_MEM_WEIGHTS);
     if (!model) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a model", path);
     mr_status status;
     MR_TRY_OR(status, mr_sentence_config_open(path, options->capability_options, &model->config, error), fail);
     MR_TRY_OR(status, mr_encoder_open(model->config->backbone_directory, &params, &model->encoder, error), fail);
-    MR_TRY_OR(status, mr_module_chain_open(model->config, &params, &model->chain, error), fail);
+    MR_TRY_OR(status, mr_module_chain_open(model->config, &exact, &model->chain, error), fail);
     *out = model;
     return MR_OK;
 fail:

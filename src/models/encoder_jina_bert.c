@@ -30,7 +30,7 @@ typedef struct jina_config {
     mr_transformer_sizes sizes;
     size_t token_types;
     bool gated;
-    int gate; /* mr_activation of the gate */
+    mr_activation gate; /* the function applied to it */
 } jina_config;
 
 typedef struct jina_bert {

@@ -48,7 +48,7 @@ mr_status mr_config_refuse(const json_t *config, const char *key, const char *wh
     return set ? mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: \"%s\" is true, which is not supported", where, key) : MR_OK;
 }
 
-mr_status mr_config_activation(const char *text, const char *key, int *out, const char *where, mr_error *error)
+mr_status mr_config_activation(const char *text, const char *key, mr_activation *out, const char *where, mr_error *error)
 {
     static const struct { const char *text; mr_activation kind; } known[] = {
         { "gelu", MR_ACTIVATION_GELU },
@@ -63,7 +63,7 @@ mr_status mr_config_activation(const char *text, const char *key, int *out, cons
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (strcmp(text, known[i].text) != 0) continue;
-        *out = (int)known[i].kind;
+        *out = known[i].kind;
         return MR_OK;
     }
     return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: \"%s\" is \"%s\", an activation not known here", where, key, text);

@@ -22,7 +22,7 @@ typedef struct mr_transformer_sizes {
     size_t heads;
     size_t head_dim; /* hidden / heads */
     size_t inner;
-    int activation; /* mr_activation */
+    mr_activation activation;
     double norm_eps;
 } mr_transformer_sizes;
 
@@ -47,7 +47,7 @@ mr_status mr_config_refuse(const json_t *config, const char *key, const char *wh
 mr_status mr_config_rope(const json_t *config, double default_theta, double *theta, const json_t **scaling, const char *where, mr_error *error);
 
 /* hidden_act spellings -> mr_activation; MODEL_UNSUPPORTED naming the key. */
-mr_status mr_config_activation(const char *text, const char *key, int *out, const char *where, mr_error *error);
+mr_status mr_config_activation(const char *text, const char *key, mr_activation *out, const char *where, mr_error *error);
 
 /* Every token sees every token of its sequence, scale 1 / sqrt(head_dim). */
 mr_self_attention mr_config_full_attention(const mr_transformer_sizes *sizes);

@@ -11,7 +11,7 @@ typedef struct mr_ffn {
     mr_linear up;
     mr_linear gate; /* n = 0: plain */
     mr_linear down;
-    int activation; /* mr_activation */
+    mr_activation activation;
 } mr_ffn;
 
 /* Floats of `wide` that `rows` rows need. */

@@ -249,7 +249,14 @@ mr_status mr_params_linear(mr_params *params, const mr_linear_part *parts, size_
         status = load_part(params, &parts[i], k, &loaded[i], &sources[i], error);
         n += parts[i].rows;
     }
-    if (status == MR_OK) status = pack(params, sources, count, n, k, out, error);
+    if (status == MR_OK) {
+        status = pack(params, sources, count, n, k, out, error);
+        if (status == MR_INVALID_ARGUMENT) { /* the kernels' word for weights they cannot take: not finite, too wide */
+            mr_error_prefix(error, status, "%s: tensor \"%s\"", loaded[0].weight->file, loaded[0].weight->name);
+            status = MR_MODEL_CORRUPT;
+            if (error) error->status = status;
+        }
+    }
     for (size_t i = 0; i < count; i++) {
         /* What was packed is not read again: keep it out of the resident set. */
         if (status == MR_OK && !params->options.measure) mr_tensor_release_pages(loaded[i].weight);

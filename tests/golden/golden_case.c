@@ -45,10 +45,12 @@ void golden_case_load(const char *directory, golden_case *out)
     must(mr_checkpoint_open(expected, &out->expected, &error), &error);
     must(mr_checkpoint_open(trace, &out->trace, &error), &error);
     const json_t *inputs = json_object_get(out->document, "inputs");
-    const json_t *bounds = json_object_get(json_object_get(out->document, "tolerance"), "f32");
+    const json_t *classes = json_object_get(out->document, "tolerance"), *bounds = json_object_get(classes, "f32");
+    out->bf16_cosine = json_number_value(json_object_get(json_object_get(classes, "bf16"), "cosine"));
+    out->int8_cosine = json_number_value(json_object_get(json_object_get(classes, "int8"), "cosine"));
     out->min_cosine = json_number_value(json_object_get(bounds, "cosine"));
     out->max_abs = json_number_value(json_object_get(bounds, "max_abs"));
-    assert_true(out->min_cosine > 0.99 && out->max_abs > 0);
+    assert_true(out->min_cosine > 0.99 && out->max_abs > 0 && out->bf16_cosine > 0.9 && out->int8_cosine > 0.9);
     out->count = json_array_size(inputs);
     assert_true(out->count > 0);
     out->inputs = calloc(out->count, sizeof *out->inputs);

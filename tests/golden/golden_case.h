@@ -24,7 +24,8 @@ typedef struct golden_case {
     golden_input *inputs; /* [count], row i of the expected tensors */
     size_t count;
     size_t trace_row;
-    double min_cosine, max_abs; /* of "embedding" in f32 */
+    double min_cosine, max_abs;    /* of "embedding" in f32 */
+    double bf16_cosine, int8_cosine; /* least allowed in these classes */
 } golden_case;
 
 /* `directory` holds cases.json, expected.safetensors, trace.safetensors. Fails the running test on any defect. */

@@ -25,6 +25,7 @@ static const char *model_directory;
 static golden_case golden;
 static size_t dimension;
 static void *model;
+static mr_precision precision = MR_PRECISION_F32;
 static bool tracing; /* the trace's own callback allocates */
 static float *single; /* [count, dimension] */
 static float *pooled; /* [count, width of the stored tensor], where one is stored */
@@ -38,7 +39,7 @@ static mr_model_options options_for(size_t threads)
 {
     size_t tokens = 0;
     for (size_t i = 0; i < golden.count; i++) tokens += golden.inputs[i].count;
-    return (mr_model_options){ .precision = MR_PRECISION_F32, .threads_per_worker = threads, .max_batch_tokens = tokens, .max_batch_inputs = golden.count };
+    return (mr_model_options){ .precision = precision, .threads_per_worker = threads, .max_batch_tokens = tokens, .max_batch_inputs = golden.count };
 }
 
 static void *worker_for(size_t threads)
@@ -96,7 +97,7 @@ static int open_model(void **state)
     (void)state;
     mr_error error = { 0 };
     mr_sentence_config *config = NULL;
-    const mr_model_options options = { .precision = MR_PRECISION_F32, .threads_per_worker = 1, .max_batch_tokens = 1, .max_batch_inputs = 1 };
+    const mr_model_options options = { .precision = precision, .threads_per_worker = 1, .max_batch_tokens = 1, .max_batch_inputs = 1 };
     must(mr_sentence_config_open(model_directory, NULL, &config, &error), &error);
     dimension = config->dimension;
     mr_sentence_config_close(config);
@@ -121,8 +122,10 @@ static void vectors_match_the_reference(void **state)
     float *expected = golden_tensor(golden.expected, "embedding", &rows, &width);
     assert_int_equal(rows, golden.count);
     assert_int_equal(width, dimension);
+    double cosine = precision == MR_PRECISION_F32 ? golden.min_cosine : precision == MR_PRECISION_BF16 ? golden.bf16_cosine : golden.int8_cosine;
+    double allowed = precision == MR_PRECISION_F32 ? golden.max_abs : INFINITY; /* the other classes promise a cosine only */
     for (size_t row = 0; row < rows; row++)
-        golden_compare(golden.inputs[row].name, single + row * width, expected + row * width, width, golden.min_cosine, golden.max_abs);
+        golden_compare(golden.inputs[row].name, single + row * width, expected + row * width, width, cosine, allowed);
     free(expected);
 }
 
@@ -336,8 +339,18 @@ int main(int argc, char **argv)
         cmocka_unit_test(batch_mates_change_no_bit),
         cmocka_unit_test(thread_counts_change_no_bit), cmocka_unit_test(memory_is_as_estimated),
     };
+    const struct CMUnitTest precision_tests[] = {
+        cmocka_unit_test(vectors_match_the_reference), cmocka_unit_test(batch_mates_change_no_bit), cmocka_unit_test(thread_counts_change_no_bit),
+        cmocka_unit_test(memory_is_as_estimated),
+    };
     const struct CMUnitTest text_tests[] = { cmocka_unit_test(texts_give_the_same_ids) };
     int failed = cmocka_run_group_tests(model_tests, open_model, close_model);
+    static const mr_precision lower[] = { MR_PRECISION_BF16, MR_PRECISION_INT8 };
+    for (size_t i = 0; i < 2; i++) {
+        precision = lower[i];
+        printf("precision %s\n", mr_precision_text(precision));
+        failed += cmocka_run_group_tests(precision_tests, open_model, close_model);
+    }
     if (argc < 3 || strcmp(argv[2], "given-ids") != 0) failed += cmocka_run_group_tests(text_tests, NULL, NULL);
     golden_case_free(&golden);
     free(expect);
