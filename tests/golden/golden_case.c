@@ -84,19 +84,25 @@ float *golden_tensor(const mr_checkpoint *checkpoint, const char *name, size_t *
     return values;
 }
 
-void golden_compare(const char *what, const float *got, const float *expected, size_t n, double min_cosine, double max_abs)
+double golden_cosine(const float *got, const float *expected, size_t n)
 {
-    double dot = 0, got_square = 0, expected_square = 0, largest = 0;
+    double dot = 0, got_square = 0, expected_square = 0;
     for (size_t i = 0; i < n; i++) {
-        double difference = fabs((double)got[i] - (double)expected[i]);
-        if (!(difference <= largest)) largest = difference; /* a NaN stays */
         dot += (double)got[i] * (double)expected[i];
         got_square += (double)got[i] * (double)got[i];
         expected_square += (double)expected[i] * (double)expected[i];
     }
-    double cosine = dot / sqrt(got_square * expected_square);
-    bool both_zero = got_square == 0 && expected_square == 0; /* no direction to compare */
-    if (!(largest <= max_abs) || (min_cosine > 0 && !both_zero && !(cosine >= min_cosine)))
+    return got_square == 0 && expected_square == 0 ? 1 : dot / sqrt(got_square * expected_square);
+}
+
+void golden_compare(const char *what, const float *got, const float *expected, size_t n, double min_cosine, double max_abs)
+{
+    double largest = 0, cosine = golden_cosine(got, expected, n);
+    for (size_t i = 0; i < n; i++) {
+        double difference = fabs((double)got[i] - (double)expected[i]);
+        if (!(difference <= largest)) largest = difference; /* a NaN stays */
+    }
+    if (!(largest <= max_abs) || !(cosine >= min_cosine))
         fail_msg("%s: max abs %.3g (allowed %.3g), cosine %.9f", what, largest, max_abs, cosine);
 }
 

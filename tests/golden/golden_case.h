@@ -25,7 +25,7 @@ typedef struct golden_case {
     size_t count;
     size_t trace_row;
     double min_cosine, max_abs;    /* of "embedding" in f32 */
-    double bf16_cosine, int8_cosine; /* least allowed in these classes */
+    double bf16_cosine, int8_cosine; /* in these classes: of every row, and of the rows' mean */
 } golden_case;
 
 /* `directory` holds cases.json, expected.safetensors, trace.safetensors. Fails the running test on any defect. */
@@ -35,8 +35,11 @@ void golden_case_free(golden_case *golden);
 /* Rows of a stored tensor [rows, width] or, for one row, [width], decoded; free() it. */
 float *golden_tensor(const mr_checkpoint *checkpoint, const char *name, size_t *rows, size_t *width);
 
-/* Compares [n] values: fails the test, naming `what`, unless cosine (in double; 0 = not asked) and largest difference are good. */
+/* Compares [n] values: fails the test, naming `what`, unless cosine and largest difference are good. */
 void golden_compare(const char *what, const float *got, const float *expected, size_t n, double min_cosine, double max_abs);
+
+/* In double; 1 for two zero vectors, which have no direction to compare. */
+double golden_cosine(const float *got, const float *expected, size_t n);
 
 /* The general bound: 1e-5 x max(1, largest expected value). */
 double golden_tolerance(const float *expected, size_t n);

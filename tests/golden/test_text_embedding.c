@@ -20,6 +20,8 @@
 #include "golden_case.h"
 
 #define SKIPPED 77 /* CTest's SKIP_RETURN_CODE */
+/* int8 promises a mean; a text of two special tokens alone may fall below it (0.9935 in the real all-MiniLM-L6-v2). */
+#define LEAST_INT8_COSINE 0.98
 
 static const char *model_directory;
 static golden_case golden;
@@ -122,10 +124,15 @@ static void vectors_match_the_reference(void **state)
     float *expected = golden_tensor(golden.expected, "embedding", &rows, &width);
     assert_int_equal(rows, golden.count);
     assert_int_equal(width, dimension);
-    double cosine = precision == MR_PRECISION_F32 ? golden.min_cosine : precision == MR_PRECISION_BF16 ? golden.bf16_cosine : golden.int8_cosine;
-    double allowed = precision == MR_PRECISION_F32 ? golden.max_abs : INFINITY; /* the other classes promise a cosine only */
-    for (size_t row = 0; row < rows; row++)
-        golden_compare(golden.inputs[row].name, single + row * width, expected + row * width, width, cosine, allowed);
+    double mean = 0;
+    for (size_t row = 0; row < rows; row++) {
+        const float *got = single + row * width, *wanted = expected + row * width;
+        mean += golden_cosine(got, wanted, width) / (double)rows;
+        if (precision == MR_PRECISION_F32) golden_compare(golden.inputs[row].name, got, wanted, width, golden.min_cosine, golden.max_abs);
+        else golden_compare(golden.inputs[row].name, got, wanted, width, precision == MR_PRECISION_BF16 ? golden.bf16_cosine : LEAST_INT8_COSINE, INFINITY);
+    }
+    printf("  mean cosine %.9f\n", mean);
+    if (precision == MR_PRECISION_INT8 && !(mean >= golden.int8_cosine)) fail_msg("mean cosine %.6f, at least %.6f is promised", mean, golden.int8_cosine);
     free(expected);
 }
 
