@@ -228,11 +228,17 @@ static void expect_same_bits(const char *what, void *worker, const size_t *rows,
     free(got);
 }
 
-static size_t *all_rows(void)
+/* Outside f32 texts of more tokens are left out of the invariance tests: one pass over 8,000 tokens is enough for each class. */
+#define LONG_TEXT 1024
+
+/* free() the result. */
+static size_t *all_rows(size_t *count)
 {
     size_t *rows = calloc(golden.count, sizeof *rows);
     assert_non_null(rows);
-    for (size_t i = 0; i < golden.count; i++) rows[i] = i;
+    *count = 0;
+    for (size_t i = 0; i < golden.count; i++)
+        if (precision == MR_PRECISION_F32 || golden.inputs[i].count <= LONG_TEXT) rows[(*count)++] = i;
     return rows;
 }
 
@@ -248,8 +254,8 @@ static void batch_mates_change_no_bit(void **state)
         for (size_t i = 0; i < count; i++) rows[i] = (size_t)json_integer_value(json_array_get(batch, i));
         expect_same_bits("ragged batch", worker, rows, count);
     }
-    size_t *rows = all_rows();
-    expect_same_bits("all at once", worker, rows, golden.count);
+    size_t all, *rows = all_rows(&all);
+    expect_same_bits("all at once", worker, rows, all);
     free(rows);
     mr_text_embedder.worker_destroy(worker);
 }
@@ -257,10 +263,10 @@ static void batch_mates_change_no_bit(void **state)
 static void thread_counts_change_no_bit(void **state)
 {
     (void)state;
-    size_t *rows = all_rows();
+    size_t all, *rows = all_rows(&all);
     for (size_t threads = 2; threads <= 3; threads++) {
         void *worker = worker_for(threads);
-        expect_same_bits("team", worker, rows, golden.count);
+        expect_same_bits("team", worker, rows, all);
         expect_same_bits("team, few inputs", worker, rows, 3); /* too few sequences for the team: the heads are split instead */
         expect_same_bits("team, one input", worker, &golden.trace_row, 1);
         mr_text_embedder.worker_destroy(worker);
