@@ -60,6 +60,8 @@ mr_status mr_tokenizer_scratch_create(mr_tokenizer_scratch **out, mr_error *erro
 {
     mr_tokenizer_scratch *scratch = calloc(1, sizeof *scratch);
     if (!scratch) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory for tokenizer scratch");
+    mr_status status = mr_regex_scratch_prepare(&scratch->regex, error);
+    if (status != MR_OK) return mr_tokenizer_scratch_destroy(scratch), status;
     *out = scratch;
     return MR_OK;
 }
@@ -74,5 +76,7 @@ void mr_tokenizer_scratch_destroy(mr_tokenizer_scratch *scratch)
         free(scratch->ids[i].items);
     }
     mr_marks_fini(&scratch->marks);
+    mr_regex_scratch_fini(&scratch->regex);
+    mr_bpe_scratch_fini(&scratch->bpe);
     free(scratch);
 }

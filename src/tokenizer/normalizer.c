@@ -19,10 +19,15 @@ static mr_status read_replace(mr_json_value component, mr_normalizer_step *step,
 {
     mr_json_value pattern = mr_json_get(component, "pattern");
     mr_str text, content;
-    if (mr_json_present(mr_json_get(pattern, "Regex"))) return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: normalizer Replace with a Regex pattern is not supported", mr_json_path(component));
-    MR_TRY(mr_json_expect(mr_json_get(pattern, "String"), MR_JSON_STRING, "normalizer Replace: the pattern", error));
+    mr_json_value regex = mr_json_get(pattern, "Regex"), string = mr_json_get(pattern, "String");
     MR_TRY(mr_json_expect(mr_json_get(component, "content"), MR_JSON_STRING, "normalizer Replace: the content", error));
-    text = mr_json_bytes(mr_json_get(pattern, "String"));
+    if (mr_json_type_of(regex) == MR_JSON_STRING) {
+        MR_TRY(mr_regex_open(mr_json_bytes(regex), mr_json_path(component), &step->replace.regex, error));
+        text = MR_STR("");
+    } else {
+        MR_TRY(mr_json_expect(string, MR_JSON_STRING, "normalizer Replace: the pattern", error));
+        text = mr_json_bytes(string);
+    }
     content = mr_json_bytes(mr_json_get(component, "content"));
     step->replace.pattern = mr_str_copy(text);
     step->replace.content = mr_str_copy(content);
@@ -98,6 +103,7 @@ void mr_normalizer_fini(mr_normalizer *normalizer)
         if (step->type == MR_NORMALIZER_REPLACE) {
             free((char *)step->replace.pattern.data);
             free((char *)step->replace.content.data);
+            mr_regex_close(step->replace.regex);
         }
         if (step->type == MR_NORMALIZER_PREPEND) free((char *)step->prepend.data);
     }
@@ -109,6 +115,11 @@ void mr_normalizer_fini(mr_normalizer *normalizer)
 
 /* Replace and Prepend grow a text; a hostile file must not grow it without limit. */
 #define GROWN_MAX_BYTES (16u * MR_TEXT_MAX_BYTES)
+
+static mr_status out_of_memory(mr_error *error)
+{
+    return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory normalising a text");
+}
 
 static bool run_lowercase(mr_str text, mr_buf *out)
 {
@@ -142,22 +153,34 @@ static mr_segment run_strip(const mr_normalizer_step *step, mr_segment segment)
     return (mr_segment){ text, segment.at_origin && text.data == segment.text.data };
 }
 
-static bool run_replace(const mr_normalizer_step *step, mr_segment *segment, mr_buf *out)
+/* The next match of the pattern at or behind `from`. */
+static mr_regex_result next_match(const mr_normalizer_step *step, mr_tokenizer_scratch *scratch, mr_str shown, size_t from, size_t *start, size_t *end)
 {
-    mr_str text = segment->text, pattern = step->replace.pattern, content = step->replace.content;
-    size_t from = 0;
-    if (pattern.length == 0) return mr_buf_append(out, text.data, text.length);
+    mr_str pattern = step->replace.pattern;
+    if (step->replace.regex) return mr_regex_next(step->replace.regex, &scratch->regex, shown, from, start, end);
+    const char *hit = pattern.length ? memmem(shown.data + from, shown.length - from, pattern.data, pattern.length) : NULL;
+    if (!hit) return MR_REGEX_NONE;
+    *start = (size_t)(hit - shown.data);
+    *end = *start + pattern.length;
+    return MR_REGEX_MATCH;
+}
+
+static mr_status run_replace(const mr_normalizer_step *step, mr_tokenizer_scratch *scratch, mr_segment *segment, mr_buf *out, mr_error *error)
+{
+    mr_str text = segment->text, content = step->replace.content;
+    mr_str shown = step->replace.regex ? mr_regex_show(&scratch->regex, text) : text;
+    size_t from = 0, start, end;
+    if (!shown.data) return out_of_memory(error);
     for (;;) {
-        const char *hit = memmem(text.data + from, text.length - from, pattern.data, pattern.length);
-        if (!hit) break;
-        size_t at = (size_t)(hit - text.data);
+        mr_regex_result result = next_match(step, scratch, shown, from, &start, &end);
+        if (result == MR_REGEX_LIMIT) return mr_error_set(error, MR_BAD_RECORD, "a regular expression of the tokenizer needs too many steps on this text");
+        if (result == MR_REGEX_NONE || out->length > GROWN_MAX_BYTES) break;
         /* A removed first character, or one of several replaced, takes offset 0 with it. */
-        if (at == 0 && (content.length == 0 || mr_utf8_length((unsigned char)pattern.data[0]) < pattern.length)) segment->at_origin = false;
-        if (!mr_buf_append(out, text.data + from, at - from) || !mr_buf_append(out, content.data, content.length)) return false;
-        from = at + pattern.length;
-        if (out->length > GROWN_MAX_BYTES) return true;
+        if (start == 0 && (content.length == 0 || mr_utf8_length((unsigned char)text.data[0]) < end)) segment->at_origin = false;
+        if (!mr_buf_append(out, text.data + from, start - from) || !mr_buf_append(out, content.data, content.length)) return out_of_memory(error);
+        from = end;
     }
-    return mr_buf_append(out, text.data + from, text.length - from);
+    return mr_buf_append(out, text.data + from, text.length - from) ? MR_OK : out_of_memory(error);
 }
 
 static bool run_strip_accents(mr_str text, mr_buf *out)
@@ -191,28 +214,28 @@ static bool run_nmt(mr_str text, mr_buf *out)
 }
 
 /* Writes the step's result to `out`, or leaves `out` alone when the segment itself only shrinks or stays. */
-static bool run_step(const mr_normalizer_step *step, mr_tokenizer_scratch *scratch, mr_segment *segment, mr_buf *out)
+static mr_status run_step(const mr_normalizer_step *step, mr_tokenizer_scratch *scratch, mr_segment *segment, mr_buf *out, mr_error *error)
 {
     bool done = true;
     out->length = 0;
     switch (step->type) {
-    case MR_NORMALIZER_STRIP: *segment = run_strip(step, *segment); return true;
+    case MR_NORMALIZER_STRIP: *segment = run_strip(step, *segment); return MR_OK;
     case MR_NORMALIZER_FORM:
-        if (mr_is_ascii(segment->text.data, segment->text.length)) return true;
+        if (mr_is_ascii(segment->text.data, segment->text.length)) return MR_OK;
         done = mr_unicode_normalize(step->form, segment->text, &scratch->marks, out);
         break;
     case MR_NORMALIZER_LOWERCASE: done = run_lowercase(segment->text, out); break;
     case MR_NORMALIZER_STRIP_ACCENTS: done = run_strip_accents(segment->text, out); break;
     case MR_NORMALIZER_NMT: done = run_nmt(segment->text, out); break;
-    case MR_NORMALIZER_REPLACE: done = run_replace(step, segment, out); break;
+    case MR_NORMALIZER_REPLACE: MR_TRY(run_replace(step, scratch, segment, out, error)); break;
     case MR_NORMALIZER_PREPEND:
-        if (segment->text.length == 0) return true;
+        if (segment->text.length == 0) return MR_OK;
         done = mr_buf_append(out, step->prepend.data, step->prepend.length) && mr_buf_append(out, segment->text.data, segment->text.length);
         break;
-    case MR_NORMALIZER_BERT: return mr_bert_normalizer_run(&step->bert, &scratch->marks, segment, out);
+    case MR_NORMALIZER_BERT: return mr_bert_normalizer_run(&step->bert, &scratch->marks, segment, out) ? MR_OK : out_of_memory(error);
     }
     segment->text = (mr_str){ out->data, out->length };
-    return done;
+    return done ? MR_OK : out_of_memory(error);
 }
 
 mr_status mr_normalizer_run(const mr_normalizer *normalizer, mr_tokenizer_scratch *scratch, mr_segment *segment, mr_error *error)
@@ -220,7 +243,7 @@ mr_status mr_normalizer_run(const mr_normalizer *normalizer, mr_tokenizer_scratc
     size_t next = 0;
     for (size_t i = 0; i < normalizer->count; i++) {
         if (segment->text.length == 0) return MR_OK;
-        if (!run_step(normalizer->steps + i, scratch, segment, &scratch->normal[next])) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory normalising a text");
+        MR_TRY(run_step(normalizer->steps + i, scratch, segment, &scratch->normal[next], error));
         if (segment->text.length > GROWN_MAX_BYTES) return mr_error_set(error, MR_BAD_RECORD, "text grows beyond 1 GiB by normalisation");
         if (segment->text.data == scratch->normal[next].data) next ^= 1;
     }

@@ -4,14 +4,16 @@
  *   added_tokens   cuts texts at added tokens
  *   normalizer     segment -> text            (bert_normalizer, normal_forms)
  *   pre_tokenizer  text -> pieces
- *   model          pieces -> ids              (wordpiece)
+ *   model          pieces -> ids              (wordpiece, bpe)
  *   post_processor ids of one or two texts -> ids with special tokens
  *   decoder        ids' texts -> text
  */
 #ifndef MR_TOKENIZER_PIPELINE_H
 #define MR_TOKENIZER_PIPELINE_H
 
+#include "tokenizer/decoder.h"
 #include "tokenizer/json_tree.h"
+#include "tokenizer/split_regex.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/trie.h"
 #include "tokenizer/unicode.h"
@@ -42,7 +44,31 @@ typedef struct mr_ids {
     size_t capacity;
 } mr_ids;
 
+/* BPE's symbols of one piece: a linked list in an array. */
+#define MR_BPE_END UINT32_MAX
+typedef struct mr_bpe_symbol {
+    int32_t id; /* -1: joined to the one before */
+    uint32_t previous, next;
+} mr_bpe_symbol;
+
+typedef struct mr_bpe_candidate {
+    uint64_t order; /* rank << 32 | place */
+    uint64_t pair;
+    int32_t id; /* of the two joined */
+} mr_bpe_candidate;
+
+typedef struct mr_bpe_scratch {
+    mr_bpe_symbol *symbols; /* [capacity] */
+    mr_bpe_candidate *heap; /* [3 capacity] */
+    size_t count;
+    size_t capacity;
+} mr_bpe_scratch;
+
+void mr_bpe_scratch_fini(mr_bpe_scratch *scratch);
+
 struct mr_tokenizer_scratch {
+    mr_regex_scratch regex;
+    mr_bpe_scratch bpe;
     mr_buf normal[2]; /* a normalizer step reads one and writes the other */
     mr_marks marks;
     mr_buf spaced[2]; /* pre-tokenizers that change text */
@@ -107,6 +133,7 @@ typedef struct mr_normalizer_step {
         } strip;
         struct {
             mr_str pattern, content; /* owned */
+            mr_regex *regex;         /* instead of pattern */
         } replace;
         mr_str prepend; /* owned */
         mr_bert_normalizer bert;
@@ -166,7 +193,7 @@ typedef enum mr_split_behavior { MR_SPLIT_REMOVED, MR_SPLIT_ISOLATED, MR_SPLIT_M
 
 typedef enum mr_pre_tokenizer_type {
     MR_PRE_BERT, MR_PRE_WHITESPACE_SPLIT, MR_PRE_WHITESPACE, MR_PRE_PUNCTUATION, MR_PRE_DIGITS, MR_PRE_SPLIT, MR_PRE_METASPACE,
-    MR_PRE_FIXED_LENGTH
+    MR_PRE_FIXED_LENGTH, MR_PRE_BYTE_LEVEL
 } mr_pre_tokenizer_type;
 
 typedef enum mr_prepend_scheme { MR_PREPEND_ALWAYS, MR_PREPEND_FIRST, MR_PREPEND_NEVER } mr_prepend_scheme;
@@ -177,8 +204,13 @@ typedef struct mr_pre_tokenizer_step {
         struct {
             mr_split_behavior behavior;
             bool invert;
-            mr_str pattern; /* owned; Punctuation and Digits: data NULL */
+            mr_str pattern;  /* owned; Punctuation and Digits: data NULL */
+            mr_regex *regex; /* owned; instead of pattern */
         } split;
+        struct {
+            bool add_prefix_space;
+            mr_regex *regex; /* owned; NULL: no splitting */
+        } byte_level;
         struct {
             char replacement[4];
             size_t replacement_length;
@@ -192,6 +224,7 @@ typedef struct mr_pre_tokenizer_step {
 typedef struct mr_pre_tokenizer {
     mr_pre_tokenizer_step *steps;
     size_t count;
+    bool bytes; /* the last step is ByteLevel: pieces are bytes, not text */
 } mr_pre_tokenizer;
 
 mr_status mr_pre_tokenizer_open(mr_json_value component, mr_pre_tokenizer *out, mr_error *error);
@@ -213,7 +246,28 @@ typedef struct mr_word_level {
     int32_t unk_id; /* -1: none */
 } mr_word_level;
 
-typedef enum mr_model_type { MR_MODEL_WORDPIECE, MR_MODEL_WORD_LEVEL } mr_model_type;
+typedef struct mr_bpe_merge {
+    uint64_t pair; /* left id << 32 | right id; UINT64_MAX: empty slot */
+    uint32_t rank;
+    int32_t id; /* of the two joined */
+} mr_bpe_merge;
+
+#define MR_BPE_MAX_SUFFIX 64
+
+typedef struct mr_bpe {
+    mr_bpe_merge *merges; /* open addressing */
+    size_t merge_mask;
+    int32_t symbols[2][256]; /* [last]: ids of the bytes (bytes) or of U+0000 .. U+00FF, of which ASCII is used */
+    int32_t fallback[256];   /* ids of <0xHH>, -1: none */
+    int32_t unk_id;          /* -1: none */
+    mr_str suffix;           /* owned: end_of_word_suffix */
+    mr_vocabulary whole;     /* with ignore_merges and bytes: the texts as bytes */
+    bool bytes;
+    bool fuse_unk;
+    bool ignore_merges;
+} mr_bpe;
+
+typedef enum mr_model_type { MR_MODEL_WORDPIECE, MR_MODEL_WORD_LEVEL, MR_MODEL_BPE } mr_model_type;
 
 typedef struct mr_model {
     mr_model_type type;
@@ -221,10 +275,12 @@ typedef struct mr_model {
     union {
         mr_wordpiece wordpiece;
         mr_word_level word_level;
+        mr_bpe bpe;
     };
 } mr_model;
 
-mr_status mr_model_open(mr_json_value component, mr_model *out, mr_error *error);
+/* `bytes`: the pre-tokenizer's. */
+mr_status mr_model_open(mr_json_value component, bool bytes, mr_model *out, mr_error *error);
 void mr_model_fini(mr_model *model);
 /* Appends the ids of all pieces. BAD_RECORD where the model has no unknown token. */
 mr_status mr_model_run(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str text, const mr_pieces *pieces, mr_ids *ids, mr_error *error);
@@ -232,6 +288,21 @@ mr_status mr_model_run(const mr_model *model, mr_tokenizer_scratch *scratch, mr_
 mr_status mr_wordpiece_open(mr_json_value component, const mr_vocabulary *vocabulary, mr_wordpiece *out, mr_error *error);
 void mr_wordpiece_fini(mr_wordpiece *model);
 bool mr_wordpiece_run(const mr_wordpiece *model, mr_str text, const mr_pieces *pieces, mr_ids *ids);
+
+mr_status mr_bpe_open(mr_json_value component, const mr_vocabulary *vocabulary, bool bytes, mr_bpe *out, mr_error *error);
+/* For models that are not in a tokenizer.json: an empty table for `count` pairs, and its entries. */
+mr_status mr_bpe_table_create(mr_bpe *model, size_t count, mr_error *error);
+void mr_bpe_table_put(mr_bpe *model, int32_t left, int32_t right, uint32_t rank, int32_t id);
+void mr_bpe_fini(mr_bpe *model);
+bool mr_bpe_run(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str text, const mr_pieces *pieces, mr_bpe_scratch *scratch, mr_ids *ids);
+/* Ids of "<0x00>" .. "<0xFF>", -1 for those the vocabulary does not have. */
+void mr_byte_fallback_read(const mr_vocabulary *vocabulary, int32_t ids[256]);
+
+/* The alphabet of byte-level BPE. */
+uint32_t mr_byte_level_character(unsigned char byte);
+int mr_byte_level_byte(uint32_t character); /* -1: not in the alphabet */
+/* The bytes `text` stands for into `out` [text.length]; their count, SIZE_MAX when a character is not in the alphabet. */
+size_t mr_byte_level_unmap(mr_str text, char *out);
 
 /* ---------------------------------------------------------------- post-processor */
 
@@ -256,15 +327,6 @@ typedef struct mr_post_processor {
 mr_status mr_post_processor_open(mr_json_value component, mr_post_processor *out, mr_error *error);
 void mr_post_processor_fini(mr_post_processor *post_processor);
 
-/* ---------------------------------------------------------------- decoder */
-
-typedef struct mr_decoder mr_decoder;
-
-mr_status mr_decoder_open(mr_json_value component, mr_decoder **out, mr_error *error);
-void mr_decoder_close(mr_decoder *decoder); /* NULL is fine */
-/* `texts` [count] are consumed. Appends to `out`. False when out of memory. */
-bool mr_decoder_run(const mr_decoder *decoder, mr_str *texts, size_t count, mr_buf *out);
-
 /* ---------------------------------------------------------------- the whole */
 
 struct mr_tokenizer {
@@ -273,7 +335,7 @@ struct mr_tokenizer {
     mr_pre_tokenizer pre_tokenizer;
     mr_model model;
     mr_post_processor post_processor;
-    mr_decoder *decoder;
+    mr_decoder decoder;
     size_t vocab_size;
     size_t model_max_length;
     size_t bytes;

@@ -22,7 +22,8 @@ static mr_status read_split(mr_json_value component, mr_pre_tokenizer_step *step
     mr_json_value pattern = mr_json_get(component, "pattern");
     MR_TRY(read_behavior(component, "", &step->split.behavior, error));
     MR_TRY(mr_json_get_bool(component, "invert", false, &step->split.invert, error));
-    if (mr_json_present(mr_json_get(pattern, "Regex"))) return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: pre-tokenizer Split with a Regex pattern is not supported", mr_json_path(component));
+    mr_json_value regex = mr_json_get(pattern, "Regex");
+    if (mr_json_type_of(regex) == MR_JSON_STRING) return mr_regex_open(mr_json_bytes(regex), mr_json_path(component), &step->split.regex, error);
     MR_TRY(mr_json_expect(mr_json_get(pattern, "String"), MR_JSON_STRING, "pre-tokenizer Split: the pattern", error));
     step->split.pattern = mr_str_copy(mr_json_bytes(mr_json_get(pattern, "String")));
     return step->split.pattern.data ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
@@ -64,6 +65,17 @@ static mr_status read_metaspace(mr_json_value component, mr_pre_tokenizer_step *
     return MR_OK;
 }
 
+/* GPT-2's pattern. */
+#define BYTE_LEVEL_PATTERN "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+
+static mr_status read_byte_level(mr_json_value component, mr_pre_tokenizer_step *step, mr_error *error)
+{
+    bool use_regex;
+    MR_TRY(mr_json_get_bool(component, "add_prefix_space", true, &step->byte_level.add_prefix_space, error));
+    MR_TRY(mr_json_get_bool(component, "use_regex", true, &use_regex, error));
+    return use_regex ? mr_regex_open(MR_STR(BYTE_LEVEL_PATTERN), "ByteLevel", &step->byte_level.regex, error) : MR_OK;
+}
+
 static mr_status read_step(mr_json_value component, mr_str type, mr_pre_tokenizer_step *step, mr_error *error)
 {
     if (mr_type_is(type, "BertPreTokenizer")) return step->type = MR_PRE_BERT, MR_OK;
@@ -73,6 +85,7 @@ static mr_status read_step(mr_json_value component, mr_str type, mr_pre_tokenize
     if (mr_type_is(type, "Split")) return step->type = MR_PRE_SPLIT, read_split(component, step, error);
     if (mr_type_is(type, "CharDelimiterSplit")) return step->type = MR_PRE_SPLIT, read_delimiter(component, step, error);
     if (mr_type_is(type, "Metaspace")) return step->type = MR_PRE_METASPACE, read_metaspace(component, step, error);
+    if (mr_type_is(type, "ByteLevel")) return step->type = MR_PRE_BYTE_LEVEL, read_byte_level(component, step, error);
     if (mr_type_is(type, "Digits")) {
         bool individual;
         MR_TRY(mr_json_get_bool(component, "individual_digits", false, &individual, error));
@@ -99,6 +112,8 @@ static mr_status read_steps(mr_json_value component, mr_pre_tokenizer *made, mr_
         for (mr_json_value item = mr_json_first(list); mr_json_more(list, item); item = mr_json_after(item)) MR_TRY(read_steps(item, made, error));
         return MR_OK;
     }
+    if (made->bytes) return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: a pre-tokenizer behind ByteLevel is not supported", mr_json_path(component));
+    made->bytes = mr_type_is(type, "ByteLevel");
     mr_pre_tokenizer_step *grown = realloc(made->steps, (made->count + 1) * sizeof *grown);
     if (!grown) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
     made->steps = grown;
@@ -121,8 +136,14 @@ mr_status mr_pre_tokenizer_open(mr_json_value component, mr_pre_tokenizer *out, 
 
 void mr_pre_tokenizer_fini(mr_pre_tokenizer *pre_tokenizer)
 {
-    for (size_t i = 0; i < pre_tokenizer->count; i++)
-        if (pre_tokenizer->steps[i].type == MR_PRE_SPLIT) free((char *)pre_tokenizer->steps[i].split.pattern.data);
+    for (size_t i = 0; i < pre_tokenizer->count; i++) {
+        mr_pre_tokenizer_step *step = pre_tokenizer->steps + i;
+        if (step->type == MR_PRE_SPLIT) {
+            free((char *)step->split.pattern.data);
+            mr_regex_close(step->split.regex);
+        }
+        if (step->type == MR_PRE_BYTE_LEVEL) mr_regex_close(step->byte_level.regex);
+    }
     free(pre_tokenizer->steps);
     *pre_tokenizer = (mr_pre_tokenizer){ 0 };
 }
@@ -194,6 +215,25 @@ static bool split_string(const mr_pre_tokenizer_step *step, mr_str text, mr_piec
         from = at + pattern.length;
     }
     return cut(&c, from, end, invert) && cut_flush(&c);
+}
+
+/* Cuts at the matches of `regex` in `piece`. `shown` is what the regular expression sees of the whole text. */
+static mr_status split_regex(const mr_regex *regex, mr_split_behavior behavior, bool invert, mr_regex_scratch *scratch, mr_str shown, mr_piece piece,
+                             mr_pieces *out, mr_error *error)
+{
+    cutter c = { .out = out, .behavior = behavior };
+    mr_str window = { shown.data + piece.start, piece.length };
+    size_t from = 0, base = piece.start, start, end;
+    bool done = true;
+    while (done) {
+        mr_regex_result result = mr_regex_next(regex, scratch, window, from, &start, &end);
+        if (result == MR_REGEX_LIMIT) return mr_error_set(error, MR_BAD_RECORD, "a regular expression of the tokenizer needs too many steps on this text");
+        if (result == MR_REGEX_NONE) break;
+        done = cut(&c, base + from, base + start, invert) && cut(&c, base + start, base + end, !invert);
+        from = end;
+    }
+    done = done && cut(&c, base + from, base + piece.length, invert) && cut_flush(&c);
+    return done ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory cutting a text into pieces");
 }
 
 /* ---------------------------------------------------------------- the other kinds */
@@ -299,6 +339,18 @@ static bool run_metaspace(const mr_pre_tokenizer_step *step, mr_str piece, bool 
 
 /* ---------------------------------------------------------------- running */
 
+/* The pieces with a space in front of each that has none. */
+static bool add_prefix_spaces(mr_str text, const mr_pieces *in, mr_buf *spaced, mr_pieces *out)
+{
+    for (size_t i = 0; i < in->count; i++) {
+        mr_str piece = { text.data + in->items[i].start, in->items[i].length };
+        size_t start = spaced->length;
+        if (piece.data[0] != ' ' && !mr_buf_append(spaced, " ", 1)) return false;
+        if (!mr_buf_append(spaced, piece.data, piece.length) || !mr_pieces_add(out, start, spaced->length)) return false;
+    }
+    return true;
+}
+
 static bool run_piece(const mr_pre_tokenizer_step *step, mr_str text, mr_piece piece, bool first, mr_buf *spaced, mr_pieces *out)
 {
     switch (step->type) {
@@ -310,35 +362,63 @@ static bool run_piece(const mr_pre_tokenizer_step *step, mr_str text, mr_piece p
     case MR_PRE_SPLIT: return split_string(step, text, piece, out);
     case MR_PRE_FIXED_LENGTH: return split_fixed(step->length, text, piece, out);
     case MR_PRE_METASPACE: return run_metaspace(step, (mr_str){ text.data + piece.start, piece.length }, first, spaced, out);
+    case MR_PRE_BYTE_LEVEL: return mr_pieces_add(out, piece.start, piece.start + piece.length);
     }
     return true;
+}
+
+static mr_regex *regex_of(const mr_pre_tokenizer_step *step)
+{
+    return step->type == MR_PRE_SPLIT ? step->split.regex : step->type == MR_PRE_BYTE_LEVEL ? step->byte_level.regex : NULL;
+}
+
+static mr_status run_regex(const mr_pre_tokenizer_step *step, mr_tokenizer_scratch *scratch, mr_str text, const mr_pieces *in, mr_pieces *out, mr_error *error)
+{
+    bool split = step->type == MR_PRE_SPLIT;
+    mr_str shown = mr_regex_show(&scratch->regex, text);
+    if (!shown.data) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory cutting a text into pieces");
+    for (size_t i = 0; i < in->count; i++)
+        MR_TRY(split_regex(regex_of(step), split ? step->split.behavior : MR_SPLIT_ISOLATED, split && step->split.invert, &scratch->regex, shown, in->items[i], out, error));
+    return MR_OK;
+}
+
+/* The pieces go back and forth between the scratch's two lists. */
+typedef struct run_state {
+    mr_segment segment;
+    size_t pieces; /* which list holds the pieces */
+    size_t spaced; /* which buffer is free */
+} run_state;
+
+static mr_status run_step(const mr_pre_tokenizer_step *step, mr_tokenizer_scratch *scratch, run_state *state, mr_error *error)
+{
+    mr_pieces *in = &scratch->pieces[state->pieces], *out = &scratch->pieces[state->pieces ^ 1];
+    mr_buf *spaced = &scratch->spaced[state->spaced];
+    bool first = state->segment.at_origin && in->count > 0 && in->items[0].start == 0, done = true;
+    bool spaces = step->type == MR_PRE_BYTE_LEVEL && step->byte_level.add_prefix_space;
+    out->count = 0;
+    spaced->length = 0;
+    if (spaces) done = add_prefix_spaces(state->segment.text, in, spaced, out);
+    else if (regex_of(step)) MR_TRY(run_regex(step, scratch, state->segment.text, in, out, error));
+    else for (size_t k = 0; k < in->count && done; k++) done = run_piece(step, state->segment.text, in->items[k], first && k == 0, spaced, out);
+    if (!done) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory cutting a text into pieces");
+    state->pieces ^= 1;
+    if (!spaces && step->type != MR_PRE_METASPACE) return MR_OK;
+    state->segment = (mr_segment){ { spaced->data, spaced->length }, first };
+    state->spaced ^= 1;
+    if (!spaces || !step->byte_level.regex) return MR_OK;
+    in->count = 0;
+    state->pieces ^= 1;
+    return run_regex(step, scratch, state->segment.text, out, in, error);
 }
 
 mr_status mr_pre_tokenizer_run(const mr_pre_tokenizer *pre_tokenizer, mr_tokenizer_scratch *scratch, mr_segment segment,
                                mr_str *text, mr_pieces **pieces, mr_error *error)
 {
-    size_t current = 0, spaced = 0;
-    bool done;
+    run_state state = { .segment = segment };
     scratch->pieces[0].count = 0;
-    done = mr_pieces_add(&scratch->pieces[0], 0, segment.text.length);
-    for (size_t i = 0; i < pre_tokenizer->count && done; i++) {
-        const mr_pre_tokenizer_step *step = pre_tokenizer->steps + i;
-        const mr_pieces *in = &scratch->pieces[current];
-        mr_pieces *out = &scratch->pieces[current ^ 1];
-        mr_buf *buffer = &scratch->spaced[spaced];
-        bool rewrites = step->type == MR_PRE_METASPACE;
-        bool first = segment.at_origin && in->count > 0 && in->items[0].start == 0;
-        out->count = 0;
-        buffer->length = 0;
-        for (size_t k = 0; k < in->count && done; k++) done = run_piece(step, segment.text, in->items[k], first && k == 0, buffer, out);
-        if (rewrites) {
-            segment = (mr_segment){ { buffer->data, buffer->length }, first };
-            spaced ^= 1;
-        }
-        current ^= 1;
-    }
-    if (!done) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory cutting a text into pieces");
-    *text = segment.text;
-    *pieces = &scratch->pieces[current];
+    if (!mr_pieces_add(&scratch->pieces[0], 0, segment.text.length)) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory cutting a text into pieces");
+    for (size_t i = 0; i < pre_tokenizer->count; i++) MR_TRY(run_step(pre_tokenizer->steps + i, scratch, &state, error));
+    *text = state.segment.text;
+    *pieces = &scratch->pieces[state.pieces];
     return MR_OK;
 }

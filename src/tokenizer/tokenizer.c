@@ -55,7 +55,7 @@ static mr_status read_components(mr_json_value root, const char *config_path, mr
     MR_TRY(mr_normalizer_open(mr_json_get(root, "normalizer"), &tokenizer->normalizer, error));
     if (config_path) MR_TRY(apply_config(config_path, tokenizer, error));
     MR_TRY(mr_pre_tokenizer_open(mr_json_get(root, "pre_tokenizer"), &tokenizer->pre_tokenizer, error));
-    MR_TRY(mr_model_open(mr_json_get(root, "model"), &tokenizer->model, error));
+    MR_TRY(mr_model_open(mr_json_get(root, "model"), tokenizer->pre_tokenizer.bytes, &tokenizer->model, error));
     MR_TRY(mr_post_processor_open(mr_json_get(root, "post_processor"), &tokenizer->post_processor, error));
     MR_TRY(mr_decoder_open(mr_json_get(root, "decoder"), &tokenizer->decoder, error));
     MR_TRY(mr_tokenizer_scratch_create(&scratch, error));
@@ -125,7 +125,7 @@ void mr_tokenizer_close(mr_tokenizer *tokenizer)
     mr_pre_tokenizer_fini(&tokenizer->pre_tokenizer);
     mr_model_fini(&tokenizer->model);
     mr_post_processor_fini(&tokenizer->post_processor);
-    mr_decoder_close(tokenizer->decoder);
+    mr_decoder_fini(&tokenizer->decoder);
     free(tokenizer);
 }
 
@@ -170,15 +170,15 @@ size_t mr_tokenizer_bytes(const mr_tokenizer *tokenizer)
 mr_status mr_tokenizer_decode(const mr_tokenizer *tokenizer, const int32_t *ids, size_t count, bool skip_special_tokens,
                               mr_buf *out, mr_error *error)
 {
-    mr_str *texts = malloc((count + 1) * sizeof *texts);
-    size_t kept = 0;
-    if (!texts) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory decoding %zu ids", count);
-    for (size_t i = 0; i < count; i++) {
+    mr_text_list texts = { 0 }, spare = { 0 };
+    bool done = true;
+    for (size_t i = 0; i < count && done; i++) {
         if (skip_special_tokens && mr_tokenizer_is_special(tokenizer, ids[i])) continue;
-        texts[kept] = mr_tokenizer_piece(tokenizer, ids[i]);
-        kept += texts[kept].data != NULL;
+        mr_str text = mr_tokenizer_piece(tokenizer, ids[i]);
+        if (text.data) done = mr_text_list_add(&texts, text);
     }
-    bool done = mr_decoder_run(tokenizer->decoder, texts, kept, out);
-    free(texts);
+    done = done && mr_decoder_run(&tokenizer->decoder, MR_DECODER_NONE, true, &texts, &spare, out);
+    mr_text_list_fini(&texts);
+    mr_text_list_fini(&spare);
     return done ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory decoding %zu ids", count);
 }

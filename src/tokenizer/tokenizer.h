@@ -53,6 +53,16 @@ mr_status mr_tokenizer_encode_pair(const mr_tokenizer *tokenizer, mr_tokenizer_s
 mr_status mr_tokenizer_decode(const mr_tokenizer *tokenizer, const int32_t *ids, size_t count, bool skip_special_tokens,
                               mr_buf *out, mr_error *error);
 
+/* Decoding id by id, for one sequence: the pieces add up to mr_tokenizer_decode of all ids, and none ends inside a
+ * character. Borrows the tokenizer. MODEL_UNSUPPORTED where a decoder needs all ids at once (CTC). */
+typedef struct mr_tokenizer_stream mr_tokenizer_stream;
+mr_status mr_tokenizer_stream_create(const mr_tokenizer *tokenizer, bool skip_special_tokens, mr_tokenizer_stream **out, mr_error *error);
+void mr_tokenizer_stream_destroy(mr_tokenizer_stream *stream);
+/* Appends what the id makes certain, possibly nothing. */
+mr_status mr_tokenizer_stream_push(mr_tokenizer_stream *stream, int32_t id, mr_buf *out, mr_error *error);
+/* Appends what was held back. */
+mr_status mr_tokenizer_stream_finish(mr_tokenizer_stream *stream, mr_buf *out, mr_error *error);
+
 /* The vocabulary text of an id (borrowed); {NULL, 0} for an unknown one. */
 mr_str mr_tokenizer_piece(const mr_tokenizer *tokenizer, int32_t id);
 /* -1 when absent. */

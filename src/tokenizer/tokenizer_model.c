@@ -12,19 +12,23 @@ static mr_str kind_of(mr_json_value component)
     return MR_STR("WordLevel");
 }
 
-mr_status mr_model_open(mr_json_value component, mr_model *out, mr_error *error)
+mr_status mr_model_open(mr_json_value component, bool bytes, mr_model *out, mr_error *error)
 {
     mr_model model = { 0 };
     mr_status status = MR_OK;
     MR_TRY(mr_json_expect(component, MR_JSON_OBJECT, "\"model\"", error));
     mr_str kind = kind_of(component);
     if (mr_type_is(kind, "WordPiece")) model.type = MR_MODEL_WORDPIECE;
+    else if (mr_type_is(kind, "BPE")) model.type = MR_MODEL_BPE;
     else if (mr_type_is(kind, "WordLevel")) model.type = MR_MODEL_WORD_LEVEL;
     else return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: model type \"%.*s\" is not supported", mr_json_path(component),
                              (int)(kind.length < 64 ? kind.length : 64), kind.data);
+    if (bytes && model.type != MR_MODEL_BPE)
+        return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: pre-tokenizer ByteLevel with another model than BPE is not supported", mr_json_path(component));
     MR_TRY(mr_vocabulary_from_json(mr_json_get(component, "vocab"), &model.vocabulary, error));
     switch (model.type) {
     case MR_MODEL_WORDPIECE: status = mr_wordpiece_open(component, &model.vocabulary, &model.wordpiece, error); break;
+    case MR_MODEL_BPE: status = mr_bpe_open(component, &model.vocabulary, bytes, &model.bpe, error); break;
     case MR_MODEL_WORD_LEVEL: {
         mr_str unk;
         status = mr_json_get_str(component, "unk_token", MR_STR("<unk>"), &unk, error);
@@ -44,6 +48,7 @@ void mr_model_fini(mr_model *model)
 {
     switch (model->type) {
     case MR_MODEL_WORDPIECE: mr_wordpiece_fini(&model->wordpiece); break;
+    case MR_MODEL_BPE: mr_bpe_fini(&model->bpe); break;
     case MR_MODEL_WORD_LEVEL: break;
     }
     mr_vocabulary_fini(&model->vocabulary);
@@ -62,10 +67,10 @@ static mr_status run_word_level(const mr_model *model, mr_str text, const mr_pie
 
 mr_status mr_model_run(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str text, const mr_pieces *pieces, mr_ids *ids, mr_error *error)
 {
-    (void)scratch;
     bool done = true;
     switch (model->type) {
     case MR_MODEL_WORDPIECE: done = mr_wordpiece_run(&model->wordpiece, text, pieces, ids); break;
+    case MR_MODEL_BPE: done = mr_bpe_run(&model->bpe, &model->vocabulary, text, pieces, &scratch->bpe, ids); break;
     case MR_MODEL_WORD_LEVEL: return run_word_level(model, text, pieces, ids, error);
     }
     return done ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory tokenizing a text");

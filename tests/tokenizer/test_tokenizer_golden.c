@@ -108,6 +108,23 @@ static void check_strings(golden *g)
     json_decref(check);
 }
 
+/* Id by id: whole characters only, and together the decoding of all. */
+static void check_stream(golden *g, const int32_t *ids, size_t count, bool skip, const mr_buf *whole, size_t index)
+{
+    mr_tokenizer_stream *stream;
+    mr_buf text = { 0 };
+    assert_int_equal(mr_tokenizer_stream_create(g->tokenizer, skip, &stream, NULL), MR_OK);
+    for (size_t i = 0; i <= count; i++) {
+        size_t before = text.length;
+        mr_status status = i < count ? mr_tokenizer_stream_push(stream, ids[i], &text, NULL) : mr_tokenizer_stream_finish(stream, &text, NULL);
+        assert_int_equal(status, MR_OK);
+        if (mr_utf8_check(text.data + before, text.length - before) != text.length - before) differ(g, "stream cuts a character", index);
+    }
+    if (!mr_str_equal((mr_str){ text.data, text.length }, (mr_str){ whole->data, whole->length })) differ(g, "stream", index);
+    mr_buf_fini(&text);
+    mr_tokenizer_stream_destroy(stream);
+}
+
 static void check_decoding(golden *g, const char *file)
 {
     json_t *lines = load(g, file), *line;
@@ -127,6 +144,7 @@ static void check_decoding(golden *g, const char *file)
             mr_buf text = decode(g, ids, count, skip);
             json_t *expected = json_object_get(line, skip ? "ds" : "d");
             if (expected && !mr_str_equal((mr_str){ text.data, text.length }, str_of(expected))) differ(g, skip ? "ds text" : "d text", i);
+            check_stream(g, ids, count, skip, &text, i);
             mr_buf_fini(&text);
         }
         free(ids);
@@ -314,6 +332,8 @@ static void test_real(void **state)
     check_all(&g);
 }
 
+#define CASE(golden_name) { golden_name, test_case, NULL, NULL, (void *)golden_name }
+
 int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "--bench") == 0) return bench(argv[2], argv[3]);
@@ -326,11 +346,26 @@ int main(int argc, char **argv)
         failed = RUN_TESTS(tests);
     } else {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test_prestate(test_case, (void *)"bert-uncased"),
-            cmocka_unit_test_prestate(test_case, (void *)"bert-uncased+cased"),
-            cmocka_unit_test_prestate(test_case, (void *)"bert-uncased+cased-strip"),
-            cmocka_unit_test_prestate(test_case, (void *)"bert-uncased+noclean"),
+            CASE("bert-uncased"),
+            CASE("bert-uncased+cased"),
+            CASE("bert-uncased+cased-strip"),
+            CASE("bert-uncased+noclean"),
+            CASE("qwen3"),
+            CASE("phi-4"),
+            CASE("llama3"),
+            CASE("deepseek-v3"),
+            CASE("clip"),
+            CASE("llama2"),
+            CASE("gemma3"),
+            CASE("qwen3+gpt2"),
+            CASE("qwen3+smollm"),
+            CASE("qwen3+qwen2-embed"),
+            CASE("llama3+whole-pieces"),
+            CASE("llama3+no-ignore"),
+            CASE("llama2+metaspace-first"),
+            CASE("llama2+no-prefix"),
             cmocka_unit_test_prestate(test_invalid_utf8, (void *)"bert-uncased"),
+            cmocka_unit_test_prestate(test_invalid_utf8, (void *)"qwen3"),
         };
         failed = RUN_TESTS(tests);
     }

@@ -78,11 +78,13 @@ $gc8[$_] = $category_index{$fix8{$_}} for keys %fix8;
 # 0 other, 1 extending (Extend, SpacingMark, ZWJ), 2 Prepend, 3 Control, 4 CR, 5 LF
 my %break = (Extend => 1, SpacingMark => 1, ZWJ => 1, EX => 1, SM => 1, Prepend => 2, PP => 2, Control => 3, CN => 3, CR => 4, LF => 5);
 my @break = map { $break{$_} // 0 } @$gcb;
+my @newer = (0) x ($LAST + 1);
 for my $entry (split ' ', $ADDED16) {
     my ($range, $category) = split /=/, $entry;
     for my $r (ranges($range)) {
         for my $c ($r->[0] .. $r->[1]) {
             $gc16[$c] = $category_index{$category};
+            $newer[$c] = 1;
             $break[$c] = 1 if $category =~ /^M/;
             $break[$c] = 3 if $category eq 'Cf';
         }
@@ -103,7 +105,7 @@ for my $c (0 .. $LAST) {
     $class = 0 if $class eq 'Not_Reordered';
     $class = Unicode::UCD::prop_value_aliases('ccc', $class) && (grep { /^\d+$/ } Unicode::UCD::prop_value_aliases('ccc', $class))[0]
         unless $class =~ /^\d+$/;
-    $record[$c] = $gc8[$c] | $gc16[$c] << 5 | $break[$c] << 10 | $class << 13 | ($space{$c} ? 1 << 21 : 0) | $han[$c] << 22 | ($word ? 1 << 23 : 0);
+    $record[$c] = $gc8[$c] | $gc16[$c] << 5 | $break[$c] << 10 | $class << 13 | ($space{$c} ? 1 << 21 : 0) | $han[$c] << 22 | ($word ? 1 << 23 : 0) | $newer[$c] << 24;
 }
 
 # ---------------------------------------------------------------- lower case, as a difference

@@ -1,0 +1,391 @@
+/* Byte pair encoding: of all adjacent pairs that have a merge, the lowest ranked is joined, leftmost first. */
+#include "tokenizer/pipeline.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+
+#define EMPTY UINT64_MAX
+
+/* ---------------------------------------------------------------- merge table */
+
+static uint64_t pair_of(int32_t left, int32_t right)
+{
+    return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+}
+
+static size_t slot_of(const mr_bpe *model, uint64_t pair)
+{
+    uint64_t hash = pair * UINT64_C(0x9E3779B97F4A7C15);
+    return (size_t)(hash ^ hash >> 32) & model->merge_mask;
+}
+
+static const mr_bpe_merge *find_merge(const mr_bpe *model, int32_t left, int32_t right)
+{
+    uint64_t pair = pair_of(left, right);
+    for (size_t slot = slot_of(model, pair);; slot = (slot + 1) & model->merge_mask) {
+        const mr_bpe_merge *merge = model->merges + slot;
+        if (merge->pair == pair) return merge;
+        if (merge->pair == EMPTY) return NULL;
+    }
+}
+
+mr_status mr_bpe_table_create(mr_bpe *model, size_t count, mr_error *error)
+{
+    size_t slots = 16;
+    while (slots < 2 * count) slots *= 2;
+    model->merges = mr_mem_alloc_array(slots, sizeof *model->merges, MR_MEM_TOKENIZER);
+    if (!model->merges) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory for %zu merges", count);
+    model->merge_mask = slots - 1;
+    for (size_t i = 0; i < slots; i++) model->merges[i].pair = EMPTY;
+    return MR_OK;
+}
+
+void mr_bpe_table_put(mr_bpe *model, int32_t left, int32_t right, uint32_t rank, int32_t id)
+{
+    uint64_t pair = pair_of(left, right);
+    size_t slot = slot_of(model, pair);
+    while (model->merges[slot].pair != EMPTY && model->merges[slot].pair != pair) slot = (slot + 1) & model->merge_mask;
+    model->merges[slot] = (mr_bpe_merge){ pair, rank, id }; /* a pair listed twice: the last counts */
+}
+
+/* ---------------------------------------------------------------- reading */
+
+static mr_status corrupt_merge(mr_json_value list, size_t rank, const char *what, mr_error *error)
+{
+    return mr_error_set(error, MR_MODEL_CORRUPT, "%s: BPE: merge %zu %s", mr_json_path(list), rank, what);
+}
+
+/* "a b" or ["a", "b"] */
+static bool merge_sides(mr_json_value item, mr_str *left, mr_str *right)
+{
+    if (mr_json_type_of(item) == MR_JSON_STRING) {
+        mr_str text = mr_json_bytes(item);
+        const char *space = memchr(text.data, ' ', text.length);
+        if (!space || memchr(space + 1, ' ', text.length - (size_t)(space + 1 - text.data))) return false;
+        *left = (mr_str){ text.data, (size_t)(space - text.data) };
+        *right = (mr_str){ space + 1, text.length - left->length - 1 };
+        return true;
+    }
+    if (mr_json_type_of(item) != MR_JSON_ARRAY || mr_json_count(item) != 2) return false;
+    mr_json_value first = mr_json_first(item), second = mr_json_after(first);
+    if (mr_json_type_of(first) != MR_JSON_STRING || mr_json_type_of(second) != MR_JSON_STRING) return false;
+    *left = mr_json_bytes(first);
+    *right = mr_json_bytes(second);
+    return true;
+}
+
+static mr_status read_merges(mr_json_value list, const mr_vocabulary *vocabulary, mr_bpe *model, mr_error *error)
+{
+    mr_buf joined = { 0 };
+    mr_status status = MR_OK;
+    size_t rank = 0;
+    if (mr_json_present(list)) MR_TRY(mr_json_expect(list, MR_JSON_ARRAY, "BPE: \"merges\"", error));
+    else list = (mr_json_value){ 0 };
+    MR_TRY(mr_bpe_table_create(model, mr_json_count(list), error));
+    for (mr_json_value item = mr_json_first(list); mr_json_more(list, item) && status == MR_OK; item = mr_json_after(item), rank++) {
+        mr_str left, right;
+        if (!merge_sides(item, &left, &right)) {
+            status = corrupt_merge(list, rank, "must be two texts", error);
+            break;
+        }
+        joined.length = 0;
+        if (!mr_buf_append(&joined, left.data, left.length) || !mr_buf_append(&joined, right.data, right.length)) {
+            status = mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+            break;
+        }
+        int32_t a = mr_vocabulary_id(vocabulary, left), b = mr_vocabulary_id(vocabulary, right);
+        int32_t c = mr_vocabulary_id(vocabulary, (mr_str){ joined.data, joined.length });
+        if (a < 0 || b < 0 || c < 0) status = corrupt_merge(list, rank, "names a text that is not in the vocabulary", error);
+        else mr_bpe_table_put(model, a, b, (uint32_t)rank, c);
+    }
+    mr_buf_fini(&joined);
+    return status;
+}
+
+/* Ids of the one-byte (bytes) or ASCII symbols, with and without the end-of-word suffix. */
+static mr_status read_symbols(const mr_vocabulary *vocabulary, mr_bpe *model, mr_error *error)
+{
+    mr_buf text = { 0 };
+    for (size_t last = 0; last < 2; last++) {
+        for (uint32_t i = 0; i < 256; i++) {
+            uint32_t c = model->bytes ? mr_byte_level_character((unsigned char)i) : i;
+            text.length = 0;
+            if (!mr_buf_reserve(&text, 4)) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+            text.length = mr_utf8_encode(c, text.data);
+            if (last && !mr_buf_append(&text, model->suffix.data, model->suffix.length)) return mr_buf_fini(&text), mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+            model->symbols[last][i] = mr_vocabulary_id(vocabulary, (mr_str){ text.data, text.length });
+        }
+    }
+    mr_buf_fini(&text);
+    return MR_OK;
+}
+
+void mr_byte_fallback_read(const mr_vocabulary *vocabulary, int32_t ids[256])
+{
+    for (unsigned i = 0; i < 256; i++) {
+        static const char digits[] = "0123456789ABCDEF";
+        char text[6] = { '<', '0', 'x', digits[i >> 4], digits[i & 15], '>' };
+        ids[i] = mr_vocabulary_id(vocabulary, (mr_str){ text, sizeof text });
+    }
+}
+
+/* For ignore_merges in byte mode: the vocabulary's texts as the bytes they stand for. */
+static mr_status read_whole(const mr_vocabulary *vocabulary, mr_bpe *model, mr_error *error)
+{
+    size_t total = 0, count = 0;
+    mr_status status = MR_OUT_OF_MEMORY;
+    for (size_t i = 0; i < vocabulary->size; i++) total += vocabulary->texts[i].length;
+    char *bytes = malloc(total + 1), *to = bytes;
+    mr_str *texts = malloc((vocabulary->size + 1) * sizeof *texts);
+    int32_t *ids = malloc((vocabulary->size + 1) * sizeof *ids);
+    if (bytes && texts && ids) {
+        for (size_t i = 0; i < vocabulary->size; i++) {
+            if (!vocabulary->texts[i].data) continue;
+            size_t length = mr_byte_level_unmap(vocabulary->texts[i], to);
+            if (length == SIZE_MAX) continue; /* not in the alphabet: no piece can be this text */
+            texts[count] = (mr_str){ to, length };
+            ids[count++] = (int32_t)i;
+            to += length;
+        }
+        status = mr_vocabulary_build(texts, ids, count, &model->whole, error);
+    }
+    free(bytes);
+    free(texts);
+    free(ids);
+    return status == MR_OUT_OF_MEMORY ? mr_error_set(error, status, "out of memory") : status;
+}
+
+mr_status mr_bpe_open(mr_json_value component, const mr_vocabulary *vocabulary, bool bytes, mr_bpe *out, mr_error *error)
+{
+    mr_bpe model = { .bytes = bytes };
+    mr_status status = MR_OK;
+    mr_str unk, prefix, suffix;
+    bool fallback;
+    MR_TRY(mr_json_get_str(component, "unk_token", (mr_str){ 0 }, &unk, error));
+    MR_TRY(mr_json_get_str(component, "continuing_subword_prefix", MR_STR(""), &prefix, error));
+    MR_TRY(mr_json_get_str(component, "end_of_word_suffix", MR_STR(""), &suffix, error));
+    MR_TRY(mr_json_get_bool(component, "fuse_unk", false, &model.fuse_unk, error));
+    MR_TRY(mr_json_get_bool(component, "byte_fallback", false, &fallback, error));
+    MR_TRY(mr_json_get_bool(component, "ignore_merges", false, &model.ignore_merges, error));
+    if (prefix.length) return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: BPE with a continuing_subword_prefix is not supported", mr_json_path(component));
+    if (suffix.length > MR_BPE_MAX_SUFFIX) return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: BPE: end_of_word_suffix is longer than %d bytes", mr_json_path(component), MR_BPE_MAX_SUFFIX);
+    model.unk_id = unk.data ? mr_vocabulary_id(vocabulary, unk) : -1;
+    model.suffix = mr_str_copy(suffix);
+    if (!model.suffix.data) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    mr_byte_fallback_read(vocabulary, model.fallback);
+    if (!fallback) memset(model.fallback, 0xFF, sizeof model.fallback);
+    MR_TRY_OR(status, read_symbols(vocabulary, &model, error), done);
+    MR_TRY_OR(status, read_merges(mr_json_get(component, "merges"), vocabulary, &model, error), done);
+    if (bytes && model.ignore_merges) MR_TRY_OR(status, read_whole(vocabulary, &model, error), done);
+    *out = model;
+done:
+    if (status != MR_OK) mr_bpe_fini(&model);
+    return status;
+}
+
+void mr_bpe_fini(mr_bpe *model)
+{
+    mr_mem_free(model->merges);
+    mr_vocabulary_fini(&model->whole);
+    free((char *)model->suffix.data);
+    *model = (mr_bpe){ 0 };
+}
+
+/* ---------------------------------------------------------------- first symbols */
+
+/* Scratch for one piece. The caller reserved one symbol for each byte of it, and one more. */
+static void add_symbol(mr_bpe_scratch *scratch, int32_t id)
+{
+    scratch->symbols[scratch->count++].id = id;
+}
+
+/* Id of one code point's text with the suffix if it is the last. */
+static int32_t symbol_id(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str point, bool last)
+{
+    if (model->bytes || (unsigned char)point.data[0] < 0x80) return model->symbols[last][(unsigned char)point.data[0]];
+    if (!last || model->suffix.length == 0) return mr_vocabulary_id(vocabulary, point);
+    char text[4 + MR_BPE_MAX_SUFFIX];
+    memcpy(text, point.data, point.length);
+    memcpy(text + point.length, model->suffix.data, model->suffix.length);
+    return mr_vocabulary_id(vocabulary, (mr_str){ text, point.length + model->suffix.length });
+}
+
+/* All bytes of the symbol's text as byte tokens; false when one is missing. */
+static bool fall_back(const mr_bpe *model, mr_bpe_scratch *scratch, mr_str point, bool last)
+{
+    mr_str parts[2] = { point, last ? model->suffix : (mr_str){ 0 } };
+    for (size_t k = 0; k < 2; k++)
+        for (size_t i = 0; i < parts[k].length; i++)
+            if (model->fallback[(unsigned char)parts[k].data[i]] < 0) return false;
+    for (size_t k = 0; k < 2; k++)
+        for (size_t i = 0; i < parts[k].length; i++) add_symbol(scratch, model->fallback[(unsigned char)parts[k].data[i]]);
+    return true;
+}
+
+static void first_symbols(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str piece, mr_bpe_scratch *scratch)
+{
+    bool pending = false; /* an unknown not yet written */
+    scratch->count = 0;
+    for (size_t at = 0; at < piece.length;) {
+        size_t length = model->bytes ? 1 : mr_utf8_length((unsigned char)piece.data[at]);
+        mr_str point = { piece.data + at, length };
+        at += length;
+        bool last = at == piece.length;
+        int32_t id = symbol_id(model, vocabulary, point, last);
+        if (id >= 0) {
+            if (pending) add_symbol(scratch, model->unk_id);
+            pending = false;
+            add_symbol(scratch, id);
+            continue;
+        }
+        if (fall_back(model, scratch, point, last) || model->unk_id < 0) continue;
+        if (pending && !model->fuse_unk) add_symbol(scratch, model->unk_id);
+        pending = true;
+    }
+    if (pending) add_symbol(scratch, model->unk_id);
+}
+
+/* ---------------------------------------------------------------- merging */
+
+#define SHORT_PIECE 64 /* up to here a scan for the minimum beats the heap */
+
+static void merge_short(const mr_bpe *model, mr_bpe_scratch *scratch)
+{
+    mr_bpe_symbol *s = scratch->symbols;
+    size_t count = scratch->count;
+    uint32_t ranks[SHORT_PIECE];
+    int32_t joined[SHORT_PIECE];
+    for (size_t i = 0; i + 1 < count; i++) {
+        const mr_bpe_merge *merge = find_merge(model, s[i].id, s[i + 1].id);
+        ranks[i] = merge ? merge->rank : UINT32_MAX;
+        joined[i] = merge ? merge->id : 0;
+    }
+    while (count > 1) {
+        size_t best = 0;
+        for (size_t i = 1; i + 1 < count; i++)
+            if (ranks[i] < ranks[best]) best = i;
+        if (ranks[best] == UINT32_MAX) break;
+        s[best].id = joined[best];
+        count--;
+        for (size_t i = best + 1; i < count; i++) {
+            s[i].id = s[i + 1].id;
+            ranks[i - 1] = ranks[i];
+            joined[i - 1] = joined[i];
+        }
+        for (size_t i = best ? best - 1 : 0; i <= best && i + 1 < count; i++) {
+            const mr_bpe_merge *merge = find_merge(model, s[i].id, s[i + 1].id);
+            ranks[i] = merge ? merge->rank : UINT32_MAX;
+            joined[i] = merge ? merge->id : 0;
+        }
+    }
+    scratch->count = count;
+}
+
+/* Binary heap of candidates, lowest rank and then leftmost on top. */
+static void heap_down(mr_bpe_candidate *heap, size_t count, size_t at)
+{
+    mr_bpe_candidate item = heap[at];
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= count) break;
+        if (child + 1 < count && heap[child + 1].order < heap[child].order) child++;
+        if (item.order <= heap[child].order) break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = item;
+}
+
+static void heap_up(mr_bpe_candidate *heap, size_t at)
+{
+    mr_bpe_candidate item = heap[at];
+    for (; at > 0 && heap[(at - 1) / 2].order > item.order; at = (at - 1) / 2) heap[at] = heap[(at - 1) / 2];
+    heap[at] = item;
+}
+
+static bool candidate(const mr_bpe *model, const mr_bpe_symbol *s, uint32_t at, mr_bpe_candidate *out)
+{
+    if (at == MR_BPE_END || s[at].next == MR_BPE_END) return false;
+    const mr_bpe_merge *merge = find_merge(model, s[at].id, s[s[at].next].id);
+    if (!merge) return false;
+    *out = (mr_bpe_candidate){ (uint64_t)merge->rank << 32 | at, merge->pair, merge->id };
+    return true;
+}
+
+/* Every join removes a symbol and adds at most two candidates: the heap never holds more than 3 a symbol. */
+static void merge_long(const mr_bpe *model, mr_bpe_scratch *scratch)
+{
+    mr_bpe_symbol *s = scratch->symbols;
+    mr_bpe_candidate *heap = scratch->heap;
+    size_t count = scratch->count, waiting = 0;
+    for (size_t i = 0; i < count; i++) {
+        s[i].previous = i ? (uint32_t)i - 1 : MR_BPE_END;
+        s[i].next = i + 1 < count ? (uint32_t)i + 1 : MR_BPE_END;
+    }
+    for (size_t i = 0; i < count; i++) waiting += candidate(model, s, (uint32_t)i, &heap[waiting]);
+    for (size_t i = waiting / 2; i-- > 0;) heap_down(heap, waiting, i);
+    while (waiting > 0) {
+        mr_bpe_candidate best = heap[0];
+        heap[0] = heap[--waiting];
+        if (waiting) heap_down(heap, waiting, 0);
+        uint32_t at = (uint32_t)best.order, next = s[at].id < 0 ? MR_BPE_END : s[at].next;
+        if (next == MR_BPE_END || pair_of(s[at].id, s[next].id) != best.pair) continue; /* joined otherwise meanwhile */
+        s[at].id = best.id;
+        s[at].next = s[next].next;
+        s[next].id = -1;
+        if (s[at].next != MR_BPE_END) s[s[at].next].previous = at;
+        uint32_t touched[2] = { s[at].previous, at };
+        for (size_t k = 0; k < 2; k++)
+            if (candidate(model, s, touched[k], &heap[waiting])) heap_up(heap, waiting++);
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (s[i].id >= 0) s[kept++].id = s[i].id;
+    scratch->count = kept;
+}
+
+static bool reserve(mr_bpe_scratch *scratch, size_t count)
+{
+    if (count <= scratch->capacity) return true;
+    size_t capacity = count + count / 2;
+    mr_bpe_symbol *symbols = mr_mem_realloc(scratch->symbols, capacity * sizeof *symbols, MR_MEM_SCRATCH);
+    if (!symbols) return false;
+    scratch->symbols = symbols;
+    mr_bpe_candidate *heap = mr_mem_realloc(scratch->heap, 3 * capacity * sizeof *heap, MR_MEM_SCRATCH);
+    if (!heap) return false;
+    scratch->heap = heap;
+    scratch->capacity = capacity;
+    return true;
+}
+
+void mr_bpe_scratch_fini(mr_bpe_scratch *scratch)
+{
+    mr_mem_free(scratch->symbols);
+    mr_mem_free(scratch->heap);
+    *scratch = (mr_bpe_scratch){ 0 };
+}
+
+static bool run_piece(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str piece, mr_bpe_scratch *scratch, mr_ids *ids)
+{
+    if (model->ignore_merges) {
+        int32_t id = mr_vocabulary_id(model->bytes ? &model->whole : vocabulary, piece);
+        if (id >= 0) return mr_ids_add(ids, id);
+    }
+    if (!reserve(scratch, piece.length + model->suffix.length + 1)) return false;
+    first_symbols(model, vocabulary, piece, scratch);
+    if (scratch->count <= SHORT_PIECE) merge_short(model, scratch);
+    else merge_long(model, scratch);
+    if (!mr_ids_reserve(ids, scratch->count)) return false;
+    for (size_t i = 0; i < scratch->count; i++) ids->items[ids->count + i] = scratch->symbols[i].id;
+    ids->count += scratch->count;
+    return true;
+}
+
+bool mr_bpe_run(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str text, const mr_pieces *pieces, mr_bpe_scratch *scratch, mr_ids *ids)
+{
+    for (size_t i = 0; i < pieces->count; i++)
+        if (!run_piece(model, vocabulary, (mr_str){ text.data + pieces->items[i].start, pieces->items[i].length }, scratch, ids)) return false;
+    return true;
+}
