@@ -24,3 +24,13 @@ mr_status mr_file_publish(const char *temporary, const char *path, bool *existed
     if (failed && !*existed) return mr_error_errno(error, saved, "cannot rename %s to %s", temporary, path);
     return mr_path_sync_directory_of(path, error);
 }
+
+mr_status mr_file_replace(const char *temporary, const char *path, mr_error *error)
+{
+    if (rename(temporary, path) != 0) {
+        mr_status status = mr_error_errno(error, errno, "cannot replace %s", path);
+        unlink(temporary);
+        return status;
+    }
+    return mr_path_sync_directory_of(path, error);
+}

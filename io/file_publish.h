@@ -7,5 +7,7 @@
 /* Renames `temporary`, already fsynced, to `path` without replacing, then fsyncs the directory. *existed = true when
  * `path` was there already: then `temporary` is removed and `path` left alone. */
 mr_status mr_file_publish(const char *temporary, const char *path, bool *existed, mr_error *error);
+/* The same, replacing what is there. */
+mr_status mr_file_replace(const char *temporary, const char *path, mr_error *error);
 
 #endif

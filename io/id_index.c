@@ -18,7 +18,8 @@ typedef struct index_entry {
 
 struct mr_id_index {
     mr_table_reader *reader;
-    mr_block block;
+    mr_block block, run; /* one number; STEP_ROWS entries from run_first */
+    uint64_t run_first;
     uint64_t found_hash, found_at; /* the last search */
     bool found;
 };
@@ -111,7 +112,7 @@ mr_status mr_id_index_open(hid_t file, const char *path, uint64_t rows, mr_id_in
     if (!index) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a reader", path);
     mr_status status = mr_table_reader_open(file, path, index_columns, 2, &index->reader, error);
     if (status == MR_OK && mr_table_reader_rows(index->reader) != rows) status = mr_error_set(error, MR_BAD_INPUT, "%s: the index of ids does not have a row for each row", path);
-    if (status == MR_OK && !mr_block_init(&index->block, index_columns, 2)) status = mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a reader", path);
+    if (status == MR_OK && !(mr_block_init(&index->block, index_columns, 2) && mr_block_init(&index->run, index_columns, 2))) status = mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a reader", path);
     if (status == MR_OK) *out = index;
     else mr_id_index_close(index);
     return status;
@@ -122,6 +123,7 @@ void mr_id_index_close(mr_id_index *index)
     if (!index) return;
     mr_table_reader_close(index->reader);
     mr_block_fini(&index->block);
+    mr_block_fini(&index->run);
     free(index);
 }
 
@@ -156,4 +158,21 @@ mr_status mr_id_index_candidate(mr_id_index *index, mr_str id, uint64_t at, uint
     MR_TRY(read_number(index, 0, index->found_at + at, &stored, error));
     if (stored != hash) return MR_END;
     return read_number(index, 1, index->found_at + at, row, error);
+}
+
+mr_status mr_id_index_verify(mr_id_index *index, mr_error *error)
+{
+    return mr_table_reader_verify(index->reader, error);
+}
+
+mr_status mr_id_index_entry(mr_id_index *index, uint64_t at, uint64_t *hash, uint64_t *row, mr_error *error)
+{
+    if (at < index->run_first || at - index->run_first >= index->run.rows) {
+        uint64_t rest = mr_table_reader_rows(index->reader) - at;
+        MR_TRY(mr_table_reader_read(index->reader, at, rest < STEP_ROWS ? (size_t)rest : STEP_ROWS, &index->run, error));
+        index->run_first = at;
+    }
+    memcpy(hash, mr_block_fixed(&index->run, 0, (size_t)(at - index->run_first)), sizeof *hash);
+    memcpy(row, mr_block_fixed(&index->run, 1, (size_t)(at - index->run_first)), sizeof *row);
+    return MR_OK;
 }

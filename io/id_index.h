@@ -20,4 +20,8 @@ mr_status mr_id_index_candidate(mr_id_index *index, mr_str id, uint64_t at, uint
 
 uint64_t mr_id_hash(mr_str id);
 
+/* For verifying: checksums of both datasets; entry `at`, fast in ascending order. */
+mr_status mr_id_index_verify(mr_id_index *index, mr_error *error);
+mr_status mr_id_index_entry(mr_id_index *index, uint64_t at, uint64_t *hash, uint64_t *row, mr_error *error);
+
 #endif

@@ -1,5 +1,6 @@
 #include "io/output_lock.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/str.h"
@@ -16,14 +18,31 @@ struct mr_output_lock {
     int fd;
 };
 
+static void read_holder(int fd, char *holder, size_t size)
+{
+    ssize_t got = pread(fd, holder, size - 1, 0);
+    holder[got > 0 ? got : 0] = '\0';
+    holder[strcspn(holder, "\n")] = '\0';
+    if (!holder[0] || mr_utf8_check(holder, strlen(holder)) != strlen(holder)) snprintf(holder, size, "another process");
+}
+
 static mr_status refuse(const mr_output_lock *lock, mr_error *error)
 {
     char holder[256];
-    ssize_t got = pread(lock->fd, holder, sizeof holder - 1, 0);
-    holder[got > 0 ? got : 0] = '\0';
-    holder[strcspn(holder, "\n")] = '\0';
-    return mr_error_set(error, MR_CANNOT_CREATE, "%s is held by %s: another run writes this output; wait for it or stop it", lock->path,
-                        holder[0] && mr_utf8_check(holder, strlen(holder)) == strlen(holder) ? holder : "another process");
+    read_holder(lock->fd, holder, sizeof holder);
+    return mr_error_set(error, MR_CANNOT_CREATE, "%s is held by %s: another run writes this output; wait for it or stop it", lock->path, holder);
+}
+
+/* Without waiting, but not put off by somebody who only looks (mr_output_lock_holder). */
+static bool try_lock(int fd)
+{
+    for (int attempt = 0; attempt < 5; attempt++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+        if (errno != EWOULDBLOCK && errno != EINTR) return false;
+        nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+    }
+    errno = EWOULDBLOCK;
+    return false;
 }
 
 /* The file may have been removed by its last holder between open and lock: then the lock means nothing. */
@@ -58,10 +77,7 @@ mr_status mr_output_lock_acquire(const char *directory, const char *name, mr_out
             if (error) error->status = status;
             goto failed;
         }
-        int got;
-        do got = flock(lock->fd, LOCK_EX | LOCK_NB);
-        while (got != 0 && errno == EINTR);
-        if (got != 0) {
+        if (!try_lock(lock->fd)) {
             status = errno == EWOULDBLOCK ? refuse(lock, error) : mr_error_errno(error, errno, "cannot lock %s", lock->path);
             close(lock->fd);
             goto failed;
@@ -76,6 +92,23 @@ failed:
     if (lock) free(lock->path);
     free(lock);
     return status;
+}
+
+bool mr_output_lock_holder(const char *directory, char *holder, size_t size)
+{
+    DIR *listing = opendir(directory);
+    bool held = false;
+    const struct dirent *entry;
+    while (listing && !held && (entry = readdir(listing))) {
+        if (!mr_str_ends_with(mr_str_of(entry->d_name), ".lock")) continue;
+        int fd = openat(dirfd(listing), entry->d_name, O_RDONLY | O_CLOEXEC);
+        if (fd < 0) continue;
+        held = flock(fd, LOCK_SH | LOCK_NB) != 0;
+        if (held) read_holder(fd, holder, size);
+        close(fd);
+    }
+    if (listing) closedir(listing);
+    return held;
 }
 
 void mr_output_lock_release(mr_output_lock *lock)

@@ -43,6 +43,7 @@ mr_status mr_part_file_put_job(hid_t file, const mr_sink_options *options, const
 
 typedef struct copying {
     hid_t to;
+    const char *fingerprint, *job_text; /* NULL: as they are */
     mr_status status;
     mr_error *error;
 } copying;
@@ -51,14 +52,16 @@ static bool copy_attribute(void *context, const char *name, const char *value)
 {
     copying *copy = context;
     if (is_of_file(name)) return true;
+    if (copy->fingerprint && strcmp(name, "fingerprint") == 0) value = copy->fingerprint;
+    if (copy->job_text && strcmp(name, "job") == 0) value = copy->job_text;
     bool number = strcmp(name, "schema_version") == 0 || strcmp(name, "dimension") == 0;
     copy->status = number ? mr_h5_put_number(copy->to, name, strtoull(value, NULL, 10), copy->error) : mr_h5_put_text(copy->to, name, value, copy->error);
     return copy->status == MR_OK;
 }
 
-mr_status mr_part_file_copy_job(hid_t from, hid_t to, mr_error *error)
+mr_status mr_part_file_copy_job(hid_t from, hid_t to, const char *fingerprint, const char *job_text, mr_error *error)
 {
-    copying copy = { .to = to, .error = error };
+    copying copy = { .to = to, .fingerprint = fingerprint, .job_text = job_text, .error = error };
     mr_h5_each_attribute(from, copy_attribute, &copy);
     return copy.status;
 }
@@ -84,7 +87,7 @@ void mr_part_facts_count(mr_part_facts *facts, const mr_block *block)
     }
 }
 
-static mr_status write_table(hid_t file, const mr_column *columns, size_t count, const mr_block *block, mr_error *error)
+mr_status mr_part_file_write_table(hid_t file, const mr_column *columns, size_t count, const mr_block *block, mr_error *error)
 {
     uint64_t packed[MR_COLUMNS_MAX] = { 0 };
     for (size_t i = 0; i < count; i++)
@@ -105,7 +108,7 @@ static mr_status write_source_names(hid_t file, const mr_sink_options *options, 
         good = mr_block_put_packed(&names, 0, mr_str_of(options->source_names[i]));
         mr_block_end_row(&names);
     }
-    mr_status status = good ? write_table(file, &mr_source_files_column, 1, &names, error) : mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the names of inputs");
+    mr_status status = good ? mr_part_file_write_table(file, &mr_source_files_column, 1, &names, error) : mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the names of inputs");
     mr_block_fini(&names);
     return status;
 }
@@ -120,7 +123,7 @@ mr_status mr_part_file_write(const char *path, const mr_sink_options *options, c
     hid_t file = mr_h5_output_id(output);
     mr_status status = mr_part_file_put_job(file, options, schema, error);
     if (status == MR_OK) status = mr_part_file_describe(file, &facts, error);
-    if (status == MR_OK) status = write_table(file, schema->columns, schema->count, block, error);
+    if (status == MR_OK) status = mr_part_file_write_table(file, schema->columns, schema->count, block, error);
     if (status == MR_OK) status = write_source_names(file, options, error);
     if (status == MR_OK) return mr_h5_output_close(output, error);
     mr_status cause = mr_h5_output_check(output, error); /* a failed write is why libhdf5 complained */

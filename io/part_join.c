@@ -20,6 +20,8 @@ typedef struct segment {
 } segment;
 
 typedef struct joining {
+    bool distinct;
+    mr_join_options options;
     segment *segments;
     size_t count;
     uint64_t total;
@@ -95,9 +97,9 @@ static mr_status check_space(const joining *join, const char *temporary, mr_erro
 }
 
 /* A part that turns out damaged is dropped: its records are done again by the next run. */
-static mr_status drop_damaged(const mr_part *part, mr_status status, mr_error *problem, mr_error *error)
+static mr_status drop_damaged(const joining *join, const mr_part *part, mr_status status, mr_error *problem, mr_error *error)
 {
-    if (status != MR_BAD_INPUT) {
+    if (status != MR_BAD_INPUT || join->distinct) {
         if (error) *error = *problem;
         return status;
     }
@@ -120,9 +122,16 @@ static mr_status measure(joining *join, mr_error *error)
             join->packed[c] += bytes;
         }
         close_part(&part);
-        if (status != MR_OK) return drop_damaged(piece->part, status, &problem, error);
+        if (status != MR_OK) return drop_damaged(join, piece->part, status, &problem, error);
     }
     return MR_OK;
+}
+
+/* Each file counts its inputs from 0. */
+static void raise_source_numbers(mr_block *block, uint32_t base)
+{
+    uint32_t *numbers = (uint32_t *)(void *)block->data[MR_COLUMN_SHARD].bytes.data; /* malloc'ed, so aligned */
+    for (size_t i = 0; base && i < block->rows; i++) numbers[i] += base;
 }
 
 static mr_status copy_segment(joining *join, const segment *piece, mr_table_writer *writer, mr_block *block, mr_error *error)
@@ -134,6 +143,7 @@ static mr_status copy_segment(joining *join, const segment *piece, mr_table_writ
         uint64_t rest = piece->count - done;
         status = mr_table_reader_read(part.reader, piece->from + done, rest < STEP_ROWS ? (size_t)rest : STEP_ROWS, block, error);
         if (status == MR_OK) mr_part_facts_count(&join->facts, block);
+        if (status == MR_OK) raise_source_numbers(block, piece->part->source_base);
         if (status == MR_OK) status = mr_table_writer_append(writer, block, error);
     }
     close_part(&part);
@@ -153,26 +163,55 @@ static mr_status copy_rows(joining *join, hid_t file, mr_error *error)
     return status;
 }
 
-/* Attributes of the job and the group of input names. */
-static mr_status copy_job(const mr_part *part, hid_t file, mr_error *error)
+/* Appends the input names of one file. */
+static mr_status append_names(const mr_part *part, mr_block *names, mr_error *error)
 {
-    hid_t from;
-    MR_TRY(mr_h5_open(part->path, &from, error));
-    mr_status status = mr_part_file_copy_job(from, file, error);
-    if (status == MR_OK && H5Ocopy(from, "source/files", file, "source/files", H5P_DEFAULT, H5P_DEFAULT) < 0)
-        status = mr_h5_error(error, MR_IO, "cannot copy the names of inputs from %s", part->path);
-    H5Fclose(from);
+    hid_t file;
+    mr_table_reader *reader = NULL;
+    mr_block own = { 0 };
+    MR_TRY(mr_h5_open(part->path, &file, error));
+    mr_status status = mr_table_reader_open(file, part->path, &mr_source_files_column, 1, &reader, error);
+    if (status == MR_OK && !mr_block_init(&own, &mr_source_files_column, 1)) status = mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the names of inputs");
+    if (status == MR_OK) status = mr_table_reader_read(reader, 0, (size_t)mr_table_reader_rows(reader), &own, error);
+    for (size_t i = 0; status == MR_OK && i < own.rows; i++) {
+        if (!mr_block_put_packed(names, 0, mr_block_packed(&own, 0, i))) status = mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the names of inputs");
+        mr_block_end_row(names);
+    }
+    mr_block_fini(&own);
+    mr_table_reader_close(reader);
+    H5Fclose(file);
     return status;
 }
 
-static mr_status write_joined(joining *join, const mr_part *first, const char *temporary, mr_error *error)
+/* Names of inputs: parts of one job all have the same, distinct files follow one another. */
+static mr_status write_names(const joining *join, const mr_part *model, hid_t file, mr_error *error)
+{
+    mr_block names;
+    if (!mr_block_init(&names, &mr_source_files_column, 1)) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the names of inputs");
+    mr_status status = join->distinct ? MR_OK : append_names(model, &names, error);
+    for (size_t i = 0; join->distinct && status == MR_OK && i < join->count; i++) status = append_names(join->segments[i].part, &names, error);
+    if (status == MR_OK) status = mr_part_file_write_table(file, &mr_source_files_column, 1, &names, error);
+    mr_block_fini(&names);
+    return status;
+}
+
+static mr_status copy_job(const joining *join, const mr_part *model, hid_t file, mr_error *error)
+{
+    hid_t from;
+    MR_TRY(mr_h5_open(model->path, &from, error));
+    mr_status status = mr_part_file_copy_job(from, file, join->options.fingerprint, join->options.job_text, error);
+    H5Fclose(from);
+    return status == MR_OK ? write_names(join, model, file, error) : status;
+}
+
+static mr_status write_joined(joining *join, const mr_part *model, const char *temporary, mr_error *error)
 {
     mr_h5_output *output;
     MR_TRY(mr_h5_output_create(temporary, &output, error));
     hid_t file = mr_h5_output_id(output);
     mr_status status = copy_rows(join, file, error);
     if (status == MR_OK) status = mr_id_index_write(file, temporary, error);
-    if (status == MR_OK) status = copy_job(first, file, error);
+    if (status == MR_OK) status = copy_job(join, model, file, error);
     join->facts.end = join->total;
     if (status == MR_OK) status = mr_part_file_describe(file, &join->facts, error);
     if (status == MR_OK) return mr_h5_output_close(output, error);
@@ -181,10 +220,10 @@ static mr_status write_joined(joining *join, const mr_part *first, const char *t
     return cause != MR_OK ? cause : status;
 }
 
-mr_status mr_part_list_join(const mr_part_list *list, uint64_t total, const char *temporary, const char *path, mr_error *error)
+mr_status mr_part_list_join(const mr_part_list *list, uint64_t total, mr_join_options options, const char *temporary, const char *path, mr_error *error)
 {
     if (list->count == 0) return mr_error_set(error, MR_INCOMPLETE, "%s has no parts to join", path);
-    joining join = { .total = total };
+    joining join = { .total = total, .distinct = list->distinct, .options = options };
     mr_status status;
     hid_t first;
     bool existed = false;
@@ -197,7 +236,8 @@ mr_status mr_part_list_join(const mr_part_list *list, uint64_t total, const char
     if (status != MR_OK) goto done;
     MR_TRY_OR(status, measure(&join, error), done);
     MR_TRY_OR(status, write_joined(&join, model, temporary, error), done);
-    MR_TRY_OR(status, mr_file_publish(temporary, path, &existed, error), done);
+    if (options.replace) status = mr_file_replace(temporary, path, error);
+    else status = mr_file_publish(temporary, path, &existed, error);
     if (existed) status = mr_error_set(error, MR_OUTPUT_DIFFERS, "%s was made by somebody else meanwhile; the parts are kept", path);
 done:
     free(join.segments);

@@ -45,21 +45,30 @@ mr_status mr_parts_note_total(const char *directory, uint64_t total, mr_error *e
     return status;
 }
 
-static bool add(mr_part_list *list, const char *directory, uint64_t first, uint64_t end)
+mr_status mr_part_list_add(mr_part_list *list, const char *path, uint64_t first, uint64_t end, mr_error *error)
 {
     if (list->count == list->capacity) {
         size_t capacity = list->capacity ? 2 * list->capacity : 64;
         mr_part *grown = realloc(list->items, capacity * sizeof *grown);
-        if (!grown) return false;
+        if (!grown) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the list of parts");
         list->items = grown;
         list->capacity = capacity;
     }
-    char *path = mr_part_path(directory, first, end);
-    if (!path) return false;
     struct stat info;
+    char *copy = mr_strdup(path);
+    if (!copy) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the list of parts");
     uint64_t bytes = stat(path, &info) == 0 ? (uint64_t)info.st_size : 0;
-    list->items[list->count++] = (mr_part){ .first = first, .end = end, .file_bytes = bytes, .path = path };
-    return true;
+    list->items[list->count++] = (mr_part){ .first = first, .end = end, .file_bytes = bytes, .path = copy };
+    return MR_OK;
+}
+
+static mr_status add_found(mr_part_list *list, const char *directory, uint64_t first, uint64_t end, mr_error *error)
+{
+    char *path = mr_part_path(directory, first, end);
+    if (!path) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the list of parts");
+    mr_status status = mr_part_list_add(list, path, first, end, error);
+    free(path);
+    return status;
 }
 
 static int by_range(const void *a, const void *b)
@@ -77,8 +86,7 @@ mr_status mr_part_list_scan(mr_part_list *list, const char *directory, mr_error 
     const struct dirent *entry;
     while (status == MR_OK && (errno = 0, entry = readdir(open_directory))) {
         uint64_t first, end;
-        if (parse_name(entry->d_name, &first, &end) && !add(list, directory, first, end))
-            status = mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the list of parts in %s", directory);
+        if (parse_name(entry->d_name, &first, &end)) status = add_found(list, directory, first, end, error);
         if (parse_total(entry->d_name, &list->total)) list->has_total = true;
     }
     if (status == MR_OK && errno) status = mr_error_errno(error, errno, "cannot list %s", directory);

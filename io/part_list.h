@@ -7,6 +7,7 @@
 typedef struct mr_part {
     uint64_t first, end;
     uint64_t file_bytes;
+    uint32_t source_base; /* what its /source/shard numbers are raised by when it is joined */
     char *path;
 } mr_part;
 
@@ -16,11 +17,14 @@ typedef struct mr_part_list {
     size_t count, capacity;
     bool has_total; /* some run has reached the end of the input */
     uint64_t total; /* and counted this many records */
+    bool distinct;  /* finished files, not parts of one job: their input names follow one another */
 } mr_part_list;
 
 /* Zero-initialised `list`; fini also after a failure. A missing directory is an empty list. */
 mr_status mr_part_list_scan(mr_part_list *list, const char *directory, mr_error *error);
 void mr_part_list_fini(mr_part_list *list);
+/* Appends a file; its `path` is copied. OUT_OF_MEMORY. */
+mr_status mr_part_list_add(mr_part_list *list, const char *path, uint64_t first, uint64_t end, mr_error *error);
 
 /* malloc'ed; NULL when out of memory. */
 char *mr_part_path(const char *directory, uint64_t first, uint64_t end);

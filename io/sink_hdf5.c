@@ -240,7 +240,7 @@ static mr_status finish(void *sink, uint64_t total, mr_error *error)
     }
     MR_TRY(mr_parts_note_total(self->parts, total, error));
     MR_TRY_OR(status, mr_part_list_scan(&list, self->parts, error), done);
-    MR_TRY_OR(status, mr_part_list_join(&list, total, self->temporary, self->options.path, error), done);
+    MR_TRY_OR(status, mr_part_list_join(&list, total, (mr_join_options){ 0 }, self->temporary, self->options.path, error), done);
     if (!self->options.keep_parts) mr_parts_remove_all(self->parts);
 done:
     mr_part_list_fini(&list);

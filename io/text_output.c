@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -73,8 +72,7 @@ mr_status mr_text_output_finish(mr_text_output *output, mr_error *error)
     if (!output->temporary) return MR_OK;
     bool existed = false;
     if (fsync(output->fd) != 0) return mr_error_errno(error, errno, "cannot write %s", output->path);
-    if (output->overwrite && rename(output->temporary, output->path) != 0) return mr_error_errno(error, errno, "cannot replace %s", output->path);
-    if (output->overwrite) return mr_path_sync_directory_of(output->path, error);
+    if (output->overwrite) return mr_file_replace(output->temporary, output->path, error);
     MR_TRY(mr_file_publish(output->temporary, output->path, &existed, error));
     return existed ? mr_error_set(error, MR_OUTPUT_DIFFERS, "%s was made by somebody else meanwhile", output->path) : MR_OK;
 }

@@ -1,0 +1,174 @@
+/* Parts or finished files -> one output, without a run. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/file.h"
+#include "io/output.h"
+#include "io/output_lock.h"
+#include "io/part_join.h"
+
+#define LOCK_NAME "merge"
+
+/* What two files must have in common for their vectors to be compared with each other. */
+static const char *const vital_attributes[] = { "model_sha256", "precision", "pooling", "normalized", "prompt", "max_tokens" };
+
+typedef struct merging {
+    const char *path;
+    char *parts, *temporary;
+    mr_output_lock *lock;
+    mr_part_list list;
+} merging;
+
+static mr_status merging_init(merging *merge, const char *path, mr_error *error)
+{
+    *merge = (merging){ .path = path, .parts = mr_strf("%s.parts", path), .temporary = mr_strf("%s.parts/" LOCK_NAME ".tmp", path) };
+    return merge->parts && merge->temporary ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate a path");
+}
+
+static void merging_fini(merging *merge)
+{
+    mr_output_lock_release(merge->lock);
+    if (merge->parts) rmdir(merge->parts); /* stays while it holds anything */
+    mr_part_list_fini(&merge->list);
+    free(merge->temporary);
+    free(merge->parts);
+}
+
+static mr_status take_lock(merging *merge, mr_error *error)
+{
+    char holder[256];
+    if (mr_output_lock_holder(merge->parts, holder, sizeof holder))
+        return mr_error_set(error, MR_CANNOT_CREATE, "%s is being written by %s; wait for it or stop it", merge->path, holder);
+    return mr_output_lock_acquire(merge->parts, LOCK_NAME, &merge->lock, error);
+}
+
+/* Schema, fingerprint and job of the first part that can be read: what all others must match. */
+static mr_status check_parts(mr_part_list *list, mr_error *error)
+{
+    mr_error problem = { 0 };
+    for (size_t i = 0; i < list->count; i++) {
+        hid_t file;
+        mr_embedding_schema schema;
+        if (mr_h5_open(list->items[i].path, &file, &problem) != MR_OK) continue;
+        char *fingerprint = mr_h5_get_text(file, "fingerprint"), *job = mr_h5_get_text(file, "job");
+        mr_status status = mr_part_file_read_schema(file, list->items[i].path, &schema, &problem);
+        H5Fclose(file);
+        bool readable = status == MR_OK && fingerprint && job;
+        if (readable) status = mr_part_list_check(list, &schema, fingerprint, job, error);
+        free(fingerprint);
+        free(job);
+        if (readable) return status;
+    }
+    return mr_error_set(error, MR_BAD_INPUT, "no part can be read: %s", problem.text);
+}
+
+mr_status mr_output_merge_parts(const char *path, mr_error *error)
+{
+    merging merge;
+    mr_status status;
+    MR_TRY_OR(status, merging_init(&merge, path, error), done);
+    if (mr_path_exists(path)) {
+        hid_t file;
+        mr_embedding_schema schema;
+        MR_TRY_OR(status, mr_h5_open(path, &file, error), done);
+        status = mr_part_file_read_schema(file, path, &schema, error);
+        H5Fclose(file);
+        goto done;
+    }
+    MR_TRY_OR(status, mr_part_list_scan(&merge.list, merge.parts, error), done);
+    if (merge.list.count == 0) {
+        status = mr_error_set(error, MR_NO_INPUT, "there is neither %s nor a part of it in %s", path, merge.parts);
+        goto done;
+    }
+    MR_TRY_OR(status, take_lock(&merge, error), done);
+    MR_TRY_OR(status, check_parts(&merge.list, error), done);
+    if (!merge.list.has_total) {
+        status = mr_error_set(error, MR_INCOMPLETE, "no run of %s has reached the end of the input yet", path);
+        goto done;
+    }
+    MR_TRY_OR(status, mr_part_list_join(&merge.list, merge.list.total, (mr_join_options){ 0 }, merge.temporary, path, error), done);
+    mr_parts_remove_all(merge.parts);
+done:
+    merging_fini(&merge);
+    return status;
+}
+
+/* One finished file: appends it to the list and to the text that identifies the merge. *model is the first file's. */
+static mr_status add_file(mr_part_list *list, const char *path, uint64_t *rows, uint32_t *sources, mr_embedding_file *model, mr_buf *job, mr_error *error)
+{
+    mr_embedding_file *file;
+    MR_TRY(mr_embedding_file_open(path, &file, error));
+    mr_status status = MR_OK;
+    const char *fingerprint = mr_embedding_file_attribute(file, "fingerprint");
+    if (mr_embedding_file_dtype(file) != mr_embedding_file_dtype(model) || mr_embedding_file_dimension(file) != mr_embedding_file_dimension(model) ||
+        mr_embedding_file_has_text(file) != mr_embedding_file_has_text(model))
+        status = mr_error_set(error, MR_OUTPUT_DIFFERS, "%s has another dtype, dimension or set of columns than the files before it", path);
+    for (size_t i = 0; status == MR_OK && i < sizeof vital_attributes / sizeof *vital_attributes; i++) {
+        const char *ours = mr_embedding_file_attribute(model, vital_attributes[i]), *theirs = mr_embedding_file_attribute(file, vital_attributes[i]);
+        if (strcmp(ours ? ours : "", theirs ? theirs : "") != 0)
+            status = mr_error_set(error, MR_OUTPUT_DIFFERS, "%s was made with %s = %s, the files before it with %s: their vectors do not belong together", path, vital_attributes[i], theirs ? theirs : "", ours ? ours : "");
+    }
+    uint64_t count = mr_embedding_file_rows(file);
+    if (status == MR_OK && !mr_buf_printf(job, "merged: %s %s %llu rows\n", path, fingerprint ? fingerprint : "", (unsigned long long)count))
+        status = mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the list of files");
+    if (status == MR_OK && (count || list->count == 0)) status = mr_part_list_add(list, path, *rows, *rows + count, error);
+    if (status == MR_OK && count) {
+        list->items[list->count - 1].source_base = *sources;
+        *sources += (uint32_t)mr_embedding_file_source_count(file);
+        *rows += count;
+    }
+    mr_embedding_file_close(file);
+    return status;
+}
+
+static mr_status list_files(merging *merge, const char *const *paths, size_t count, uint64_t *rows, mr_buf *job, mr_error *error)
+{
+    mr_embedding_file *model;
+    uint32_t sources = 0;
+    MR_TRY(mr_embedding_file_open(paths[0], &model, error));
+    mr_status status = MR_OK;
+    for (size_t i = 0; status == MR_OK && i < count; i++) status = add_file(&merge->list, paths[i], rows, &sources, model, job, error);
+    mr_embedding_file_close(model);
+    merge->list.distinct = true;
+    return status;
+}
+
+/* OK and *same when `path` is already this merge. */
+static mr_status check_existing(const char *path, const char *fingerprint, const char *job, bool overwrite, bool *same, mr_error *error)
+{
+    hid_t file;
+    *same = false;
+    if (!mr_path_exists(path)) return MR_OK;
+    mr_status status = mr_h5_open(path, &file, error);
+    if (status == MR_OK) {
+        status = mr_part_file_check_job(file, path, fingerprint, job, error);
+        H5Fclose(file);
+    }
+    *same = status == MR_OK && !overwrite;
+    return overwrite ? MR_OK : status;
+}
+
+mr_status mr_output_merge_files(const char *const *paths, size_t count, const char *path, bool overwrite, mr_error *error)
+{
+    merging merge;
+    mr_buf job = { 0 };
+    uint64_t rows = 0;
+    bool same;
+    char fingerprint[MR_SHA256_HEX];
+    if (count == 0) return mr_error_set(error, MR_INVALID_ARGUMENT, "no files to merge");
+    mr_status status;
+    MR_TRY_OR(status, merging_init(&merge, path, error), done);
+    MR_TRY_OR(status, list_files(&merge, paths, count, &rows, &job, error), done);
+    mr_sha256_bytes(job.data, job.length, fingerprint);
+    MR_TRY_OR(status, check_existing(path, fingerprint, job.data, overwrite, &same, error), done);
+    if (same) goto done;
+    MR_TRY_OR(status, mr_path_make_directories(merge.parts, error), done);
+    MR_TRY_OR(status, take_lock(&merge, error), done);
+    const mr_join_options options = { fingerprint, job.data, overwrite };
+    status = mr_part_list_join(&merge.list, rows, options, merge.temporary, path, error);
+done:
+    mr_buf_fini(&job);
+    merging_fini(&merge);
+    return status;
+}
