@@ -49,6 +49,13 @@ static mr_status read_step(mr_json_value component, mr_str type, mr_normalizer_s
     if (mr_type_is(type, "StripAccents")) return step->type = MR_NORMALIZER_STRIP_ACCENTS, MR_OK;
     if (mr_type_is(type, "Nmt")) return step->type = MR_NORMALIZER_NMT, MR_OK;
     if (mr_type_is(type, "Replace")) return step->type = MR_NORMALIZER_REPLACE, read_replace(component, step, error);
+    if (mr_type_is(type, "ByteLevel")) return step->type = MR_NORMALIZER_BYTE_LEVEL, MR_OK;
+    if (mr_type_is(type, "Precompiled")) {
+        mr_json_value map = mr_json_get(component, "precompiled_charsmap");
+        MR_TRY(mr_json_expect(map, MR_JSON_STRING, "normalizer Precompiled: \"precompiled_charsmap\"", error));
+        step->type = MR_NORMALIZER_PRECOMPILED;
+        return mr_precompiled_open(mr_json_bytes(map), mr_json_path(component), &step->precompiled, error);
+    }
     if (mr_type_is(type, "Strip")) {
         step->type = MR_NORMALIZER_STRIP;
         MR_TRY(mr_json_get_bool(component, "strip_left", true, &step->strip.left, error));
@@ -105,6 +112,7 @@ void mr_normalizer_fini(mr_normalizer *normalizer)
             free((char *)step->replace.content.data);
             mr_regex_close(step->replace.regex);
         }
+        if (step->type == MR_NORMALIZER_PRECOMPILED) mr_precompiled_close(step->precompiled);
         if (step->type == MR_NORMALIZER_PREPEND) free((char *)step->prepend.data);
     }
     free(normalizer->steps);
@@ -192,6 +200,13 @@ static bool run_strip_accents(mr_str text, mr_buf *out)
     return true;
 }
 
+static bool run_byte_level(mr_str text, mr_buf *out)
+{
+    if (!mr_buf_reserve(out, 2 * text.length)) return false;
+    for (size_t i = 0; i < text.length; i++) out->length += mr_utf8_encode(mr_byte_level_character((unsigned char)text.data[i]), out->data + out->length);
+    return true;
+}
+
 static bool nmt_deletes(uint32_t c)
 {
     return (c >= 0x01 && c <= 0x08) || c == 0x0B || (c >= 0x0E && c <= 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F;
@@ -226,6 +241,8 @@ static mr_status run_step(const mr_normalizer_step *step, mr_tokenizer_scratch *
         break;
     case MR_NORMALIZER_LOWERCASE: done = run_lowercase(segment->text, out); break;
     case MR_NORMALIZER_STRIP_ACCENTS: done = run_strip_accents(segment->text, out); break;
+    case MR_NORMALIZER_PRECOMPILED: done = mr_precompiled_run(step->precompiled, segment->text, out); break;
+    case MR_NORMALIZER_BYTE_LEVEL: done = run_byte_level(segment->text, out); break;
     case MR_NORMALIZER_NMT: done = run_nmt(segment->text, out); break;
     case MR_NORMALIZER_REPLACE: MR_TRY(run_replace(step, scratch, segment, out, error)); break;
     case MR_NORMALIZER_PREPEND:

@@ -2,9 +2,9 @@
  * tokenizer.json once and is immutable afterwards; what changes per text is in the caller's scratch.
  *
  *   added_tokens   cuts texts at added tokens
- *   normalizer     segment -> text            (bert_normalizer, normal_forms)
+ *   normalizer     segment -> text            (bert_normalizer, normal_forms, precompiled)
  *   pre_tokenizer  text -> pieces
- *   model          pieces -> ids              (wordpiece, bpe)
+ *   model          pieces -> ids              (wordpiece, bpe, unigram)
  *   post_processor ids of one or two texts -> ids with special tokens
  *   decoder        ids' texts -> text
  */
@@ -13,6 +13,7 @@
 
 #include "tokenizer/decoder.h"
 #include "tokenizer/json_tree.h"
+#include "tokenizer/precompiled.h"
 #include "tokenizer/split_regex.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/trie.h"
@@ -66,9 +67,26 @@ typedef struct mr_bpe_scratch {
 
 void mr_bpe_scratch_fini(mr_bpe_scratch *scratch);
 
+/* The best way to one byte offset. On the way back `start` and `id` are turned to lead forward. */
+#define MR_UNIGRAM_UNREACHED UINT32_MAX
+#define MR_UNIGRAM_UNKNOWN (-2)
+typedef struct mr_unigram_node {
+    double score;
+    uint32_t start;
+    int32_t id; /* of the last text, MR_UNIGRAM_UNKNOWN for an unknown code point */
+} mr_unigram_node;
+
+typedef struct mr_unigram_scratch {
+    mr_unigram_node *nodes;
+    size_t capacity;
+} mr_unigram_scratch;
+
+void mr_unigram_scratch_fini(mr_unigram_scratch *scratch);
+
 struct mr_tokenizer_scratch {
     mr_regex_scratch regex;
     mr_bpe_scratch bpe;
+    mr_unigram_scratch unigram;
     mr_buf normal[2]; /* a normalizer step reads one and writes the other */
     mr_marks marks;
     mr_buf spaced[2]; /* pre-tokenizers that change text */
@@ -121,7 +139,7 @@ bool mr_bert_normalizer_run(const mr_bert_normalizer *normalizer, mr_marks *mark
 
 typedef enum mr_normalizer_type {
     MR_NORMALIZER_FORM, MR_NORMALIZER_LOWERCASE, MR_NORMALIZER_STRIP, MR_NORMALIZER_STRIP_ACCENTS, MR_NORMALIZER_REPLACE,
-    MR_NORMALIZER_PREPEND, MR_NORMALIZER_BERT, MR_NORMALIZER_NMT
+    MR_NORMALIZER_PREPEND, MR_NORMALIZER_BERT, MR_NORMALIZER_NMT, MR_NORMALIZER_PRECOMPILED, MR_NORMALIZER_BYTE_LEVEL
 } mr_normalizer_type;
 
 typedef struct mr_normalizer_step {
@@ -137,6 +155,7 @@ typedef struct mr_normalizer_step {
         } replace;
         mr_str prepend; /* owned */
         mr_bert_normalizer bert;
+        mr_precompiled *precompiled; /* owned */
     };
 } mr_normalizer_step;
 
@@ -267,7 +286,15 @@ typedef struct mr_bpe {
     bool ignore_merges;
 } mr_bpe;
 
-typedef enum mr_model_type { MR_MODEL_WORDPIECE, MR_MODEL_WORD_LEVEL, MR_MODEL_BPE } mr_model_type;
+typedef struct mr_unigram {
+    mr_trie trie;
+    double *scores; /* [id] */
+    double unk_score;
+    int32_t unk_id; /* -1: none */
+    int32_t fallback[256];
+} mr_unigram;
+
+typedef enum mr_model_type { MR_MODEL_WORDPIECE, MR_MODEL_WORD_LEVEL, MR_MODEL_BPE, MR_MODEL_UNIGRAM } mr_model_type;
 
 typedef struct mr_model {
     mr_model_type type;
@@ -276,6 +303,7 @@ typedef struct mr_model {
         mr_wordpiece wordpiece;
         mr_word_level word_level;
         mr_bpe bpe;
+        mr_unigram unigram;
     };
 } mr_model;
 
@@ -297,6 +325,11 @@ void mr_bpe_fini(mr_bpe *model);
 bool mr_bpe_run(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str text, const mr_pieces *pieces, mr_bpe_scratch *scratch, mr_ids *ids);
 /* Ids of "<0x00>" .. "<0xFF>", -1 for those the vocabulary does not have. */
 void mr_byte_fallback_read(const mr_vocabulary *vocabulary, int32_t ids[256]);
+
+/* Fills `vocabulary` too: its texts come with their scores. */
+mr_status mr_unigram_open(mr_json_value component, mr_vocabulary *vocabulary, mr_unigram *out, mr_error *error);
+void mr_unigram_fini(mr_unigram *model);
+mr_status mr_unigram_run(const mr_unigram *model, mr_str text, const mr_pieces *pieces, mr_unigram_scratch *scratch, mr_ids *ids, mr_error *error);
 
 /* The alphabet of byte-level BPE. */
 uint32_t mr_byte_level_character(unsigned char byte);

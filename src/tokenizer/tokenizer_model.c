@@ -19,15 +19,17 @@ mr_status mr_model_open(mr_json_value component, bool bytes, mr_model *out, mr_e
     MR_TRY(mr_json_expect(component, MR_JSON_OBJECT, "\"model\"", error));
     mr_str kind = kind_of(component);
     if (mr_type_is(kind, "WordPiece")) model.type = MR_MODEL_WORDPIECE;
+    else if (mr_type_is(kind, "Unigram")) model.type = MR_MODEL_UNIGRAM;
     else if (mr_type_is(kind, "BPE")) model.type = MR_MODEL_BPE;
     else if (mr_type_is(kind, "WordLevel")) model.type = MR_MODEL_WORD_LEVEL;
     else return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: model type \"%.*s\" is not supported", mr_json_path(component),
                              (int)(kind.length < 64 ? kind.length : 64), kind.data);
     if (bytes && model.type != MR_MODEL_BPE)
         return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: pre-tokenizer ByteLevel with another model than BPE is not supported", mr_json_path(component));
-    MR_TRY(mr_vocabulary_from_json(mr_json_get(component, "vocab"), &model.vocabulary, error));
+    if (model.type != MR_MODEL_UNIGRAM) MR_TRY(mr_vocabulary_from_json(mr_json_get(component, "vocab"), &model.vocabulary, error));
     switch (model.type) {
     case MR_MODEL_WORDPIECE: status = mr_wordpiece_open(component, &model.vocabulary, &model.wordpiece, error); break;
+    case MR_MODEL_UNIGRAM: status = mr_unigram_open(component, &model.vocabulary, &model.unigram, error); break;
     case MR_MODEL_BPE: status = mr_bpe_open(component, &model.vocabulary, bytes, &model.bpe, error); break;
     case MR_MODEL_WORD_LEVEL: {
         mr_str unk;
@@ -48,6 +50,7 @@ void mr_model_fini(mr_model *model)
 {
     switch (model->type) {
     case MR_MODEL_WORDPIECE: mr_wordpiece_fini(&model->wordpiece); break;
+    case MR_MODEL_UNIGRAM: mr_unigram_fini(&model->unigram); break;
     case MR_MODEL_BPE: mr_bpe_fini(&model->bpe); break;
     case MR_MODEL_WORD_LEVEL: break;
     }
@@ -70,6 +73,7 @@ mr_status mr_model_run(const mr_model *model, mr_tokenizer_scratch *scratch, mr_
     bool done = true;
     switch (model->type) {
     case MR_MODEL_WORDPIECE: done = mr_wordpiece_run(&model->wordpiece, text, pieces, ids); break;
+    case MR_MODEL_UNIGRAM: return mr_unigram_run(&model->unigram, text, pieces, &scratch->unigram, ids, error);
     case MR_MODEL_BPE: done = mr_bpe_run(&model->bpe, &model->vocabulary, text, pieces, &scratch->bpe, ids); break;
     case MR_MODEL_WORD_LEVEL: return run_word_level(model, text, pieces, ids, error);
     }

@@ -364,8 +364,14 @@ int main(int argc, char **argv)
             CASE("llama3+no-ignore"),
             CASE("llama2+metaspace-first"),
             CASE("llama2+no-prefix"),
+            CASE("xlm-roberta"),
+            CASE("t5-flux"),
+            CASE("xlm-roberta+bge-m3"),
+            CASE("xlm-roberta+bytes"),
+            CASE("t5-flux+sd3"),
             cmocka_unit_test_prestate(test_invalid_utf8, (void *)"bert-uncased"),
             cmocka_unit_test_prestate(test_invalid_utf8, (void *)"qwen3"),
+            cmocka_unit_test_prestate(test_invalid_utf8, (void *)"xlm-roberta"),
         };
         failed = RUN_TESTS(tests);
     }

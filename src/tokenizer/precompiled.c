@@ -1,0 +1,163 @@
+/* The normalizer "Precompiled": SentencePiece's character map, a double array over UTF-8 keys. */
+#include "tokenizer/precompiled.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "tokenizer/unicode.h"
+
+struct mr_precompiled {
+    uint32_t *units;
+    size_t unit_count;
+    char *strings; /* NUL-terminated, one behind the other; a NUL stands behind the last */
+    size_t string_bytes;
+};
+
+static uint32_t unit_offset(uint32_t unit) { return (unit >> 10) << ((unit & 0x200) >> 6); }
+static uint32_t unit_label(uint32_t unit) { return unit & 0x800000FF; }
+static bool unit_has_leaf(uint32_t unit) { return unit >> 8 & 1; }
+
+/* ---------------------------------------------------------------- reading */
+
+static int base64_digit(char c)
+{
+    if (c >= 'A' && c <= 'Z') return c - 'A';
+    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+    if (c >= '0' && c <= '9') return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+size_t mr_base64_decode(mr_str text, unsigned char *out)
+{
+    size_t count = 0;
+    uint32_t bits = 0;
+    unsigned have = 0;
+    while (text.length && text.data[text.length - 1] == '=') text.length--;
+    for (size_t i = 0; i < text.length; i++) {
+        int digit = base64_digit(text.data[i]);
+        if (digit < 0) return SIZE_MAX;
+        bits = bits << 6 | (uint32_t)digit;
+        have += 6;
+        if (have < 8) continue;
+        have -= 8;
+        out[count++] = (unsigned char)(bits >> have);
+    }
+    return text.length % 4 == 1 ? SIZE_MAX : count;
+}
+
+static mr_status fill(mr_precompiled *map, const unsigned char *data, size_t length, const char *where, mr_error *error)
+{
+    uint32_t bytes = 0;
+    if (length >= 4) bytes = (uint32_t)data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 | (uint32_t)data[3] << 24;
+    if (length < 8 || bytes % 4 || bytes < 4 || bytes > length - 4) return mr_error_set(error, MR_MODEL_CORRUPT, "%s: Precompiled: the character map is cut short", where);
+    map->unit_count = bytes / 4;
+    map->string_bytes = length - 4 - bytes;
+    map->units = mr_mem_alloc(bytes, MR_MEM_TOKENIZER);
+    map->strings = mr_mem_alloc(map->string_bytes + 1, MR_MEM_TOKENIZER);
+    if (!map->units || !map->strings) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    for (size_t i = 0; i < map->unit_count; i++) {
+        const unsigned char *u = data + 4 + 4 * i;
+        map->units[i] = (uint32_t)u[0] | (uint32_t)u[1] << 8 | (uint32_t)u[2] << 16 | (uint32_t)u[3] << 24;
+    }
+    if (map->string_bytes) memcpy(map->strings, data + 4 + bytes, map->string_bytes);
+    map->strings[map->string_bytes] = '\0';
+    if (mr_utf8_check(map->strings, map->string_bytes) < map->string_bytes) return mr_error_set(error, MR_MODEL_CORRUPT, "%s: Precompiled: a replacement is not valid UTF-8", where);
+    return MR_OK;
+}
+
+mr_status mr_precompiled_open(mr_str base64, const char *where, mr_precompiled **out, mr_error *error)
+{
+    mr_precompiled *map = calloc(1, sizeof *map);
+    unsigned char *data = malloc(base64.length + 1);
+    mr_status status = MR_OK;
+    if (!map || !data) {
+        status = mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    } else {
+        size_t length = mr_base64_decode(base64, data);
+        if (length == SIZE_MAX) status = mr_error_set(error, MR_MODEL_CORRUPT, "%s: Precompiled: the character map is not Base64", where);
+        else status = fill(map, data, length, where, error);
+    }
+    free(data);
+    if (status == MR_OK) *out = map;
+    else mr_precompiled_close(map);
+    return status;
+}
+
+void mr_precompiled_close(mr_precompiled *map)
+{
+    if (!map) return;
+    mr_mem_free(map->units);
+    mr_mem_free(map->strings);
+    free(map);
+}
+
+/* ---------------------------------------------------------------- running */
+
+/* The replacement of the shortest key that `text` begins with: not the longest, as SentencePiece itself would. */
+static bool first_match(const mr_precompiled *map, mr_str text, mr_str *out)
+{
+    size_t at = unit_offset(map->units[0]);
+    for (size_t i = 0; i < text.length; i++) {
+        unsigned char byte = (unsigned char)text.data[i];
+        at ^= byte;
+        if (byte == 0 || at >= map->unit_count || unit_label(map->units[at]) != byte) return false;
+        uint32_t unit = map->units[at];
+        at ^= unit_offset(unit);
+        if (!unit_has_leaf(unit)) continue;
+        if (at >= map->unit_count) return false;
+        size_t start = map->units[at] & 0x7FFFFFFF;
+        if (start > map->string_bytes) return false;
+        /* A hostile offset may point inside a character. */
+        if (start < map->string_bytes && ((unsigned char)map->strings[start] & 0xC0) == 0x80) return false;
+        *out = mr_str_of(map->strings + start);
+        return true;
+    }
+    return false;
+}
+
+/* Bytes of the extended grapheme cluster that `text` begins with; exact for clusters shorter than 6 bytes, which are
+ * the only ones that matter (no Hangul, emoji, flag or conjunct rules). */
+static size_t cluster_length(mr_str text)
+{
+    size_t at = 0, length;
+    enum mr_grapheme_break kind = mr_unicode_break(mr_utf8_decode(text.data, &length));
+    if (kind == MR_BREAK_CR) return text.length > 1 && text.data[1] == '\n' ? 2 : 1;
+    while (kind == MR_BREAK_PREPEND) {
+        at += length;
+        if (at == text.length) return at;
+        kind = mr_unicode_break(mr_utf8_decode(text.data + at, &length));
+    }
+    if (kind >= MR_BREAK_CONTROL) return at ? at : length;
+    at += length;
+    while (at < text.length && mr_unicode_break(mr_utf8_decode(text.data + at, &length)) == MR_BREAK_EXTENDING) at += length;
+    return at;
+}
+
+/* Characters below U+0300 neither extend nor are extended unless the next one is at or above it, or CR LF. */
+static bool stands_alone(mr_str text)
+{
+    unsigned char c = (unsigned char)text.data[0];
+    return c < 0x80 && c != '\r' && (text.length == 1 || (unsigned char)text.data[1] < 0x80);
+}
+
+bool mr_precompiled_run(const mr_precompiled *map, mr_str text, mr_buf *out)
+{
+    while (text.length) {
+        size_t cluster = stands_alone(text) ? 1 : cluster_length(text), done = 0;
+        mr_str replacement;
+        if (cluster < 6 && first_match(map, (mr_str){ text.data, cluster }, &replacement)) {
+            if (!mr_buf_append(out, replacement.data, replacement.length)) return false;
+            done = cluster;
+        }
+        while (done < cluster) {
+            mr_str point = { text.data + done, mr_utf8_length((unsigned char)text.data[done]) };
+            done += point.length;
+            if (first_match(map, point, &replacement)) point = replacement;
+            if (!mr_buf_append(out, point.data, point.length)) return false;
+        }
+        text.data += cluster;
+        text.length -= cluster;
+    }
+    return true;
+}
