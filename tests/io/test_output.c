@@ -169,8 +169,8 @@ static void change(const char *dataset, hsize_t at, hid_t type, const void *valu
 static void damage(void **state)
 {
     (void)state;
-    static const char *const datasets[] = { "embedding", "status", "tokens", "id/bytes", "id/offsets", "error/bytes", "text/bytes",
-                                            "source/shard", "source/record", "source/files/bytes", "id/index/hash", "id/index/row" };
+    static const char *const datasets[] = { "id/index/hash", "id/index/row", "status", "tokens", "id/bytes", "id/offsets", "error/bytes", "text/bytes",
+                                            "source/shard", "source/record", "source/files/bytes", "embedding" };
     for (size_t i = 0; i < sizeof datasets / sizeof *datasets; i++) {
         mr_sink_options options = job_options("changed.h5");
         options.overwrite = true;
@@ -180,7 +180,7 @@ static void damage(void **state)
         assert_int_equal(mr_output_verify("changed.h5", &error), MR_OK);
         const uint8_t value = 251;
         change(datasets[i], 1, H5T_NATIVE_UINT8, &value);
-        assert_int_equal(mr_output_verify("changed.h5", &error), MR_BAD_INPUT);
+        if (mr_output_verify("changed.h5", &error) != MR_BAD_INPUT) fail_msg("a changed %s goes unnoticed", datasets[i]);
         assert_contains(error.text, "changed.h5: the dataset ");
         assert_contains(error.text, "does not match its checksum");
     }
