@@ -26,6 +26,10 @@ mr_status mr_sink_open(const mr_sink_options *options, mr_sink **out, bool *fini
     mr_sink *sink = calloc(1, sizeof *sink);
     if (!sink) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a sink", options->path);
     sink->kind = kind_of(options->path);
+    if (options->lock_name && !sink->kind->finish_shard) {
+        free(sink);
+        return mr_error_set(error, MR_CONFIG, "%s: several shards can share an HDF5 output only", options->path);
+    }
     bool done = false;
     mr_status status = sink->kind->open(options, &sink->self, &done, error);
     if (status != MR_OK || done) free(sink);
@@ -73,6 +77,13 @@ mr_status mr_sink_finish(mr_sink *sink, uint64_t total, mr_error *error)
     mr_error problem = { 0 };
     if (sink->broken.status != MR_OK) return keep(sink, sink->broken.status, &sink->broken, error);
     return keep(sink, sink->kind->finish(sink->self, total, &problem), &problem, error);
+}
+
+mr_status mr_sink_finish_shard(mr_sink *sink, uint64_t total, mr_error *error)
+{
+    mr_error problem = { 0 };
+    if (sink->broken.status != MR_OK) return keep(sink, sink->broken.status, &sink->broken, error);
+    return keep(sink, sink->kind->finish_shard(sink->self, total, &problem), &problem, error);
 }
 
 void mr_sink_close(mr_sink *sink)

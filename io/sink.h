@@ -65,6 +65,10 @@ mr_status mr_sink_commit(mr_sink *sink, mr_error *error);
  * remove the parts. NO_SPACE before anything is written when the disk cannot hold it; the parts stay. */
 mr_status mr_sink_finish(mr_sink *sink, uint64_t total, mr_error *error);
 
+/* The end of a run that did only its share (options.lock_name given): commit, and note how many records the input has, for
+ * mr_output_merge_parts. */
+mr_status mr_sink_finish_shard(mr_sink *sink, uint64_t total, mr_error *error);
+
 /* Without finish: rows since the last commit are dropped, committed parts stay. NULL is fine. */
 void mr_sink_close(mr_sink *sink);
 

@@ -247,4 +247,11 @@ done:
     return status;
 }
 
-const mr_sink_kind mr_sink_hdf5 = { open_sink, committed_ranges, put, commit, finish, close_sink };
+static mr_status finish_shard(void *sink, uint64_t total, mr_error *error)
+{
+    hdf5_sink *self = sink;
+    MR_TRY(commit(self, error));
+    return mr_parts_note_total(self->parts, total, error);
+}
+
+const mr_sink_kind mr_sink_hdf5 = { open_sink, committed_ranges, put, commit, finish, finish_shard, close_sink };

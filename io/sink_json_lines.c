@@ -63,4 +63,4 @@ static mr_status finish(void *sink, uint64_t total, mr_error *error)
     return mr_text_output_finish(&self->output, error);
 }
 
-const mr_sink_kind mr_sink_json_lines = { open_sink, committed_ranges, put, commit, finish, close_sink };
+const mr_sink_kind mr_sink_json_lines = { open_sink, committed_ranges, put, commit, finish, NULL, close_sink };

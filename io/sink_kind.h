@@ -10,6 +10,7 @@ typedef struct mr_sink_kind {
     mr_status (*put)(void *sink, const mr_embedding_row *row, mr_error *error);
     mr_status (*commit)(void *sink, mr_error *error);
     mr_status (*finish)(void *sink, uint64_t total, mr_error *error);
+    mr_status (*finish_shard)(void *sink, uint64_t total, mr_error *error); /* NULL: cannot be filled by several runs */
     void (*close)(void *sink);
 } mr_sink_kind;
 

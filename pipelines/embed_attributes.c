@@ -111,7 +111,7 @@ mr_status mr_embed_attributes_make(const mr_job *job, const mr_job_plan *plan, c
     add(out, "normalized", mr_strdup(is_normalized(config) ? "true" : "false"));
     add(out, "prompt", mr_strndup(prompt.data, prompt.length));
     add(out, "max_tokens", mr_strf("%zu", plan->max_tokens));
-    add(out, "shard", mr_strdup("0/1"));
+    add(out, "shard", mr_strf("%llu/%llu", (unsigned long long)plan->shard.index, (unsigned long long)plan->shard.count));
 done:
     free(inputs);
     mr_buf_fini(&identity);

@@ -38,17 +38,18 @@ static mr_status read_stretch(mr_job_run *run, uint64_t end, mr_error *error)
     return status;
 }
 
-/* Only what no earlier run has committed. */
+/* Only what is this shard's and no earlier run has committed. To the end of the input in any case: the writer wants to
+ * know how many records there are. */
 static mr_status read_missing(mr_job_run *run, mr_error *error)
 {
-    for (size_t i = 0; i < run->committed_count; i++) {
-        mr_status status = read_stretch(run, run->committed[i].first, error);
-        if (atomic_load(&run->stopping)) return status;
-        if (status != MR_END || mr_source_position(run->source) < run->committed[i].first) return status;
-        status = mr_source_skip_to(run->source, run->committed[i].end, error);
-        if (status != MR_OK) return status;
+    mr_status status = MR_OK;
+    while (!atomic_load(&run->stopping)) {
+        mr_range stretch = mr_shard_next_stretch(&run->plan->shard, run->committed, run->committed_count, mr_source_position(run->source));
+        status = mr_source_skip_to(run->source, stretch.first, error);
+        if (status == MR_OK) status = read_stretch(run, stretch.end, error);
+        if (status != MR_END || mr_source_position(run->source) < stretch.end) return status; /* failed, or the input's own end */
     }
-    return read_stretch(run, UINT64_MAX, error);
+    return status;
 }
 
 void *mr_embed_read(void *argument)

@@ -39,6 +39,7 @@ struct mr_job_run {
     mr_source *source;
     mr_embed_attributes attributes; /* borrowed by the sink */
     const char **source_names;      /* likewise */
+    char lock_name[40];             /* likewise */
     mr_sink *sink;
     mr_text_preparer *preparer;
     mr_governor *governor;

@@ -75,7 +75,7 @@ static bool has_error(mr_job_run *run)
 static mr_status count_resumed_failures(mr_job_run *run, mr_error *error)
 {
     mr_embedding_file *file;
-    if (run->committed_count == 0) return MR_OK;
+    if (run->committed_count == 0 || run->plan->shard.count > 1) return MR_OK;
     MR_TRY(mr_embedding_file_open(run->job->output_path, &file, error));
     const char *failed = mr_embedding_file_attribute(file, "rows_failed");
     if (failed && strtoull(failed, NULL, 10) > 0) run->outcome = MR_RECORDS_FAILED;
@@ -91,7 +91,8 @@ void *mr_embed_write(void *argument)
     if (status == MR_END && !has_error(run) && !atomic_load(&run->stopping)) {
         atomic_store(&run->finishing, true);
         atomic_store(&run->ended_ns, mr_clock_now(run->clock));
-        status = mr_sink_finish(run->sink, mr_source_position(run->source), &error);
+        uint64_t total = mr_source_position(run->source);
+        status = run->plan->shard.count > 1 ? mr_sink_finish_shard(run->sink, total, &error) : mr_sink_finish(run->sink, total, &error);
         run->outcome = MR_OK;
         if (status == MR_OK) status = count_resumed_failures(run, &error);
     } else {

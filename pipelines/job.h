@@ -40,6 +40,7 @@ typedef struct mr_job {
     uint64_t threads;
     char *memory;
     uint64_t batch_tokens;
+    char *shard;
     int on_error;         /* mr_error_policy */
     char *max_failed;
     int overwrite;

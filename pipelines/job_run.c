@@ -1,6 +1,7 @@
 /* Starting and ending a job: what is opened, in which order, and how it is taken down again. */
 #include "pipelines/job_run.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,11 +29,14 @@ static mr_status open_sink(mr_job_run *run, bool *finished, mr_error *error)
     run->source_names = calloc(source_count, sizeof *run->source_names);
     if (!run->source_names) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
     for (size_t i = 0; i < source_count; i++) run->source_names[i] = mr_source_name(run->source, i);
+    if (run->plan->shard.count > 1)
+        snprintf(run->lock_name, sizeof run->lock_name, "shard-%llu", (unsigned long long)run->plan->shard.index);
     const mr_sink_options options = { .path = job->output_path, .dimension = run->plan->dimension, .dtype = (mr_vector_dtype)job->output_dtype,
                                       .store_text = job->store_text == 1, .attributes = run->attributes.items,
                                       .attribute_count = run->attributes.count, .source_names = run->source_names, .source_count = source_count,
                                       .fingerprint = run->attributes.fingerprint, .job_text = run->attributes.identity,
-                                      .overwrite = job->overwrite == 1, .keep_parts = job->keep_parts == 1, .clock = run->clock };
+                                      .overwrite = job->overwrite == 1, .keep_parts = job->keep_parts == 1,
+                                      .lock_name = run->plan->shard.count > 1 ? run->lock_name : NULL, .clock = run->clock };
     return mr_sink_open(&options, &run->sink, finished, error);
 }
 

@@ -12,6 +12,7 @@
 #include "capability/model.h"
 #include "embed/embed_options.h"
 #include "pipelines/job.h"
+#include "pipelines/shard.h"
 
 typedef struct mr_job_plan {
     char *model_path;          /* owned */
@@ -20,6 +21,7 @@ typedef struct mr_job_plan {
     mr_embed_options embed_options;
     size_t dimension;          /* of the vectors written */
     size_t max_tokens;
+    mr_shard shard;
     size_t cores;              /* this process may use */
     size_t prepare_threads;
     size_t workers;

@@ -142,6 +142,7 @@ mr_status mr_job_plan_make(const mr_job *job, mr_job_plan *out, mr_error *error)
     MR_TRY_OR(status, fill_options(job, out, error), fail);
     MR_TRY_OR(status, read_model_config(out, error), fail);
     if (job->paths.count > 0) MR_TRY_OR(status, measure_input(job, out, error), fail);
+    MR_TRY_OR(status, mr_shard_parse(job->shard, &out->shard, error), fail);
     MR_TRY_OR(status, read_memory_limit(job, out, error), fail);
     out->cores = job->threads ? (size_t)job->threads : mr_cores_allowed(NULL);
     out->prepare_threads = 1 + (out->cores - 1) / CORES_PER_PREPARER;

@@ -89,6 +89,25 @@ class Resume(Case):
         self.assertLess(time.monotonic() - begun, 10)
         process.communicate()
 
+    def test_shards(self):
+        corpus = self.corpus(20000)
+        self.run_millrace(*self.arguments(corpus, "whole.h5"))
+        together = [self.start(*self.arguments(corpus, "shared.h5"), "--shard", f"{i}/3") for i in (0, 2)]
+        for process in together:
+            process.communicate(timeout=TIMEOUT)
+            self.assertEqual(process.returncode, 0)
+        self.assertIn("4096 to 8191", self.run_millrace("merge", "shared.h5", code=75)[1])
+        self.assertIn("of 20,000", self.run_millrace("status", "shared.h5", code=75)[0])
+        self.env.update(SLURM_ARRAY_TASK_ID="1", SLURM_ARRAY_TASK_COUNT="2", SLURM_ARRAY_TASK_MIN="0")
+        self.run_millrace(*self.arguments(corpus, "shared.h5"), "--shard", "auto")  # another count: does what is missing of its half
+        self.env.update(SLURM_ARRAY_TASK_ID="0")
+        self.run_millrace(*self.arguments(corpus, "shared.h5"), "--shard", "auto")
+        self.run_millrace("merge", "shared.h5")
+        self.run_millrace("verify", "shared.h5", "whole.h5")
+        self.assertIn("finished", self.run_millrace("status", "shared.h5")[0])
+        self.assertEqual(datasets(self.dir / "shared.h5"), datasets(self.dir / "whole.h5"))
+        self.run_millrace("embed", corpus, "-m", MODEL, "-o", "x.jsonl", "--shard", "0/2", code=78)
+
     def test_another_job_is_refused(self):
         corpus = self.corpus(50)
         self.embed(corpus)
