@@ -14,8 +14,6 @@
  * Easily confused: fc12 is the activated one; the keys are GPT-2's (n_embd, n_head, layer_norm_epsilon), not BERT's; the rope base is
  * 1000; the rows of Wqkv are all q, all k, all v; the published checkpoints want a task prefix in front of every text.
  * With rotary_scaling_factor the base changes with the length of texts beyond max_trained_positions; such texts are cut there. */
-#include <math.h>
-
 #include "core/json.h"
 #include "models/encoder.h"
 #include "models/transformer_config.h"
@@ -88,17 +86,6 @@ static mr_status limits(const json_t *config, const char *where, mr_encoder_limi
     return MR_OK;
 }
 
-static mr_status make_rope(mr_params *params, const nomic_config *config, mr_rope *out, mr_error *error)
-{
-    size_t head_dim = config->hidden / config->heads;
-    void *memory = NULL;
-    MR_TRY(mr_params_alloc(params, head_dim / 2, sizeof(double), &memory, error));
-    double *frequencies = memory;
-    for (size_t i = 0; i < head_dim / 2; i++) frequencies[i] = pow(config->base, -2.0 * (double)i / (double)head_dim);
-    *out = (mr_rope){ .half = head_dim / 2, .frequencies = frequencies };
-    return MR_OK;
-}
-
 static mr_status open_layer(mr_params *params, const nomic_config *config, mr_post_norm_layer *layer, mr_error *error)
 {
     const mr_linear_part qkv = { .name = "attn.Wqkv", .rows = 3 * config->hidden }, out = { .name = "attn.out_proj", .rows = config->hidden };
@@ -124,7 +111,7 @@ static mr_status open_model(const json_t *config, const char *where, mr_params *
     const mr_transformer_sizes sizes = { .heads = read.heads, .head_dim = read.hidden / read.heads };
     model->stack = (mr_post_norm_stack){ .layers = model->layers, .layer_count = read.layers, .hidden = read.hidden,
                                          .attention = mr_config_full_attention(&sizes) };
-    MR_TRY(make_rope(params, &read, &model->stack.rope, error));
+    MR_TRY(mr_rope_make(params, sizes.head_dim, read.base, &model->stack.rope, error));
     MR_TRY(mr_params_table(params, "embeddings.word_embeddings.weight", read.vocab_size, read.hidden, &model->words, error));
     MR_TRY(mr_params_table(params, "embeddings.token_type_embeddings.weight", read.token_types, read.hidden, &model->types, error));
     MR_TRY(mr_params_norm(params, "emb_ln", read.hidden, read.eps, true, &model->embedding_norm, error));

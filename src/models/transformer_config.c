@@ -69,26 +69,41 @@ mr_status mr_config_activation(const char *text, const char *key, mr_activation 
     return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: \"%s\" is \"%s\", an activation not known here", where, key, text);
 }
 
+static mr_status read_heads(const json_t *config, const char *where, mr_transformer_sizes *sizes, bool decoder, mr_error *error)
+{
+    sizes->kv_heads = sizes->heads;
+    sizes->head_dim = sizes->hidden / sizes->heads;
+    if (decoder) {
+        MR_TRY(mr_config_size(config, "num_key_value_heads", sizes->heads, MR_CONFIG_MAX_HEADS, &sizes->kv_heads, where, error));
+        if (sizes->heads % sizes->kv_heads != 0)
+            return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: \"num_attention_heads\" %zu is not a multiple of \"num_key_value_heads\" %zu", where,
+                                sizes->heads, sizes->kv_heads);
+        const json_t *explicit = json_object_get(config, "head_dim");
+        if (explicit && !json_is_null(explicit)) return mr_config_size(config, "head_dim", 1, MR_CONFIG_MAX_WIDTH, &sizes->head_dim, where, error);
+    }
+    if (sizes->hidden % sizes->heads != 0)
+        return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: \"hidden_size\" %zu is not a multiple of \"num_attention_heads\" %zu", where, sizes->hidden,
+                            sizes->heads);
+    return MR_OK;
+}
+
 mr_status mr_config_sizes(const json_t *config, const char *where, const mr_transformer_sizes *defaults, mr_transformer_sizes *out,
                           mr_error *error)
 {
-    mr_transformer_sizes sizes = { 0 };
+    mr_transformer_sizes sizes = { .activation = defaults->activation };
+    const char *activation_key = defaults->activation_key ? defaults->activation_key : "hidden_act", *activation = NULL;
+    const char *eps_key = defaults->eps_key ? defaults->eps_key : "layer_norm_eps";
     MR_TRY(mr_config_size(config, "vocab_size", defaults->vocab_size, MR_CONFIG_MAX_VOCAB, &sizes.vocab_size, where, error));
     MR_TRY(mr_config_size(config, "hidden_size", defaults->hidden, MR_CONFIG_MAX_WIDTH, &sizes.hidden, where, error));
     MR_TRY(mr_config_size(config, "num_hidden_layers", defaults->layers, MR_CONFIG_MAX_LAYERS, &sizes.layers, where, error));
     MR_TRY(mr_config_size(config, "num_attention_heads", defaults->heads, MR_CONFIG_MAX_HEADS, &sizes.heads, where, error));
     MR_TRY(mr_config_size(config, "intermediate_size", defaults->inner, MR_CONFIG_MAX_INNER, &sizes.inner, where, error));
-    const char *activation = NULL;
-    sizes.activation = defaults->activation;
-    MR_TRY(mr_json_string(config, "hidden_act", NULL, &activation, where, error));
-    if (activation) MR_TRY(mr_config_activation(activation, "hidden_act", &sizes.activation, where, error));
-    MR_TRY(mr_json_double(config, "layer_norm_eps", defaults->norm_eps, &sizes.norm_eps, where, error));
+    MR_TRY(read_heads(config, where, &sizes, defaults->decoder, error));
+    MR_TRY(mr_json_string(config, activation_key, NULL, &activation, where, error));
+    if (activation) MR_TRY(mr_config_activation(activation, activation_key, &sizes.activation, where, error));
+    MR_TRY(mr_json_double(config, eps_key, defaults->norm_eps, &sizes.norm_eps, where, error));
     if (!(sizes.norm_eps >= 0 && sizes.norm_eps < 1))
-        return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: \"layer_norm_eps\" is %g", where, sizes.norm_eps);
-    sizes.head_dim = sizes.hidden / sizes.heads;
-    if (sizes.hidden % sizes.heads != 0)
-        return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: \"hidden_size\" %zu is not a multiple of \"num_attention_heads\" %zu", where, sizes.hidden,
-                            sizes.heads);
+        return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: \"%s\" is %g", where, eps_key, sizes.norm_eps);
     *out = sizes;
     return MR_OK;
 }
@@ -109,7 +124,7 @@ mr_self_attention mr_config_full_attention(const mr_transformer_sizes *sizes)
 {
     return (mr_self_attention){
         .heads = sizes->heads,
-        .kv_heads = sizes->heads,
+        .kv_heads = sizes->kv_heads ? sizes->kv_heads : sizes->heads,
         .head_dim = sizes->head_dim,
         .scale = (float)(1.0 / sqrt((double)sizes->head_dim)),
     };

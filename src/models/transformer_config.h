@@ -14,19 +14,24 @@
 #define MR_CONFIG_MAX_HEADS ((size_t)1 << 10)
 #define MR_CONFIG_MAX_POSITIONS ((size_t)1 << 24)
 
-/* The numbers every transformer encoder of the BERT line has, under the same keys. */
+/* The numbers every transformer has, under nearly the same keys. */
 typedef struct mr_transformer_sizes {
     size_t vocab_size;
     size_t hidden;
     size_t layers;
     size_t heads;
-    size_t head_dim; /* hidden / heads */
+    size_t kv_heads; /* divides heads */
+    size_t head_dim;
     size_t inner;
     mr_activation activation;
     double norm_eps;
+    /* Set in the defaults only. */
+    const char *activation_key; /* NULL = hidden_act */
+    const char *eps_key;        /* NULL = layer_norm_eps */
+    bool decoder;               /* num_key_value_heads and head_dim count; otherwise heads share hidden evenly */
 } mr_transformer_sizes;
 
-/* Keys vocab_size, hidden_size, num_hidden_layers, num_attention_heads, intermediate_size, hidden_act, layer_norm_eps. */
+/* Keys vocab_size, hidden_size, num_hidden_layers, num_attention_heads, intermediate_size and those above. */
 mr_status mr_config_sizes(const json_t *config, const char *where, const mr_transformer_sizes *defaults, mr_transformer_sizes *out,
                           mr_error *error);
 
@@ -49,7 +54,7 @@ mr_status mr_config_rope(const json_t *config, double default_theta, double *the
 /* hidden_act spellings -> mr_activation; MODEL_UNSUPPORTED naming the key. */
 mr_status mr_config_activation(const char *text, const char *key, mr_activation *out, const char *where, mr_error *error);
 
-/* Every token sees every token of its sequence, scale 1 / sqrt(head_dim). */
+/* Every token sees every token of its sequence, scale 1 / sqrt(head_dim). kv_heads 0 = heads. */
 mr_self_attention mr_config_full_attention(const mr_transformer_sizes *sizes);
 
 #endif

@@ -27,7 +27,7 @@ static void embed_panel(void *context, size_t panel, size_t member)
 {
     (void)member;
     const embedding_job *job = context;
-    size_t n = job->norm->n, first = panel * MR_LINEAR_PANEL_ROWS, last = first + MR_LINEAR_PANEL_ROWS;
+    size_t n = job->tables[0].table->shape[1], first = panel * MR_LINEAR_PANEL_ROWS, last = first + MR_LINEAR_PANEL_ROWS;
     if (last > job->tokens) last = job->tokens;
     for (size_t token = first; token < last; token++) {
         float *y = job->y + token * n;
@@ -39,7 +39,7 @@ static void embed_panel(void *context, size_t panel, size_t member)
         }
     }
     float *rows = job->y + first * n;
-    mr_kernels_get()->layer_norm_f32(job->norm, rows, n, NULL, 0, rows, n, last - first);
+    if (job->norm) mr_kernels_get()->layer_norm_f32(job->norm, rows, n, NULL, 0, rows, n, last - first);
 }
 
 void mr_embedding_run(const mr_embedding_table *tables, size_t count, const mr_norm *norm, size_t tokens, size_t threads, float *y)

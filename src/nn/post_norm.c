@@ -2,8 +2,6 @@
 
 #include "nn/team.h"
 
-#define PANEL ((size_t)MR_LINEAR_PANEL_ROWS)
-
 typedef struct layer_job {
     const mr_post_norm_stack *stack;
     const mr_post_norm_buffers *buffers;
@@ -12,53 +10,19 @@ typedef struct layer_job {
     size_t layer;
 } layer_job;
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-/* All layers have the first one's shapes. */
-static size_t linear_scratch(const mr_post_norm_layer *layer)
-{
-    size_t attention = larger(mr_linear_scratch_bytes(&layer->qkv, PANEL), mr_linear_scratch_bytes(&layer->out, PANEL));
-    return larger(attention, mr_ffn_scratch_bytes(&layer->ffn, PANEL));
-}
-
-/* One block per member, and the array of their addresses. */
-static void **take_per_member(mr_scratch *scratch, size_t threads, size_t bytes)
-{
-    void **blocks = mr_scratch_take(scratch, threads, sizeof *blocks);
-    for (size_t i = 0; i < threads; i++) {
-        void *block = mr_scratch_take(scratch, bytes, 1);
-        if (blocks) blocks[i] = block;
-    }
-    return blocks;
-}
-
 void mr_post_norm_lay_out(const mr_post_norm_stack *stack, size_t tokens, size_t threads, mr_scratch *scratch, mr_post_norm_buffers *out)
 {
     const mr_post_norm_layer *layer = &stack->layers[0];
-    *out = (mr_post_norm_buffers){ .threads = threads };
-    out->qkv = mr_scratch_take(scratch, tokens, layer->qkv.n * sizeof(float));
+    mr_layer_buffers_lay_out(&layer->qkv, &layer->out, &layer->ffn, stack->attention.head_dim, tokens, threads, scratch, &out->shared);
     if (stack->rope.half > 0) mr_rope_lay_out(&stack->rope, tokens, scratch, &out->rope);
-    out->context = mr_scratch_take(scratch, tokens, layer->out.k * sizeof(float));
-    out->wide = (float **)take_per_member(scratch, threads, mr_ffn_wide_floats(&layer->ffn, PANEL) * sizeof(float));
-    out->narrow = (float **)take_per_member(scratch, threads, PANEL * stack->hidden * sizeof(float));
-    out->linear = take_per_member(scratch, threads, linear_scratch(layer));
-    out->attention = take_per_member(scratch, threads, mr_attention_scratch_bytes(stack->attention.head_dim));
-}
-
-static size_t panel_rows(const layer_job *job, size_t first)
-{
-    return job->batch->tokens - first < PANEL ? job->batch->tokens - first : PANEL;
 }
 
 static void project_rows(const layer_job *job, size_t layer, size_t first, size_t rows, size_t member)
 {
     const mr_post_norm_layer *from = &job->stack->layers[layer];
     const mr_linear *qkv = &from->qkv;
-    float *q = job->buffers->qkv + first * qkv->n, *k = q + from->q_norm.n;
-    mr_linear_run(qkv, job->x + first * qkv->k, qkv->k, q, qkv->n, rows, NULL, job->buffers->linear[member]);
+    float *q = job->buffers->shared.qkv + first * qkv->n, *k = q + from->q_norm.n;
+    mr_linear_run(qkv, job->x + first * qkv->k, qkv->k, q, qkv->n, rows, NULL, job->buffers->shared.linear[member]);
     if (from->q_norm.n > 0) qkv->kernels->layer_norm_f32(&from->q_norm, q, qkv->n, NULL, 0, q, qkv->n, rows);
     if (from->k_norm.n > 0) qkv->kernels->layer_norm_f32(&from->k_norm, k, qkv->n, NULL, 0, k, qkv->n, rows);
     const mr_self_attention *attention = &job->stack->attention;
@@ -78,18 +42,19 @@ static void normalise(const layer_job *job, const mr_norm *norm, const float *x,
 static void enter_panel(void *context, size_t panel, size_t member)
 {
     const layer_job *job = context;
-    project_rows(job, 0, panel * PANEL, panel_rows(job, panel * PANEL), member);
+    size_t first = panel * MR_PANEL_ROWS;
+    project_rows(job, 0, first, mr_panel_rows(job->batch->tokens, first), member);
 }
 
 static void finish_panel(void *context, size_t panel, size_t member)
 {
     const layer_job *job = context;
     const mr_post_norm_layer *layer = &job->stack->layers[job->layer];
-    size_t hidden = job->stack->hidden, first = panel * PANEL, rows = panel_rows(job, first), inner = layer->out.k;
-    float *x = job->x + first * hidden, *a = job->buffers->narrow[member], *wide = job->buffers->wide[member];
-    void *scratch = job->buffers->linear[member];
+    size_t hidden = job->stack->hidden, first = panel * MR_PANEL_ROWS, rows = mr_panel_rows(job->batch->tokens, first), inner = layer->out.k;
+    float *x = job->x + first * hidden, *a = job->buffers->shared.narrow[member], *wide = job->buffers->shared.wide[member];
+    void *scratch = job->buffers->shared.linear[member];
 
-    mr_linear_run(&layer->out, job->buffers->context + first * inner, inner, a, hidden, rows, NULL, scratch);
+    mr_linear_run(&layer->out, job->buffers->shared.context + first * inner, inner, a, hidden, rows, NULL, scratch);
     normalise(job, &layer->attention_norm, a, x, a, rows);
     if (layer->second_norm.n > 0) normalise(job, &layer->second_norm, a, x, a, rows);
     mr_epilogue add = { .residual = a, .ld_residual = hidden };
@@ -102,12 +67,13 @@ void mr_post_norm_run(const mr_post_norm_stack *stack, const mr_token_batch *bat
                       const mr_layer_trace *trace)
 {
     layer_job job = { .stack = stack, .buffers = buffers, .batch = batch, .x = x };
-    size_t panels = (batch->tokens + PANEL - 1) / PANEL, threads = buffers->threads;
+    const mr_layer_buffers *shared = &buffers->shared;
+    size_t panels = mr_panel_count(batch->tokens), threads = shared->threads;
     if (trace) trace->layer(trace->context, 0, x, batch->tokens, stack->hidden);
     if (stack->rope.half > 0) mr_rope_fill(&stack->rope, batch, &buffers->rope);
     mr_team_run(threads, panels, enter_panel, &job);
     for (job.layer = 0; job.layer < stack->layer_count; job.layer++) {
-        mr_self_attention_run(&stack->attention, batch, buffers->qkv, buffers->context, threads, buffers->attention);
+        mr_self_attention_run(&stack->attention, batch, shared->qkv, shared->context, threads, shared->attention);
         mr_team_run(threads, panels, finish_panel, &job);
         if (trace) trace->layer(trace->context, job.layer + 1, x, batch->tokens, stack->hidden);
     }

@@ -10,10 +10,7 @@
 #ifndef MR_NN_POST_NORM_H
 #define MR_NN_POST_NORM_H
 
-#include "nn/ffn.h"
-#include "nn/rope.h"
-#include "nn/scratch.h"
-#include "nn/self_attention.h"
+#include "nn/layer_buffers.h"
 
 typedef struct mr_post_norm_layer {
     mr_linear qkv; /* rows q | k | v */
@@ -34,21 +31,9 @@ typedef struct mr_post_norm_stack {
     mr_self_attention attention;
 } mr_post_norm_stack;
 
-/* For tests: called with x [tokens, hidden] before the first layer (k = 0) and after layer k. */
-typedef struct mr_layer_trace {
-    void (*layer)(void *context, size_t k, const float *x, size_t tokens, size_t hidden);
-    void *context;
-} mr_layer_trace;
-
 typedef struct mr_post_norm_buffers {
-    float *qkv;     /* [tokens, width] */
+    mr_layer_buffers shared;
     mr_rope_tables rope;
-    float *context; /* [tokens, heads * head_dim] */
-    size_t threads;
-    float **wide;   /* [threads], each for one panel of the feed-forward part */
-    float **narrow; /* [threads][panel, hidden] */
-    void **linear;  /* [threads] kernel scratch */
-    void **attention;
 } mr_post_norm_buffers;
 
 /* Takes (or counts) everything mr_post_norm_run needs for `tokens` rows on `threads` threads. */

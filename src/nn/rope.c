@@ -2,7 +2,15 @@
 
 #include <math.h>
 
-#include "kernels/kernels.h"
+mr_status mr_rope_make(mr_params *params, size_t head_dim, double base, mr_rope *out, mr_error *error)
+{
+    void *memory = NULL;
+    MR_TRY(mr_params_alloc(params, head_dim / 2, sizeof(double), &memory, error));
+    double *frequencies = memory;
+    for (size_t i = 0; i < head_dim / 2; i++) frequencies[i] = pow(base, -2.0 * (double)i / (double)head_dim);
+    *out = (mr_rope){ .half = head_dim / 2, .frequencies = frequencies };
+    return MR_OK;
+}
 
 void mr_rope_lay_out(const mr_rope *rope, size_t tokens, mr_scratch *scratch, mr_rope_tables *out)
 {

@@ -5,6 +5,7 @@
 #ifndef MR_NN_ROPE_H
 #define MR_NN_ROPE_H
 
+#include "nn/params.h"
 #include "nn/scratch.h"
 #include "nn/token_batch.h"
 
@@ -16,6 +17,9 @@ typedef struct mr_rope {
 typedef struct mr_rope_tables {
     float *cosine, *sine; /* [longest sequence, half] */
 } mr_rope_tables;
+
+/* The plain form: base^(-2 i / head_dim) over the whole head; `frequencies` live as long as the params. */
+mr_status mr_rope_make(mr_params *params, size_t head_dim, double base, mr_rope *out, mr_error *error);
 
 /* Takes (or counts) room for sequences of up to `tokens` tokens. */
 void mr_rope_lay_out(const mr_rope *rope, size_t tokens, mr_scratch *scratch, mr_rope_tables *out);

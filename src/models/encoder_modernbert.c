@@ -1,0 +1,156 @@
+/* ModernBERT: gte-modernbert-base, modernbert-embed-base.
+ *
+ * Reference: huggingface/transformers src/transformers/models/modernbert/modeling_modernbert.py, release 5.23.0 (ModernBertModel, eager).
+ *
+ *   x = LN(tok[ids]);   per layer:  x = x + Wo(attention(rope(q), rope(k), v)), q, k, v = Wqkv(LN(x));
+ *   x = x + mlp.Wo(act(first half) * second half), halves of mlp.Wi(LN(x));   result LN(x)
+ *
+ * Tensors (prefix "model." or ""; no biases, LayerNorms with weight only)
+ *   embeddings.tok_embeddings.weight [V, H]; embeddings.norm.weight, final_norm.weight [H]
+ *   layers.N.attn_norm.weight [H] (not in layer 0: identity); layers.N.attn.Wqkv.weight [3H, H]; attn.Wo.weight [H, H]
+ *   layers.N.mlp_norm.weight [H]; mlp.Wi.weight [2I, H]; mlp.Wo.weight [H, I]
+ *
+ * Easily confused: every global_attn_every_n_layers-th layer (0, 3, 6 ...) sees all tokens and rotates with global_rope_theta, the
+ * others see |i - j| <= local_attention / 2 and rotate with local_rope_theta; of Wi the first half is activated; eps is norm_eps, the
+ * config's layer_norm_eps and position_embedding_type mean nothing; LayerNorm, not RMSNorm. */
+#include <string.h>
+
+#include "core/json.h"
+#include "models/encoder.h"
+#include "models/transformer_config.h"
+#include "nn/embedding.h"
+#include "nn/pre_norm.h"
+
+enum { GLOBAL, LOCAL }; /* index into the stack's ropes */
+
+typedef struct modernbert_config {
+    mr_transformer_sizes sizes;
+    double thetas[2];
+    size_t every;  /* global layers: n % every == 0, unless layer_types says otherwise */
+    size_t window; /* of the local ones, to each side */
+} modernbert_config;
+
+typedef struct modernbert {
+    const mr_tensor *words;
+    mr_norm embedding_norm;
+    mr_pre_norm_stack stack;
+    mr_pre_norm_layer layers[];
+} modernbert;
+
+static bool matches(const json_t *config)
+{
+    return mr_config_is(config, "model_type", "modernbert");
+}
+
+/* Older files: two keys. Newer ones: rope_parameters.{full,sliding}_attention.rope_theta. */
+static mr_status read_theta(const json_t *config, const char *key, const char *newer, double fallback, double *out, const char *where, mr_error *error)
+{
+    const json_t *scaling = NULL;
+    MR_TRY(mr_json_double(config, key, fallback, &fallback, where, error));
+    MR_TRY(mr_config_rope(json_object_get(json_object_get(config, "rope_parameters"), newer), fallback, out, &scaling, where, error));
+    return MR_OK;
+}
+
+static mr_status read_config(const json_t *config, const char *where, modernbert_config *out, mr_error *error)
+{
+    modernbert_config read = { 0 };
+    size_t local = 0;
+    static const mr_transformer_sizes defaults = {
+        .vocab_size = 50368, .hidden = 768, .layers = 22, .heads = 12, .inner = 1152, .activation = MR_ACTIVATION_GELU, .norm_eps = 1e-5,
+        .activation_key = "hidden_activation", .eps_key = "norm_eps",
+    };
+    MR_TRY(mr_config_sizes(config, where, &defaults, &read.sizes, error));
+    MR_TRY(mr_config_size(config, "global_attn_every_n_layers", 3, MR_CONFIG_MAX_LAYERS, &read.every, where, error));
+    MR_TRY(mr_config_size(config, "local_attention", 128, MR_CONFIG_MAX_POSITIONS, &local, where, error));
+    MR_TRY(read_theta(config, "global_rope_theta", "full_attention", 160000, &read.thetas[GLOBAL], where, error));
+    MR_TRY(read_theta(config, "local_rope_theta", "sliding_attention", 10000, &read.thetas[LOCAL], where, error));
+    static const char *const biases[] = { "attention_bias", "mlp_bias", "norm_bias" };
+    for (size_t i = 0; i < sizeof biases / sizeof *biases; i++) MR_TRY(mr_config_refuse(config, biases[i], where, error));
+    read.window = local / 2;
+    if (read.sizes.head_dim % 2 != 0 || read.window == 0)
+        return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: heads of %zu values, \"local_attention\" %zu", where, read.sizes.head_dim, local);
+    *out = read;
+    return MR_OK;
+}
+
+static mr_status limits(const json_t *config, const char *where, mr_encoder_limits *out, mr_error *error)
+{
+    modernbert_config read = { 0 };
+    MR_TRY(read_config(config, where, &read, error));
+    *out = (mr_encoder_limits){ .hidden_size = read.sizes.hidden, .vocab_size = read.sizes.vocab_size };
+    return MR_OK;
+}
+
+static mr_status choose_attention(const json_t *config, const modernbert_config *read, size_t n, mr_pre_norm_layer *layer, const char *where,
+                                  mr_error *error)
+{
+    const json_t *types = json_object_get(config, "layer_types");
+    bool local = n % read->every != 0;
+    if (json_is_array(types)) {
+        const char *type = json_string_value(json_array_get(types, n));
+        local = type && strcmp(type, "sliding_attention") == 0;
+        if (!local && (!type || strcmp(type, "full_attention") != 0))
+            return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: \"layer_types\"[%zu] is \"%s\"", where, n, type ? type : "");
+    }
+    layer->rope = local ? LOCAL : GLOBAL;
+    layer->window = local ? read->window : 0;
+    return MR_OK;
+}
+
+static mr_status open_layer(mr_params *params, const modernbert_config *config, size_t n, mr_pre_norm_layer *layer, mr_error *error)
+{
+    size_t hidden = config->sizes.hidden, inner = config->sizes.inner;
+    double eps = config->sizes.norm_eps;
+    const mr_linear_part qkv = { .name = "attn.Wqkv", .rows = 3 * hidden }, out = { .name = "attn.Wo", .rows = hidden };
+    const mr_linear_part gate = { .name = "mlp.Wi", .rows = inner, .first = 0, .stored_rows = 2 * inner };
+    const mr_linear_part up = { .name = "mlp.Wi", .rows = inner, .first = inner, .stored_rows = 2 * inner };
+    const mr_linear_part down = { .name = "mlp.Wo", .rows = hidden };
+    if (n > 0) MR_TRY(mr_params_norm(params, "attn_norm", hidden, eps, false, &layer->attention_norm, error));
+    MR_TRY(mr_params_linear(params, &qkv, 1, hidden, &layer->qkv, error));
+    MR_TRY(mr_params_linear(params, &out, 1, hidden, &layer->out, error));
+    MR_TRY(mr_params_norm(params, "mlp_norm", hidden, eps, false, &layer->ffn_norm, error));
+    MR_TRY(mr_params_linear(params, &gate, 1, hidden, &layer->ffn.gate, error));
+    MR_TRY(mr_params_linear(params, &up, 1, hidden, &layer->ffn.up, error));
+    MR_TRY(mr_params_linear(params, &down, 1, inner, &layer->ffn.down, error));
+    layer->ffn.activation = config->sizes.activation;
+    return MR_OK;
+}
+
+static mr_status open_model(const json_t *config, const char *where, mr_params *params, void **out, mr_error *error)
+{
+    modernbert_config read = { 0 };
+    MR_TRY(read_config(config, where, &read, error));
+    size_t hidden = read.sizes.hidden;
+    void *memory = NULL;
+    MR_TRY(mr_params_alloc(params, 1, sizeof(modernbert) + read.sizes.layers * sizeof(mr_pre_norm_layer), &memory, error));
+    modernbert *model = memory;
+    model->stack = (mr_pre_norm_stack){ .layers = model->layers, .layer_count = read.sizes.layers, .hidden = hidden,
+                                        .attention = mr_config_full_attention(&read.sizes) };
+    static const char *const prefixes[] = { "model.", "", NULL };
+    MR_TRY(mr_params_set_prefix(params, prefixes, "embeddings.tok_embeddings.weight", error));
+    MR_TRY(mr_params_table(params, "embeddings.tok_embeddings.weight", read.sizes.vocab_size, hidden, &model->words, error));
+    MR_TRY(mr_params_norm(params, "embeddings.norm", hidden, read.sizes.norm_eps, false, &model->embedding_norm, error));
+    MR_TRY(mr_params_norm(params, "final_norm", hidden, read.sizes.norm_eps, false, &model->stack.final_norm, error));
+    for (size_t i = 0; i < 2; i++) MR_TRY(mr_rope_make(params, read.sizes.head_dim, read.thetas[i], &model->stack.ropes[i], error));
+    for (size_t n = 0; n < read.sizes.layers; n++) {
+        mr_params_set_scope(params, "layers.%zu.", n);
+        MR_TRY(choose_attention(config, &read, n, &model->layers[n], where, error));
+        MR_TRY(open_layer(params, &read, n, &model->layers[n], error));
+    }
+    *out = model;
+    return MR_OK;
+}
+
+static void forward(const void *opaque, const mr_token_batch *batch, size_t threads, mr_scratch *scratch, float *hidden,
+                    const mr_layer_trace *trace)
+{
+    const modernbert *model = opaque;
+    mr_pre_norm_buffers buffers;
+    mr_pre_norm_lay_out(&model->stack, batch->tokens, threads, scratch, &buffers);
+    if (!scratch->arena || scratch->failed) return;
+    const mr_embedding_table table = { model->words, batch->ids };
+    mr_embedding_run(&table, 1, &model->embedding_norm, batch->tokens, threads, hidden);
+    mr_pre_norm_run(&model->stack, batch, &buffers, hidden, trace);
+}
+
+const mr_encoder_architecture mr_encoder_modernbert = { "modernbert", matches, limits, open_model, forward };

@@ -1,0 +1,104 @@
+#include "nn/pre_norm.h"
+
+#include "nn/team.h"
+
+typedef struct layer_job {
+    const mr_pre_norm_stack *stack;
+    const mr_pre_norm_buffers *buffers;
+    const mr_token_batch *batch;
+    float *x;
+    size_t layer;
+} layer_job;
+
+void mr_pre_norm_lay_out(const mr_pre_norm_stack *stack, size_t tokens, size_t threads, mr_scratch *scratch, mr_pre_norm_buffers *out)
+{
+    const mr_pre_norm_layer *layer = &stack->layers[0];
+    mr_layer_buffers_lay_out(&layer->qkv, &layer->out, &layer->ffn, stack->attention.head_dim, tokens, threads, scratch, &out->shared);
+    for (size_t i = 0; i < MR_PRE_NORM_ROPES; i++)
+        if (stack->ropes[i].half > 0) mr_rope_lay_out(&stack->ropes[i], tokens, scratch, &out->ropes[i]);
+}
+
+static void normalise(const mr_pre_norm_stack *stack, const mr_norm *norm, const float *x, float *y, size_t rows)
+{
+    const mr_kernels *kernels = stack->layers[0].out.kernels;
+    (stack->rms_norm ? kernels->rms_norm_f32 : kernels->layer_norm_f32)(norm, x, norm->n, NULL, 0, y, norm->n, rows);
+}
+
+/* Each head of each row by itself: heads [rows, count, norm->n] at a row distance of ld. */
+static void normalise_heads(const mr_kernels *kernels, const mr_norm *norm, float *heads, size_t count, size_t ld, size_t rows)
+{
+    for (size_t r = 0; r < rows; r++) kernels->rms_norm_f32(norm, heads + r * ld, norm->n, NULL, 0, heads + r * ld, norm->n, count);
+}
+
+/* x -> q, k, v of `layer` for the rows of one panel. */
+static void project_rows(const layer_job *job, size_t index, size_t first, size_t rows, size_t member)
+{
+    const mr_pre_norm_stack *stack = job->stack;
+    const mr_pre_norm_layer *layer = &stack->layers[index];
+    const mr_self_attention *attention = &stack->attention;
+    size_t width = layer->qkv.n;
+    const float *from = job->x + first * stack->hidden;
+    float *q = job->buffers->shared.qkv + first * width, *k = q + attention->heads * attention->head_dim;
+    if (layer->attention_norm.n > 0) {
+        float *normed = job->buffers->shared.narrow[member];
+        normalise(stack, &layer->attention_norm, from, normed, rows);
+        from = normed;
+    }
+    mr_linear_run(&layer->qkv, from, stack->hidden, q, width, rows, NULL, job->buffers->shared.linear[member]);
+    if (layer->q_norm.n > 0) normalise_heads(layer->qkv.kernels, &layer->q_norm, q, attention->heads, width, rows);
+    if (layer->k_norm.n > 0) normalise_heads(layer->qkv.kernels, &layer->k_norm, k, attention->kv_heads, width, rows);
+    const mr_rope *rope = &stack->ropes[layer->rope];
+    if (rope->half > 0)
+        mr_rope_turn(rope, &job->buffers->ropes[layer->rope], q, width, rows, attention->heads + attention->kv_heads, attention->head_dim,
+                     job->batch->positions + first);
+}
+
+static void enter_panel(void *context, size_t panel, size_t member)
+{
+    const layer_job *job = context;
+    size_t first = panel * MR_PANEL_ROWS;
+    project_rows(job, 0, first, mr_panel_rows(job->batch->tokens, first), member);
+}
+
+static void finish_panel(void *context, size_t panel, size_t member)
+{
+    const layer_job *job = context;
+    const mr_layer_buffers *buffers = &job->buffers->shared;
+    const mr_pre_norm_layer *layer = &job->stack->layers[job->layer];
+    size_t hidden = job->stack->hidden, first = panel * MR_PANEL_ROWS, rows = mr_panel_rows(job->batch->tokens, first), inner = layer->out.k;
+    float *x = job->x + first * hidden, *normed = buffers->narrow[member];
+    const mr_epilogue add = { .residual = x, .ld_residual = hidden };
+    mr_linear_run(&layer->out, buffers->context + first * inner, inner, x, hidden, rows, &add, buffers->linear[member]);
+    normalise(job->stack, &layer->ffn_norm, x, normed, rows);
+    mr_ffn_run(&layer->ffn, normed, x, rows, buffers->wide[member], &add, buffers->linear[member]);
+    if (job->layer + 1 < job->stack->layer_count) project_rows(job, job->layer + 1, first, rows, member);
+}
+
+static void leave_panel(void *context, size_t panel, size_t member)
+{
+    (void)member;
+    const layer_job *job = context;
+    size_t first = panel * MR_PANEL_ROWS;
+    float *x = job->x + first * job->stack->hidden;
+    normalise(job->stack, &job->stack->final_norm, x, x, mr_panel_rows(job->batch->tokens, first));
+}
+
+void mr_pre_norm_run(const mr_pre_norm_stack *stack, const mr_token_batch *batch, const mr_pre_norm_buffers *buffers, float *x,
+                     const mr_layer_trace *trace)
+{
+    layer_job job = { .stack = stack, .buffers = buffers, .batch = batch, .x = x };
+    const mr_layer_buffers *shared = &buffers->shared;
+    size_t panels = mr_panel_count(batch->tokens), threads = shared->threads;
+    for (size_t i = 0; i < MR_PRE_NORM_ROPES; i++)
+        if (stack->ropes[i].half > 0) mr_rope_fill(&stack->ropes[i], batch, &buffers->ropes[i]);
+    if (trace) trace->layer(trace->context, 0, x, batch->tokens, stack->hidden);
+    mr_team_run(threads, panels, enter_panel, &job);
+    for (job.layer = 0; job.layer < stack->layer_count; job.layer++) {
+        mr_self_attention attention = stack->attention;
+        attention.window = stack->layers[job.layer].window;
+        mr_self_attention_run(&attention, batch, shared->qkv, shared->context, threads, shared->attention);
+        mr_team_run(threads, panels, finish_panel, &job);
+        if (trace) trace->layer(trace->context, job.layer + 1, x, batch->tokens, stack->hidden);
+    }
+    mr_team_run(threads, panels, leave_panel, &job);
+}
