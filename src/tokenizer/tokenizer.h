@@ -12,7 +12,7 @@
 typedef struct mr_tokenizer mr_tokenizer;
 typedef struct mr_tokenizer_scratch mr_tokenizer_scratch;
 
-/* `directory` holds tokenizer.json and, optionally, tokenizer_config.json. The truncation and padding stored
+/* `directory` holds tokenizer.json, or tiktoken.model, and tokenizer_config.json (optional with the first). The truncation and padding stored
  * in the file are ignored: the caller's max_tokens decides.
  * MODEL_FILES_MISSING, MODEL_CORRUPT (file, key), MODEL_UNSUPPORTED (component type). */
 mr_status mr_tokenizer_open(const char *directory, mr_tokenizer **out, mr_error *error);
@@ -39,6 +39,8 @@ typedef struct mr_encoding {
 } mr_encoding;
 
 void mr_encoding_fini(mr_encoding *encoding);
+/* One id more at the end, of type 0. False when out of memory, then unchanged. */
+bool mr_encoding_append(mr_encoding *encoding, int32_t id);
 
 /* BAD_RECORD when the text is not well-formed UTF-8 (the text names the byte offset);
  * INVALID_ARGUMENT when max_tokens is smaller than the number of special tokens. */

@@ -85,6 +85,15 @@ static bool reserve_encoding(mr_encoding *out, size_t count)
     return true;
 }
 
+bool mr_encoding_append(mr_encoding *encoding, int32_t id)
+{
+    if (!reserve_encoding(encoding, encoding->count + 1)) return false;
+    encoding->ids[encoding->count] = id;
+    encoding->type_ids[encoding->count++] = 0;
+    encoding->full_count++;
+    return true;
+}
+
 /* The texts' ids, cut to what fits, in the places of the template. */
 static mr_status assemble(const mr_tokenizer *t, mr_tokenizer_scratch *scratch, bool pair, const mr_encode_options *options,
                           mr_encoding *out, mr_error *error)
