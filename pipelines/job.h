@@ -41,6 +41,7 @@ typedef struct mr_job {
     char *memory;
     uint64_t batch_tokens;
     char *shard;
+    char *metrics;
     int on_error;         /* mr_error_policy */
     char *max_failed;
     int overwrite;

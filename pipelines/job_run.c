@@ -57,6 +57,7 @@ static mr_status open_model(mr_job_run *run, mr_error *error)
     const mr_governor_settings governor_settings = { .limit = run->job->memory };
     mr_pool_settings pool_settings = mr_pool_settings_default();
     pool_settings.worker_ready_timeout = pool_settings.load_timeout; /* a job waits as long as a load may take */
+    pool_settings.metrics_path = run->job->metrics;
     pool_settings.pin_threads = plan->workers > 1;
     MR_TRY(mr_governor_create(&governor_settings, &run->governor, error));
     MR_TRY(mr_governor_acquire(run->governor, plan->window_bytes + plan->sink_bytes, MR_MEM_RECORDS, &run->guard, NULL, error));
@@ -64,6 +65,9 @@ static mr_status open_model(mr_job_run *run, mr_error *error)
     const mr_registry_entry entry = { .key = plan->model_key, .path = plan->model_path, .vtable = &mr_text_embedder,
                                       .options = plan->model_options, .max_workers = plan->workers };
     MR_TRY(mr_registry_add(run->registry, &entry, error));
+    /* Once now, so that a file that cannot be written is known before the work; the pools rewrite it from time to time. */
+    if (run->job->metrics && mr_pools_write_metrics(mr_registry_pools(run->registry), run->job->metrics, error) != MR_OK)
+        return mr_error_prefix(error, MR_CANNOT_CREATE, "--metrics");
     MR_TRY(mr_registry_find(run->registry, plan->model_key, MR_CAPABILITY_TEXT_EMBEDDING, &run->model, error));
     return mr_pool_pin(run->model, plan->workers, error);
 }
@@ -125,7 +129,10 @@ static bool stop_model(mr_job_run *run)
 {
     mr_shutdown_report report = { 0 };
     if (!run->registry) return true;
+    mr_error error;
     mr_pools_shutdown(mr_registry_pools(run->registry), &report);
+    if (run->started && run->job->metrics && mr_pools_write_metrics(mr_registry_pools(run->registry), run->job->metrics, &error) != MR_OK)
+        mr_log(MR_LOG_WARN, "job", "%s", error.text);
     pthread_mutex_lock(&run->lock);
     bool quiet = run->in_flight == 0;
     pthread_mutex_unlock(&run->lock);

@@ -41,6 +41,7 @@ static const mr_setting settings[] = {
     { "resources.memory", "--memory-limit", "SIZE", "8G, 300M or 80% of what the machine or container allows (default 80%)", MR_SETTING_STRING, AT(memory), NULL, false },
     { "resources.batch_tokens", "--batch-tokens", "N", "tokens per batch (default: by the plan; results do not depend on it)", MR_SETTING_COUNT, AT(batch_tokens), NULL, false },
     { "resources.shard", "--shard", "I/N", "do only shard I of N (from 0), or auto: Slurm, Kubernetes and AWS Batch arrays; then `millrace merge`", MR_SETTING_STRING, AT(shard), NULL, false },
+    { "resources.metrics", "--metrics", "FILE", "keep Prometheus metrics in FILE (node_exporter's textfile collector reads it)", MR_SETTING_STRING, AT(metrics), NULL, false },
     { "on_error.policy", "--on-error", "POLICY", "record: a bad record gets a failed row (default); fail: stop at the first", MR_SETTING_CHOICE, AT(on_error), policies, false },
     { "on_error.max_failed", "--max-failed", "N|P%", "stop when more records than this have failed", MR_SETTING_STRING, AT(max_failed), NULL, false },
 };

@@ -47,7 +47,7 @@ static mr_status fill_options(const mr_job *job, mr_job_plan *plan, mr_error *er
     embed->max_tokens = (size_t)job->max_tokens;
     embed->prompt_name = job->prompt_name;
     embed->prompt_text = job->prompt_text;
-    plan->model_options.precision = job->precision == MR_PRECISION_AUTO ? MR_PRECISION_F32 : (mr_precision)job->precision;
+    plan->model_options.precision = job->precision == MR_PRECISION_AUTO ? mr_text_embedder_auto_precision() : (mr_precision)job->precision;
     plan->model_options.capability_options = embed;
     return MR_OK;
 }

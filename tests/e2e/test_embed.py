@@ -19,7 +19,7 @@ class Values(Case):
         expected = read_safetensors(folder / "expect/expected.safetensors")["embedding"]
         inputs = [i for i in meta["inputs"] if not i.get("prompt")]
         path = self.write_jsonl("in.jsonl", [{"id": f"row{i['row']}", "text": i["text"]} for i in inputs])
-        self.run_millrace("embed", path, "-m", folder, "-o", "out.h5", "--prompt-text", "")
+        self.run_millrace("embed", path, "-m", folder, "-o", "out.h5", "--prompt-text", "", "--precision", "f32")
         with h5py.File(self.dir / "out.h5") as file:
             got = file["embedding"][:].astype(np.float64)
             self.assertEqual(strings(file["id"]), [f"row{i['row']}" for i in inputs])
@@ -36,6 +36,14 @@ class Values(Case):
 
     def test_bge(self):
         self.check_golden("bge")
+
+    def test_auto_is_close(self):
+        """auto takes the fastest class that keeps cosine >= 0.9999 on real models; this tiny random one is held to its own bound."""
+        bound = json.loads((GOLDEN / "minilm/expect/cases.json").read_text())["tolerance"]["bf16"]["cosine"]
+        corpus = self.corpus(50)
+        with h5py.File(self.embed(corpus)) as file, h5py.File(self.embed(corpus, "--precision", "f32", out="f32.h5")) as exact:
+            self.assertIn(file.attrs["precision"], ("f32", "bf16"))
+            self.assertGreaterEqual((file["embedding"][:] * exact["embedding"][:]).sum(axis=1).min(), bound)
 
     def test_types(self):
         corpus = self.corpus(50)

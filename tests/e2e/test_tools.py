@@ -37,6 +37,12 @@ class Help(Case):
 
 
 class Jobs(Case):
+    def test_metrics(self):
+        self.run_millrace("embed", self.corpus(30), "-m", MODEL, "-o", "x.h5", "--metrics", "m.prom")
+        text = (self.dir / "m.prom").read_text()
+        self.assertRegex(text, r'millrace_inputs_total\{[^}]*\} 30')
+        self.run_millrace("embed", self.corpus(30), "-m", MODEL, "-o", "y.h5", "--metrics", "no/such/dir/m.prom", code=73)
+
     def test_yaml(self):
         corpus = self.corpus(30)
         job = self.dir / "job.yaml"
