@@ -2,10 +2,13 @@
 
 #include <stdlib.h>
 
+#include "embed/eos_rule.h"
+
 struct mr_text_preparer {
     mr_sentence_config *config;
     mr_tokenizer *tokenizer;
     mr_buf prompt;
+    int32_t eos; /* appended to every text; -1: none */
     size_t prompt_tokens; /* to be left out of the pooling; 0 when the prompt counts */
 };
 
@@ -59,6 +62,7 @@ mr_status mr_text_preparer_create(const char *directory, const mr_embed_options 
         goto fail;
     }
     MR_TRY_OR(status, mr_tokenizer_open(preparer->config->backbone_directory, &preparer->tokenizer, error), fail);
+    MR_TRY_OR(status, mr_eos_rule_read(preparer->config->backbone_directory, preparer->tokenizer, &preparer->eos, error), fail);
     if (!preparer->config->include_prompt && prompt.length > 0) MR_TRY_OR(status, count_prompt_tokens(preparer, error), fail);
     *out = preparer;
     return MR_OK;
@@ -83,7 +87,8 @@ mr_str mr_text_preparer_prompt(const mr_text_preparer *preparer) { return (mr_st
 mr_status mr_text_preparer_run(const mr_text_preparer *preparer, mr_tokenizer_scratch *scratch, mr_str text, mr_encoding *encoding,
                                size_t *prompt_tokens, bool *truncated, mr_error *error)
 {
-    const mr_encode_options options = { .add_special_tokens = true, .max_tokens = preparer->config->max_tokens };
+    size_t limit = preparer->config->max_tokens, reserved = preparer->eos >= 0 ? 1 : 0;
+    const mr_encode_options options = { .add_special_tokens = true, .max_tokens = limit > reserved ? limit - reserved : limit };
     mr_buf joined = { 0 };
     if (preparer->prompt.length > 0) {
         if (!mr_buf_append(&joined, preparer->prompt.data, preparer->prompt.length) || !mr_buf_append(&joined, text.data, text.length)) {
@@ -95,6 +100,7 @@ mr_status mr_text_preparer_run(const mr_text_preparer *preparer, mr_tokenizer_sc
     mr_status status = mr_tokenizer_encode(preparer->tokenizer, scratch, text, &options, encoding, error);
     mr_buf_fini(&joined);
     if (status != MR_OK) return status;
+    if (preparer->eos >= 0 && !mr_encoding_append(encoding, preparer->eos)) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate token ids");
     if (encoding->count == 0) return mr_error_set(error, MR_BAD_RECORD, "the text gives no tokens at all");
     *prompt_tokens = preparer->prompt_tokens < encoding->count ? preparer->prompt_tokens : encoding->count;
     *truncated = encoding->full_count > encoding->count;

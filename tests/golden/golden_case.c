@@ -28,7 +28,8 @@ static void load_input(golden_case *golden, const json_t *entry)
     input->text_length = json_string_length(text);
     input->prompt = json_string_value(json_object_get(entry, "prompt"));
     input->prompt_length = (size_t)json_integer_value(json_object_get(entry, "prompt_length"));
-    input->truncated = json_is_true(json_object_get(entry, "truncated"));
+    const json_t *truncated = json_object_get(entry, "truncated");
+    input->truncated = truncated ? json_is_true(truncated) : -1;
     input->count = json_array_size(ids);
     input->ids = calloc(input->count, sizeof *input->ids);
     assert_non_null(input->ids);

@@ -15,7 +15,7 @@ typedef struct golden_input {
     int32_t *ids;
     size_t count;
     size_t prompt_length; /* tokens the pooling leaves out */
-    bool truncated;
+    int truncated; /* -1: the case does not say */
 } golden_input;
 
 typedef struct golden_case {
