@@ -7,13 +7,15 @@
 /* Longest content: a search looks at most this far from each byte, which keeps it linear. Real ones have 100 bytes. */
 #define MAX_CONTENT_BYTES 1024
 
-static mr_status read_token(mr_json_value item, mr_added_token *token, mr_error *error)
+/* `key`: the id as text, in the form of tokenizer_config.json; absent in tokenizer.json. */
+static mr_status read_token(mr_json_value key, mr_json_value item, mr_added_token *token, mr_error *error)
 {
     size_t id;
     MR_TRY(mr_json_expect(item, MR_JSON_OBJECT, "an added token", error));
     MR_TRY(mr_json_expect(mr_json_get(item, "content"), MR_JSON_STRING, "an added token's \"content\"", error));
     mr_str content = mr_json_bytes(mr_json_get(item, "content"));
-    if (!mr_json_to_size(mr_json_get(item, "id"), MR_VOCABULARY_MAX_ID, &id))
+    bool numbered = key.tree ? mr_str_to_size(mr_json_bytes(key), MR_VOCABULARY_MAX_ID, &id) : mr_json_to_size(mr_json_get(item, "id"), MR_VOCABULARY_MAX_ID, &id);
+    if (!numbered)
         return mr_error_set(error, MR_MODEL_CORRUPT, "%s: the id of an added token must be a whole number up to %d", mr_json_path(item), MR_VOCABULARY_MAX_ID);
     if (content.length > MAX_CONTENT_BYTES)
         return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: added token %zu is longer than %d bytes", mr_json_path(item), id, MAX_CONTENT_BYTES);
@@ -77,12 +79,19 @@ mr_status mr_added_tokens_open(mr_json_value list, const mr_normalizer *normaliz
 {
     mr_added_tokens tokens = { 0 };
     mr_status status = MR_OK;
-    if (mr_json_present(list)) MR_TRY(mr_json_expect(list, MR_JSON_ARRAY, "\"added_tokens\"", error));
-    else list = (mr_json_value){ 0 };
+    bool keyed = mr_json_type_of(list) == MR_JSON_OBJECT;
+    if (!mr_json_present(list)) list = (mr_json_value){ 0 };
+    else if (!keyed) MR_TRY(mr_json_expect(list, MR_JSON_ARRAY, "\"added_tokens\"", error));
     tokens.items = calloc(mr_json_count(list) + 1, sizeof *tokens.items);
     if (!tokens.items) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
-    for (mr_json_value item = mr_json_first(list); mr_json_more(list, item); item = mr_json_after(item))
-        MR_TRY_OR(status, read_token(item, &tokens.items[tokens.count++], error), done);
+    for (mr_json_value item = mr_json_first(list); mr_json_more(list, item); item = mr_json_after(item)) {
+        mr_json_value key = { 0 };
+        if (keyed) {
+            key = item;
+            item = mr_json_after(item);
+        }
+        MR_TRY_OR(status, read_token(key, item, &tokens.items[tokens.count++], error), done);
+    }
     MR_TRY_OR(status, index_ids(&tokens, error), done);
     MR_TRY_OR(status, build_search(&tokens, false, normalizer, scratch, error), done);
     MR_TRY_OR(status, build_search(&tokens, true, normalizer, scratch, error), done);

@@ -95,6 +95,15 @@ mr_status mr_decoder_open(mr_json_value component, mr_decoder *out, mr_error *er
     return MR_OK;
 }
 
+mr_status mr_decoder_open_byte_level(mr_decoder *out, mr_error *error)
+{
+    mr_decoder_step *step = calloc(1, sizeof *step);
+    if (!step) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    step->type = MR_DECODER_BYTE_LEVEL;
+    *out = (mr_decoder){ step, 1 };
+    return MR_OK;
+}
+
 void mr_decoder_fini(mr_decoder *decoder)
 {
     for (size_t i = 0; i < decoder->count; i++) {

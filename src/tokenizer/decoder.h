@@ -24,6 +24,8 @@ typedef struct mr_decoder {
 } mr_decoder;
 
 mr_status mr_decoder_open(mr_json_value component, mr_decoder *out, mr_error *error);
+/* ByteLevel alone. */
+mr_status mr_decoder_open_byte_level(mr_decoder *out, mr_error *error);
 void mr_decoder_fini(mr_decoder *decoder);
 bool mr_decoder_has(const mr_decoder *decoder, mr_decoder_type type);
 

@@ -296,9 +296,13 @@ mr_status mr_json_get_bool(mr_json_value object, const char *key, bool fallback,
 
 bool mr_json_to_size(mr_json_value value, size_t maximum, size_t *out)
 {
-    if (mr_json_type_of(value) != MR_JSON_NUMBER) return false;
-    mr_str text = mr_json_bytes(value);
+    return mr_json_type_of(value) == MR_JSON_NUMBER && mr_str_to_size(mr_json_bytes(value), maximum, out);
+}
+
+bool mr_str_to_size(mr_str text, size_t maximum, size_t *out)
+{
     size_t number = 0;
+    if (text.length == 0) return false;
     for (size_t i = 0; i < text.length; i++) {
         if (text.data[i] < '0' || text.data[i] > '9' || number > (SIZE_MAX - 9) / 10) return false;
         number = number * 10 + (size_t)(text.data[i] - '0');

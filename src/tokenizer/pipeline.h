@@ -6,7 +6,7 @@
  *   pre_tokenizer  text -> pieces
  *   model          pieces -> ids              (wordpiece, bpe, unigram)
  *   post_processor ids of one or two texts -> ids with special tokens
- *   decoder        ids' texts -> text
+ *   decoder        ids' texts -> text         (decoder.h)
  */
 #ifndef MR_TOKENIZER_PIPELINE_H
 #define MR_TOKENIZER_PIPELINE_H
@@ -15,6 +15,7 @@
 #include "tokenizer/json_tree.h"
 #include "tokenizer/precompiled.h"
 #include "tokenizer/split_regex.h"
+#include "tokenizer/split_scanner.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/trie.h"
 #include "tokenizer/unicode.h"
@@ -194,7 +195,7 @@ typedef struct mr_added_match {
     const mr_added_token *token; /* NULL: none found */
 } mr_added_match;
 
-/* `list`: "added_tokens". Patterns of normalized tokens go through `normalizer` with `scratch`. */
+/* `list`: "added_tokens", or the object "added_tokens_decoder" of tokenizer_config.json (id -> token). Patterns of normalized tokens go through `normalizer` with `scratch`. */
 mr_status mr_added_tokens_open(mr_json_value list, const mr_normalizer *normalizer, mr_tokenizer_scratch *scratch,
                                mr_added_tokens *out, mr_error *error);
 void mr_added_tokens_fini(mr_added_tokens *tokens);
@@ -212,7 +213,7 @@ typedef enum mr_split_behavior { MR_SPLIT_REMOVED, MR_SPLIT_ISOLATED, MR_SPLIT_M
 
 typedef enum mr_pre_tokenizer_type {
     MR_PRE_BERT, MR_PRE_WHITESPACE_SPLIT, MR_PRE_WHITESPACE, MR_PRE_PUNCTUATION, MR_PRE_DIGITS, MR_PRE_SPLIT, MR_PRE_METASPACE,
-    MR_PRE_FIXED_LENGTH, MR_PRE_BYTE_LEVEL
+    MR_PRE_FIXED_LENGTH, MR_PRE_PREFIX_SPACE, MR_PRE_BYTE_LEVEL
 } mr_pre_tokenizer_type;
 
 typedef enum mr_prepend_scheme { MR_PREPEND_ALWAYS, MR_PREPEND_FIRST, MR_PREPEND_NEVER } mr_prepend_scheme;
@@ -225,10 +226,10 @@ typedef struct mr_pre_tokenizer_step {
             bool invert;
             mr_str pattern;  /* owned; Punctuation and Digits: data NULL */
             mr_regex *regex; /* owned; instead of pattern */
+            const mr_scanner *scanner; /* instead of both: the pattern is a known one whose matches are the pieces */
         } split;
         struct {
-            bool add_prefix_space;
-            mr_regex *regex; /* owned; NULL: no splitting */
+            const mr_scanner *scanner; /* NULL: no splitting */
         } byte_level;
         struct {
             char replacement[4];
@@ -247,6 +248,8 @@ typedef struct mr_pre_tokenizer {
 } mr_pre_tokenizer;
 
 mr_status mr_pre_tokenizer_open(mr_json_value component, mr_pre_tokenizer *out, mr_error *error);
+/* A known splitting pattern, then ByteLevel: what tiktoken does. */
+mr_status mr_pre_tokenizer_open_pattern(const char *pattern, mr_pre_tokenizer *out, mr_error *error);
 void mr_pre_tokenizer_fini(mr_pre_tokenizer *pre_tokenizer);
 /* Cuts the segment (never empty); *text is what the pieces refer to. All is borrowed from segment and scratch. */
 mr_status mr_pre_tokenizer_run(const mr_pre_tokenizer *pre_tokenizer, mr_tokenizer_scratch *scratch, mr_segment segment,
@@ -316,6 +319,9 @@ mr_status mr_model_run(const mr_model *model, mr_tokenizer_scratch *scratch, mr_
 mr_status mr_wordpiece_open(mr_json_value component, const mr_vocabulary *vocabulary, mr_wordpiece *out, mr_error *error);
 void mr_wordpiece_fini(mr_wordpiece *model);
 bool mr_wordpiece_run(const mr_wordpiece *model, mr_str text, const mr_pieces *pieces, mr_ids *ids);
+
+/* From the contents of a tiktoken.model; `path` appears in error texts. */
+mr_status mr_tiktoken_open(const char *data, size_t length, const char *path, mr_model *out, mr_error *error);
 
 mr_status mr_bpe_open(mr_json_value component, const mr_vocabulary *vocabulary, bool bytes, mr_bpe *out, mr_error *error);
 /* For models that are not in a tokenizer.json: an empty table for `count` pairs, and its entries. */

@@ -23,7 +23,11 @@ static mr_status read_split(mr_json_value component, mr_pre_tokenizer_step *step
     MR_TRY(read_behavior(component, "", &step->split.behavior, error));
     MR_TRY(mr_json_get_bool(component, "invert", false, &step->split.invert, error));
     mr_json_value regex = mr_json_get(pattern, "Regex");
-    if (mr_json_type_of(regex) == MR_JSON_STRING) return mr_regex_open(mr_json_bytes(regex), mr_json_path(component), &step->split.regex, error);
+    if (mr_json_type_of(regex) == MR_JSON_STRING) {
+        bool matches = step->split.behavior == MR_SPLIT_ISOLATED || (step->split.behavior == MR_SPLIT_REMOVED && step->split.invert);
+        step->split.scanner = matches ? mr_scanner_find(mr_json_bytes(regex)) : NULL;
+        return step->split.scanner ? MR_OK : mr_regex_open(mr_json_bytes(regex), mr_json_path(component), &step->split.regex, error);
+    }
     MR_TRY(mr_json_expect(mr_json_get(pattern, "String"), MR_JSON_STRING, "pre-tokenizer Split: the pattern", error));
     step->split.pattern = mr_str_copy(mr_json_bytes(mr_json_get(pattern, "String")));
     return step->split.pattern.data ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
@@ -65,15 +69,12 @@ static mr_status read_metaspace(mr_json_value component, mr_pre_tokenizer_step *
     return MR_OK;
 }
 
-/* GPT-2's pattern. */
-#define BYTE_LEVEL_PATTERN "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
-
 static mr_status read_byte_level(mr_json_value component, mr_pre_tokenizer_step *step, mr_error *error)
 {
     bool use_regex;
-    MR_TRY(mr_json_get_bool(component, "add_prefix_space", true, &step->byte_level.add_prefix_space, error));
     MR_TRY(mr_json_get_bool(component, "use_regex", true, &use_regex, error));
-    return use_regex ? mr_regex_open(MR_STR(BYTE_LEVEL_PATTERN), "ByteLevel", &step->byte_level.regex, error) : MR_OK;
+    step->byte_level.scanner = use_regex ? mr_scanner_find(mr_str_of(mr_pattern_gpt2)) : NULL;
+    return MR_OK;
 }
 
 static mr_status read_step(mr_json_value component, mr_str type, mr_pre_tokenizer_step *step, mr_error *error)
@@ -114,13 +115,25 @@ static mr_status read_steps(mr_json_value component, mr_pre_tokenizer *made, mr_
     }
     if (made->bytes) return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: a pre-tokenizer behind ByteLevel is not supported", mr_json_path(component));
     made->bytes = mr_type_is(type, "ByteLevel");
-    mr_pre_tokenizer_step *grown = realloc(made->steps, (made->count + 1) * sizeof *grown);
+    bool prefix = false;
+    if (made->bytes) MR_TRY(mr_json_get_bool(component, "add_prefix_space", true, &prefix, error));
+    mr_pre_tokenizer_step *grown = realloc(made->steps, (made->count + 2) * sizeof *grown);
     if (!grown) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
     made->steps = grown;
-    mr_pre_tokenizer_step *step = grown + made->count;
-    memset(step, 0, sizeof *step);
-    made->count++;
-    return read_step(component, type, step, error);
+    if (prefix) grown[made->count++] = (mr_pre_tokenizer_step){ .type = MR_PRE_PREFIX_SPACE };
+    memset(grown + made->count, 0, sizeof *grown);
+    return read_step(component, type, grown + made->count++, error);
+}
+
+mr_status mr_pre_tokenizer_open_pattern(const char *pattern, mr_pre_tokenizer *out, mr_error *error)
+{
+    mr_pre_tokenizer_step *steps = calloc(2, sizeof *steps);
+    if (!steps) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    steps[0].type = MR_PRE_SPLIT;
+    steps[0].split.scanner = mr_scanner_find(mr_str_of(pattern));
+    steps[1].type = MR_PRE_BYTE_LEVEL;
+    *out = (mr_pre_tokenizer){ .steps = steps, .count = 2, .bytes = true };
+    return MR_OK;
 }
 
 mr_status mr_pre_tokenizer_open(mr_json_value component, mr_pre_tokenizer *out, mr_error *error)
@@ -142,7 +155,6 @@ void mr_pre_tokenizer_fini(mr_pre_tokenizer *pre_tokenizer)
             free((char *)step->split.pattern.data);
             mr_regex_close(step->split.regex);
         }
-        if (step->type == MR_PRE_BYTE_LEVEL) mr_regex_close(step->byte_level.regex);
     }
     free(pre_tokenizer->steps);
     *pre_tokenizer = (mr_pre_tokenizer){ 0 };
@@ -217,16 +229,16 @@ static bool split_string(const mr_pre_tokenizer_step *step, mr_str text, mr_piec
     return cut(&c, from, end, invert) && cut_flush(&c);
 }
 
-/* Cuts at the matches of `regex` in `piece`. `shown` is what the regular expression sees of the whole text. */
-static mr_status split_regex(const mr_regex *regex, mr_split_behavior behavior, bool invert, mr_regex_scratch *scratch, mr_str shown, mr_piece piece,
-                             mr_pieces *out, mr_error *error)
+/* Cuts at the matches in `piece`. `shown` is what the regular expression sees of the whole text. */
+static mr_status split_regex(const mr_pre_tokenizer_step *step, mr_regex_scratch *scratch, mr_str shown, mr_piece piece, mr_pieces *out, mr_error *error)
 {
-    cutter c = { .out = out, .behavior = behavior };
+    cutter c = { .out = out, .behavior = step->split.behavior };
+    bool invert = step->split.invert;
     mr_str window = { shown.data + piece.start, piece.length };
     size_t from = 0, base = piece.start, start, end;
     bool done = true;
     while (done) {
-        mr_regex_result result = mr_regex_next(regex, scratch, window, from, &start, &end);
+        mr_regex_result result = mr_regex_next(step->split.regex, scratch, window, from, &start, &end);
         if (result == MR_REGEX_LIMIT) return mr_error_set(error, MR_BAD_RECORD, "a regular expression of the tokenizer needs too many steps on this text");
         if (result == MR_REGEX_NONE) break;
         done = cut(&c, base + from, base + start, invert) && cut(&c, base + start, base + end, !invert);
@@ -234,6 +246,16 @@ static mr_status split_regex(const mr_regex *regex, mr_split_behavior behavior, 
     }
     done = done && cut(&c, base + from, base + piece.length, invert) && cut_flush(&c);
     return done ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory cutting a text into pieces");
+}
+
+static bool split_scanner(const mr_scanner *scanner, mr_str text, mr_piece piece, mr_pieces *out)
+{
+    mr_str window = { text.data + piece.start, piece.length };
+    for (size_t at = 0, end; at < window.length; at = end) {
+        end = mr_scanner_next(scanner, window, at);
+        if (!mr_pieces_add(out, piece.start + at, piece.start + end)) return false;
+    }
+    return true;
 }
 
 /* ---------------------------------------------------------------- the other kinds */
@@ -339,16 +361,12 @@ static bool run_metaspace(const mr_pre_tokenizer_step *step, mr_str piece, bool 
 
 /* ---------------------------------------------------------------- running */
 
-/* The pieces with a space in front of each that has none. */
-static bool add_prefix_spaces(mr_str text, const mr_pieces *in, mr_buf *spaced, mr_pieces *out)
+/* The piece with a space in front if it has none. */
+static bool run_prefix_space(mr_str piece, mr_buf *spaced, mr_pieces *out)
 {
-    for (size_t i = 0; i < in->count; i++) {
-        mr_str piece = { text.data + in->items[i].start, in->items[i].length };
-        size_t start = spaced->length;
-        if (piece.data[0] != ' ' && !mr_buf_append(spaced, " ", 1)) return false;
-        if (!mr_buf_append(spaced, piece.data, piece.length) || !mr_pieces_add(out, start, spaced->length)) return false;
-    }
-    return true;
+    size_t start = spaced->length;
+    if (piece.data[0] != ' ' && !mr_buf_append(spaced, " ", 1)) return false;
+    return mr_buf_append(spaced, piece.data, piece.length) && mr_pieces_add(out, start, spaced->length);
 }
 
 static bool run_piece(const mr_pre_tokenizer_step *step, mr_str text, mr_piece piece, bool first, mr_buf *spaced, mr_pieces *out)
@@ -359,26 +377,21 @@ static bool run_piece(const mr_pre_tokenizer_step *step, mr_str text, mr_piece p
     case MR_PRE_WHITESPACE: return split_words(text, piece, out);
     case MR_PRE_PUNCTUATION:
     case MR_PRE_DIGITS: return split_characters(step, text, piece, out);
-    case MR_PRE_SPLIT: return split_string(step, text, piece, out);
+    case MR_PRE_SPLIT: return step->split.scanner ? split_scanner(step->split.scanner, text, piece, out) : split_string(step, text, piece, out);
     case MR_PRE_FIXED_LENGTH: return split_fixed(step->length, text, piece, out);
     case MR_PRE_METASPACE: return run_metaspace(step, (mr_str){ text.data + piece.start, piece.length }, first, spaced, out);
-    case MR_PRE_BYTE_LEVEL: return mr_pieces_add(out, piece.start, piece.start + piece.length);
+    case MR_PRE_PREFIX_SPACE: return run_prefix_space((mr_str){ text.data + piece.start, piece.length }, spaced, out);
+    case MR_PRE_BYTE_LEVEL:
+        return step->byte_level.scanner ? split_scanner(step->byte_level.scanner, text, piece, out) : mr_pieces_add(out, piece.start, piece.start + piece.length);
     }
     return true;
 }
 
-static mr_regex *regex_of(const mr_pre_tokenizer_step *step)
-{
-    return step->type == MR_PRE_SPLIT ? step->split.regex : step->type == MR_PRE_BYTE_LEVEL ? step->byte_level.regex : NULL;
-}
-
 static mr_status run_regex(const mr_pre_tokenizer_step *step, mr_tokenizer_scratch *scratch, mr_str text, const mr_pieces *in, mr_pieces *out, mr_error *error)
 {
-    bool split = step->type == MR_PRE_SPLIT;
     mr_str shown = mr_regex_show(&scratch->regex, text);
     if (!shown.data) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory cutting a text into pieces");
-    for (size_t i = 0; i < in->count; i++)
-        MR_TRY(split_regex(regex_of(step), split ? step->split.behavior : MR_SPLIT_ISOLATED, split && step->split.invert, &scratch->regex, shown, in->items[i], out, error));
+    for (size_t i = 0; i < in->count; i++) MR_TRY(split_regex(step, &scratch->regex, shown, in->items[i], out, error));
     return MR_OK;
 }
 
@@ -394,21 +407,17 @@ static mr_status run_step(const mr_pre_tokenizer_step *step, mr_tokenizer_scratc
     mr_pieces *in = &scratch->pieces[state->pieces], *out = &scratch->pieces[state->pieces ^ 1];
     mr_buf *spaced = &scratch->spaced[state->spaced];
     bool first = state->segment.at_origin && in->count > 0 && in->items[0].start == 0, done = true;
-    bool spaces = step->type == MR_PRE_BYTE_LEVEL && step->byte_level.add_prefix_space;
     out->count = 0;
     spaced->length = 0;
-    if (spaces) done = add_prefix_spaces(state->segment.text, in, spaced, out);
-    else if (regex_of(step)) MR_TRY(run_regex(step, scratch, state->segment.text, in, out, error));
+    if (step->type == MR_PRE_SPLIT && step->split.regex) MR_TRY(run_regex(step, scratch, state->segment.text, in, out, error));
     else for (size_t k = 0; k < in->count && done; k++) done = run_piece(step, state->segment.text, in->items[k], first && k == 0, spaced, out);
     if (!done) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory cutting a text into pieces");
     state->pieces ^= 1;
-    if (!spaces && step->type != MR_PRE_METASPACE) return MR_OK;
-    state->segment = (mr_segment){ { spaced->data, spaced->length }, first };
-    state->spaced ^= 1;
-    if (!spaces || !step->byte_level.regex) return MR_OK;
-    in->count = 0;
-    state->pieces ^= 1;
-    return run_regex(step, scratch, state->segment.text, out, in, error);
+    if (step->type == MR_PRE_METASPACE || step->type == MR_PRE_PREFIX_SPACE) { /* the text is another one now */
+        state->segment = (mr_segment){ { spaced->data, spaced->length }, first };
+        state->spaced ^= 1;
+    }
+    return MR_OK;
 }
 
 mr_status mr_pre_tokenizer_run(const mr_pre_tokenizer *pre_tokenizer, mr_tokenizer_scratch *scratch, mr_segment segment,

@@ -36,43 +36,59 @@ static size_t read_max_length(mr_json_value config)
     return mr_json_to_size(mr_json_get(config, "model_max_length"), INT32_MAX, &length) ? length : 0;
 }
 
-static mr_status apply_config(const char *path, mr_tokenizer *tokenizer, mr_error *error)
-{
-    mr_json_tree tree;
-    if (!mr_path_exists(path)) return MR_OK;
-    MR_TRY(mr_json_tree_read(path, MAX_FILE_BYTES, &tree, error));
-    mr_json_value config = mr_json_root(&tree);
-    tokenizer->model_max_length = read_max_length(config);
-    mr_status status = apply_bert_settings(config, &tokenizer->normalizer, error);
-    mr_json_tree_fini(&tree);
-    return status;
-}
-
-static mr_status read_components(mr_json_value root, const char *config_path, mr_tokenizer *tokenizer, mr_error *error)
+static mr_status read_added(mr_json_value list, mr_tokenizer *tokenizer, mr_error *error)
 {
     mr_tokenizer_scratch *scratch;
-    MR_TRY(mr_json_expect(root, MR_JSON_OBJECT, "the file", error));
-    MR_TRY(mr_normalizer_open(mr_json_get(root, "normalizer"), &tokenizer->normalizer, error));
-    if (config_path) MR_TRY(apply_config(config_path, tokenizer, error));
-    MR_TRY(mr_pre_tokenizer_open(mr_json_get(root, "pre_tokenizer"), &tokenizer->pre_tokenizer, error));
-    MR_TRY(mr_model_open(mr_json_get(root, "model"), tokenizer->pre_tokenizer.bytes, &tokenizer->model, error));
-    MR_TRY(mr_post_processor_open(mr_json_get(root, "post_processor"), &tokenizer->post_processor, error));
-    MR_TRY(mr_decoder_open(mr_json_get(root, "decoder"), &tokenizer->decoder, error));
     MR_TRY(mr_tokenizer_scratch_create(&scratch, error));
-    mr_status status = mr_added_tokens_open(mr_json_get(root, "added_tokens"), &tokenizer->normalizer, scratch, &tokenizer->added, error);
+    mr_status status = mr_added_tokens_open(list, &tokenizer->normalizer, scratch, &tokenizer->added, error);
     mr_tokenizer_scratch_destroy(scratch);
-    if (status != MR_OK) return mr_error_prefix(error, status, "%s", mr_json_path(root));
+    if (status != MR_OK) return status;
     size_t vocabulary = tokenizer->model.vocabulary.size;
     tokenizer->vocab_size = vocabulary > tokenizer->added.size ? vocabulary : tokenizer->added.size;
     return MR_OK;
 }
 
-static mr_status open_tree(const mr_json_tree *tree, const char *config_path, mr_tokenizer **out, mr_error *error)
+/* `config`: tokenizer_config.json; may be absent. */
+static mr_status read_components(mr_json_value root, mr_json_value config, mr_tokenizer *tokenizer, mr_error *error)
+{
+    MR_TRY(mr_json_expect(root, MR_JSON_OBJECT, "the file", error));
+    MR_TRY(mr_normalizer_open(mr_json_get(root, "normalizer"), &tokenizer->normalizer, error));
+    MR_TRY(apply_bert_settings(config, &tokenizer->normalizer, error));
+    MR_TRY(mr_pre_tokenizer_open(mr_json_get(root, "pre_tokenizer"), &tokenizer->pre_tokenizer, error));
+    MR_TRY(mr_model_open(mr_json_get(root, "model"), tokenizer->pre_tokenizer.bytes, &tokenizer->model, error));
+    MR_TRY(mr_post_processor_open(mr_json_get(root, "post_processor"), &tokenizer->post_processor, error));
+    MR_TRY(mr_decoder_open(mr_json_get(root, "decoder"), &tokenizer->decoder, error));
+    return read_added(mr_json_get(root, "added_tokens"), tokenizer, error);
+}
+
+/* A tiktoken.model says nothing but ranks. Kimi's class is the only one known to publish it with its own pattern. */
+static mr_status read_tiktoken(const char *path, mr_json_value config, mr_tokenizer *tokenizer, mr_error *error)
+{
+    char *data;
+    size_t length;
+    mr_str class;
+    MR_TRY(mr_json_get_str(config, "tokenizer_class", MR_STR(""), &class, error));
+    if (!mr_type_is(class, "TikTokenTokenizer"))
+        return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: which pattern splits the text is known for the tokenizer_class \"TikTokenTokenizer\" only; tokenizer_config.json says \"%.*s\"",
+                            path, (int)(class.length < 64 ? class.length : 64), class.data);
+    MR_TRY(mr_file_read(path, MAX_FILE_BYTES, &data, &length, error));
+    mr_status status = mr_tiktoken_open(data, length, path, &tokenizer->model, error);
+    free(data);
+    if (status != MR_OK) return status;
+    MR_TRY(mr_pre_tokenizer_open_pattern(mr_pattern_kimi, &tokenizer->pre_tokenizer, error));
+    MR_TRY(mr_post_processor_open((mr_json_value){ 0 }, &tokenizer->post_processor, error));
+    MR_TRY(mr_decoder_open_byte_level(&tokenizer->decoder, error));
+    return read_added(mr_json_get(config, "added_tokens_decoder"), tokenizer, error);
+}
+
+/* From tokenizer.json (`root`), or else from tiktoken.model at `path`. */
+static mr_status open_any(mr_json_value root, const char *path, mr_json_value config, mr_tokenizer **out, mr_error *error)
 {
     size_t before = mr_mem_used(MR_MEM_TOKENIZER);
     mr_tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
-    if (!tokenizer) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: out of memory", tree->path);
-    mr_status status = read_components(mr_json_root(tree), config_path, tokenizer, error);
+    if (!tokenizer) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    tokenizer->model_max_length = read_max_length(config);
+    mr_status status = root.tree ? read_components(root, config, tokenizer, error) : read_tiktoken(path, config, tokenizer, error);
     if (status != MR_OK) {
         mr_tokenizer_close(tokenizer);
         return status;
@@ -89,31 +105,48 @@ mr_status mr_tokenizer_open_bytes(const void *json, size_t length, mr_tokenizer 
     char *copy = mr_strndup(json, length);
     if (!copy) return mr_error_set(error, MR_OUT_OF_MEMORY, "tokenizer.json: out of memory");
     MR_TRY(mr_json_tree_parse(copy, length, "tokenizer.json", &tree, error));
-    mr_status status = open_tree(&tree, NULL, out, error);
+    mr_status status = open_any(mr_json_root(&tree), NULL, (mr_json_value){ 0 }, out, error);
     mr_json_tree_fini(&tree);
+    return status;
+}
+
+/* The paths of a model directory's tokenizer files. */
+typedef struct paths {
+    char *json, *tiktoken, *config;
+} paths;
+
+static mr_status open_paths(const char *directory, const paths *p, mr_tokenizer **out, mr_error *error)
+{
+    mr_json_tree tree = { 0 }, config = { 0 };
+    mr_json_value root = { 0 }, settings = { 0 };
+    mr_status status = MR_OK;
+    bool has_json = mr_path_exists(p->json);
+    if (!has_json && !mr_path_exists(p->tiktoken))
+        return mr_error_set(error, MR_MODEL_FILES_MISSING, "%s: no tokenizer.json and no tiktoken.model; fetch the model again or convert its tokenizer", directory);
+    if (mr_path_exists(p->config)) {
+        MR_TRY_OR(status, mr_json_tree_read(p->config, MAX_FILE_BYTES, &config, error), done);
+        settings = mr_json_root(&config);
+    }
+    if (has_json) {
+        MR_TRY_OR(status, mr_json_tree_read(p->json, MAX_FILE_BYTES, &tree, error), done);
+        root = mr_json_root(&tree);
+    }
+    status = open_any(root, p->tiktoken, settings, out, error);
+done:
+    mr_json_tree_fini(&tree);
+    mr_json_tree_fini(&config);
     return status;
 }
 
 mr_status mr_tokenizer_open(const char *directory, mr_tokenizer **out, mr_error *error)
 {
-    mr_json_tree tree = { 0 };
-    mr_status status = MR_OK;
-    char *path = mr_path_join(directory, "tokenizer.json");
-    char *config_path = mr_path_join(directory, "tokenizer_config.json");
-    if (!path || !config_path) {
-        status = mr_error_set(error, MR_OUT_OF_MEMORY, "%s: out of memory", directory);
-        goto done;
-    }
-    if (!mr_path_exists(path)) {
-        status = mr_error_set(error, MR_MODEL_FILES_MISSING, "%s: no tokenizer.json; fetch the model again or convert its tokenizer", directory);
-        goto done;
-    }
-    MR_TRY_OR(status, mr_json_tree_read(path, MAX_FILE_BYTES, &tree, error), done);
-    status = open_tree(&tree, config_path, out, error);
-done:
-    mr_json_tree_fini(&tree);
-    free(path);
-    free(config_path);
+    paths p = { mr_path_join(directory, "tokenizer.json"), mr_path_join(directory, "tiktoken.model"), mr_path_join(directory, "tokenizer_config.json") };
+    mr_status status = MR_OUT_OF_MEMORY;
+    if (p.json && p.tiktoken && p.config) status = open_paths(directory, &p, out, error);
+    else mr_error_set(error, status, "%s: out of memory", directory);
+    free(p.json);
+    free(p.tiktoken);
+    free(p.config);
     return status;
 }
 

@@ -237,6 +237,17 @@ static mr_tokenizer *open_case(const char *name)
     return tokenizer;
 }
 
+/* Kimi's files are a directory. */
+static void test_directory(void **state)
+{
+    mr_error error;
+    golden g = { .name = *state };
+    g.expect = mr_strf(MR_TEST_DATA "/tokenizer/%s", g.name);
+    if (mr_tokenizer_open(g.expect, &g.tokenizer, &error) != MR_OK) fail_msg("%s", error.text);
+    check_all(&g);
+    free(g.expect);
+}
+
 static void test_case(void **state)
 {
     golden g = { .name = *state };
@@ -369,6 +380,7 @@ int main(int argc, char **argv)
             CASE("xlm-roberta+bge-m3"),
             CASE("xlm-roberta+bytes"),
             CASE("t5-flux+sd3"),
+            cmocka_unit_test_prestate(test_directory, (void *)"kimi-k2"),
             cmocka_unit_test_prestate(test_invalid_utf8, (void *)"bert-uncased"),
             cmocka_unit_test_prestate(test_invalid_utf8, (void *)"qwen3"),
             cmocka_unit_test_prestate(test_invalid_utf8, (void *)"xlm-roberta"),

@@ -1,0 +1,234 @@
+#include "tokenizer/split_scanner.h"
+
+#include "tokenizer/unicode.h"
+
+/* What a match may be: GPT-2's words, cl100k's (letters with one character in front), o200k's (by case, contraction
+ * behind), Kimi's (o200k without Han, runs of Han by themselves). */
+typedef enum word_rule { WORDS_GPT2, WORDS_LETTERS, WORDS_CASED, WORDS_CASED_HAN } word_rule;
+
+struct mr_scanner {
+    const char *pattern;
+    word_rule words;
+    size_t digits;   /* numbers in one match; 0: any, with a space in front */
+    bool slash;      /* "/" may follow punctuation like a line end */
+};
+
+#define CONTRACTIONS "'s|'t|'re|'ve|'m|'ll|'d"
+#define FRONT "[^\\r\\n\\p{L}\\p{N}]?"
+#define TAIL "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define OTHERS " ?[^\\s\\p{L}\\p{N}]+"
+#define UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define NOT_HAN(class) "(?:(?!\\p{Han})" class ")"
+#define CASED(upper, lower) \
+    FRONT upper "*" lower "+(?i:" CONTRACTIONS ")?|" FRONT upper "+" lower "*(?i:" CONTRACTIONS ")?|\\p{N}{1,3}|" OTHERS
+
+const char mr_pattern_gpt2[] = CONTRACTIONS "| ?\\p{L}+| ?\\p{N}+|" OTHERS "|\\s+(?!\\S)|\\s+";
+const char mr_pattern_kimi[] = "[\\p{Han}]+|" CASED(NOT_HAN(UPPER), NOT_HAN(LOWER)) "[\\r\\n]*|" TAIL;
+
+static const mr_scanner scanners[] = {
+    { mr_pattern_gpt2, WORDS_GPT2, 0, false },
+    { "(?i:" CONTRACTIONS ")|" FRONT "\\p{L}+|\\p{N}{1,3}|" OTHERS "[\\r\\n]*|" TAIL, WORDS_LETTERS, 3, false },
+    { "(?i:" CONTRACTIONS ")|" FRONT "\\p{L}+|\\p{N}|" OTHERS "[\\r\\n]*|" TAIL, WORDS_LETTERS, 1, false },
+    { CASED(UPPER, LOWER) "[\\r\\n/]*|" TAIL, WORDS_CASED, 3, true },
+    { mr_pattern_kimi, WORDS_CASED_HAN, 3, false },
+};
+
+const mr_scanner *mr_scanner_find(mr_str pattern)
+{
+    for (size_t i = 0; i < sizeof scanners / sizeof *scanners; i++)
+        if (mr_str_equal(mr_str_of(scanners[i].pattern), pattern)) return &scanners[i];
+    return NULL;
+}
+
+const char *mr_scanner_pattern(size_t index)
+{
+    return index < sizeof scanners / sizeof *scanners ? scanners[index].pattern : NULL;
+}
+
+/* ---------------------------------------------------------------- character classes */
+
+enum {
+    LETTER = 1,
+    NUMBER = 2,
+    SPACE = 4,
+    LINE_END = 8, /* CR, LF; also SPACE */
+    IS_UPPER = 16, /* may stand in UPPER */
+    IS_LOWER = 32, /* may stand in LOWER */
+    HAN = 64
+};
+
+static const uint8_t kind_of_category[32] = {
+    [MR_LU] = LETTER | IS_UPPER, [MR_LT] = LETTER | IS_UPPER, [MR_LL] = LETTER | IS_LOWER, [MR_LM] = LETTER | IS_UPPER | IS_LOWER,
+    [MR_LO] = LETTER | IS_UPPER | IS_LOWER, [MR_MC] = IS_UPPER | IS_LOWER, [MR_ME] = IS_UPPER | IS_LOWER, [MR_MN] = IS_UPPER | IS_LOWER,
+    [MR_ND] = NUMBER, [MR_NL] = NUMBER, [MR_NO] = NUMBER,
+};
+
+/* Rows of 16: controls (TAB LF VT FF CR are space), space and punctuation, digits, upper case, lower case. */
+#define A LETTER | IS_UPPER
+#define B LETTER | IS_LOWER
+#define S SPACE
+#define L SPACE | LINE_END
+#define N NUMBER
+static const uint8_t kind_of_ascii[128] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, S, L, S, S, L, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    S, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, N, N, N, N, N, N, N, N, N, N, 0, 0, 0, 0, 0, 0,
+    0, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, 0, 0, 0, 0, 0,
+    0, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, 0, 0, 0, 0, 0,
+};
+#undef A
+#undef B
+#undef S
+#undef L
+#undef N
+
+/* Class of the character at `at`, and where the next begins. At the end of the text: 0 and no step. */
+static inline unsigned kind_at(mr_str text, size_t at, size_t *next)
+{
+    if (at >= text.length) return *next = at, 0;
+    unsigned char byte = (unsigned char)text.data[at];
+    if (byte < 0x80) return *next = at + 1, kind_of_ascii[byte];
+    size_t length;
+    uint32_t record = mr_unicode_lookup(mr_utf8_decode(text.data + at, &length));
+    *next = at + length;
+    unsigned kind = kind_of_category[record >> 5 & 31];
+    if (record >> 21 & 1) kind |= SPACE;
+    if (record >> 22 & 1) kind |= HAN;
+    return kind;
+}
+
+/* End of the run of characters that have a bit of `mask` and none of `without`. */
+static size_t run_end(mr_str text, size_t at, unsigned mask, unsigned without)
+{
+    size_t next;
+    for (; at < text.length; at = next) {
+        unsigned kind = kind_at(text, at, &next);
+        if (!(kind & mask) || (kind & without)) break;
+    }
+    return at;
+}
+
+/* ---------------------------------------------------------------- alternatives; each returns `at` when it fails */
+
+static char folded(mr_str text, size_t at)
+{
+    return at < text.length ? (char)(text.data[at] | 0x20) : '\0';
+}
+
+/* CONTRACTIONS, with `(?i:` when `fold`: then the long s (U+017F) counts as s. */
+static size_t contraction(mr_str text, size_t at, bool fold)
+{
+    if (at >= text.length || text.data[at] != '\'') return at;
+    size_t left = text.length - at;
+    if (fold && left >= 3 && text.data[at + 1] == '\xC5' && text.data[at + 2] == '\xBF') return at + 3;
+    char first = folded(text, at + 1), second = folded(text, at + 2);
+    if (!fold && left >= 2 && text.data[at + 1] != first) return at;
+    switch (first) {
+    case 's': case 't': case 'm': case 'd': return at + 2;
+    case 'r': case 'v': case 'l':
+        if (second != (first == 'l' ? 'l' : 'e') || (!fold && text.data[at + 2] != second)) return at;
+        return at + 3;
+    default: return at;
+    }
+}
+
+/* ` ?` and a run of the class. */
+static size_t spaced_run(mr_str text, size_t at, unsigned mask)
+{
+    size_t start = at + (text.data[at] == ' '), end = run_end(text, start, mask, 0);
+    return end > start ? end : at;
+}
+
+/* OTHERS and what may follow. */
+static size_t others(const mr_scanner *scanner, mr_str text, size_t at)
+{
+    size_t start = at + (text.data[at] == ' '), end = start, next;
+    for (; end < text.length; end = next)
+        if (kind_at(text, end, &next) & (LETTER | NUMBER | SPACE)) break;
+    if (end == start) return at;
+    if (scanner->words == WORDS_GPT2) return end;
+    while (end < text.length && (text.data[end] == '\r' || text.data[end] == '\n' || (scanner->slash && text.data[end] == '/'))) end++;
+    return end;
+}
+
+/* `\s*[\r\n]+|\s+(?!\S)|\s+`; GPT-2 without the first. */
+static size_t blanks(const mr_scanner *scanner, mr_str text, size_t at)
+{
+    size_t end = at, next, last = at, line_end = 0;
+    for (; end < text.length; end = next) {
+        unsigned kind = kind_at(text, end, &next);
+        if (!(kind & SPACE)) break;
+        if (kind & LINE_END) line_end = next;
+        last = end;
+    }
+    if (line_end && scanner->words != WORDS_GPT2) return line_end;
+    if (end == text.length || last == at) return end;
+    return last; /* the last blank belongs to what follows */
+}
+
+/* FRONT and letters. */
+static size_t letters(mr_str text, size_t at, unsigned kind, size_t next)
+{
+    size_t start = kind & (LETTER | NUMBER | LINE_END) ? at : next;
+    size_t end = run_end(text, start, LETTER, 0);
+    return end > start ? end : at;
+}
+
+/* UPPER* LOWER+ from `at`. Greedy: all of the UPPER run, then LOWER; if none is left, UPPER gives back characters until
+ * one can stand in LOWER. */
+static size_t upper_lower(mr_str text, size_t at, unsigned without)
+{
+    size_t end = at, next, both = at;
+    for (; end < text.length; end = next) {
+        unsigned kind = kind_at(text, end, &next);
+        if (!(kind & IS_UPPER) || (kind & without)) break;
+        if (kind & IS_LOWER) both = next;
+    }
+    size_t lower = run_end(text, end, IS_LOWER, without);
+    return lower > end ? lower : both;
+}
+
+/* The two word alternatives of o200k. FRONT may be a mark, which may also begin the word itself. */
+static size_t cased_word(mr_str text, size_t at, unsigned kind, size_t next, unsigned without)
+{
+    bool front = !(kind & (LETTER | NUMBER | LINE_END));
+    size_t end = front ? upper_lower(text, next, without) : next;
+    if (!front || end == next) end = upper_lower(text, at, without);
+    if (end > at) return contraction(text, end, true);
+    if (front) {
+        end = run_end(text, next, IS_UPPER, without);
+        if (end > next) return contraction(text, run_end(text, end, IS_LOWER, without), true);
+    }
+    end = run_end(text, at, IS_UPPER, without);
+    return end > at ? contraction(text, run_end(text, end, IS_LOWER, without), true) : at;
+}
+
+static size_t numbers(const mr_scanner *scanner, mr_str text, size_t at)
+{
+    size_t next = at, before;
+    for (size_t i = 0; i < scanner->digits; i++) {
+        before = next;
+        if (!(kind_at(text, before, &next) & NUMBER)) return before;
+    }
+    return next;
+}
+
+size_t mr_scanner_next(const mr_scanner *scanner, mr_str text, size_t at)
+{
+    size_t next, end = at;
+    unsigned kind = kind_at(text, at, &next);
+    bool cased = scanner->words >= WORDS_CASED;
+    unsigned without = scanner->words == WORDS_CASED_HAN ? HAN : 0;
+    if (without && (kind & HAN)) return run_end(text, at, HAN, 0);
+    if (!cased && (end = contraction(text, at, scanner->words != WORDS_GPT2)) > at) return end;
+    if (cased) end = cased_word(text, at, kind, next, without);
+    else if (scanner->words == WORDS_LETTERS) end = letters(text, at, kind, next);
+    else end = spaced_run(text, at, LETTER);
+    if (end > at) return end;
+    end = scanner->digits ? numbers(scanner, text, at) : spaced_run(text, at, NUMBER);
+    if (end > at) return end;
+    end = others(scanner, text, at);
+    if (end > at) return end;
+    end = blanks(scanner, text, at);
+    return end > at ? end : next;
+}
