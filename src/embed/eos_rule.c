@@ -52,3 +52,26 @@ done:
     free(where);
     return status;
 }
+
+mr_status mr_eos_suffix_read(const char *directory, char **out, mr_error *error)
+{
+    json_t *config = NULL, *document = NULL;
+    char *config_where = NULL, *where = NULL, *suffix = NULL;
+    bool asked = false;
+    mr_status status;
+    MR_TRY_OR(status, mr_sentence_json_optional(directory, "config.json", false, &config, &config_where, error), done);
+    MR_TRY_OR(status, mr_json_bool(config, "add_eos", false, &asked, config_where, error), done);
+    MR_TRY_OR(status, mr_sentence_json_optional(directory, "tokenizer_config.json", false, &document, &where, error), done);
+    if (asked) {
+        const char *text = token_text(json_object_get(document, "eos_token"));
+        suffix = text ? mr_strdup(text) : NULL;
+        if (!suffix) status = mr_error_set(error, MR_MODEL_CORRUPT, "%s: \"add_eos\" without an \"eos_token\" in %s", config_where, where);
+    }
+    if (status == MR_OK) *out = suffix;
+done:
+    json_decref(config);
+    json_decref(document);
+    free(config_where);
+    free(where);
+    return status;
+}

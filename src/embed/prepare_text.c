@@ -8,6 +8,7 @@ struct mr_text_preparer {
     mr_sentence_config *config;
     mr_tokenizer *tokenizer;
     mr_buf prompt;
+    char *suffix; /* written behind every text; NULL: nothing */
     int32_t eos; /* appended to every text; -1: none */
     size_t prompt_tokens; /* to be left out of the pooling; 0 when the prompt counts */
 };
@@ -62,6 +63,7 @@ mr_status mr_text_preparer_create(const char *directory, const mr_embed_options 
         goto fail;
     }
     MR_TRY_OR(status, mr_tokenizer_open(preparer->config->backbone_directory, &preparer->tokenizer, error), fail);
+    MR_TRY_OR(status, mr_eos_suffix_read(preparer->config->backbone_directory, &preparer->suffix, error), fail);
     MR_TRY_OR(status, mr_eos_rule_read(preparer->config->backbone_directory, preparer->tokenizer, &preparer->eos, error), fail);
     if (!preparer->config->include_prompt && prompt.length > 0) MR_TRY_OR(status, count_prompt_tokens(preparer, error), fail);
     *out = preparer;
@@ -77,6 +79,7 @@ void mr_text_preparer_destroy(mr_text_preparer *preparer)
     mr_tokenizer_close(preparer->tokenizer);
     mr_sentence_config_close(preparer->config);
     mr_buf_fini(&preparer->prompt);
+    free(preparer->suffix);
     free(preparer);
 }
 
@@ -90,8 +93,9 @@ mr_status mr_text_preparer_run(const mr_text_preparer *preparer, mr_tokenizer_sc
     size_t limit = preparer->config->max_tokens, reserved = preparer->eos >= 0 ? 1 : 0;
     const mr_encode_options options = { .add_special_tokens = true, .max_tokens = limit > reserved ? limit - reserved : limit };
     mr_buf joined = { 0 };
-    if (preparer->prompt.length > 0) {
-        if (!mr_buf_append(&joined, preparer->prompt.data, preparer->prompt.length) || !mr_buf_append(&joined, text.data, text.length)) {
+    if (preparer->prompt.length > 0 || preparer->suffix) {
+        if (!mr_buf_append(&joined, preparer->prompt.data, preparer->prompt.length) || !mr_buf_append(&joined, text.data, text.length) ||
+            !mr_buf_append_str(&joined, preparer->suffix ? preparer->suffix : "")) {
             mr_buf_fini(&joined);
             return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate prompt and text");
         }

@@ -37,15 +37,20 @@ mr_status mr_params_create(const mr_checkpoint *checkpoint, const mr_params_opti
     return MR_OK;
 }
 
-void mr_params_destroy(mr_params *params)
+static void free_blocks(mr_params *params)
 {
-    if (!params) return;
     while (params->blocks) {
         block *next = params->blocks->next;
         mr_mem_free(params->blocks->memory);
         mr_mem_free(params->blocks);
         params->blocks = next;
     }
+}
+
+void mr_params_destroy(mr_params *params)
+{
+    if (!params) return;
+    free_blocks(params);
     mr_mem_free(params);
 }
 
@@ -138,6 +143,16 @@ mr_status mr_params_alloc(mr_params *params, size_t count, size_t size, void **o
     if (!mr_checked_mul(count, size, &bytes)) return mr_error_set(error, MR_MODEL_CORRUPT, "the model's size overflows");
     MR_TRY(own_memory(params, bytes, out, error));
     memset(*out, 0, bytes);
+    return MR_OK;
+}
+
+mr_status mr_params_values(mr_params *params, size_t count, float **out, mr_error *error)
+{
+    size_t bytes;
+    void *values = NULL;
+    if (!mr_checked_mul(count, sizeof **out, &bytes)) return mr_error_set(error, MR_MODEL_CORRUPT, "the model's size overflows");
+    MR_TRY(own_values(params, bytes, &values, error));
+    *out = values;
     return MR_OK;
 }
 
@@ -242,7 +257,7 @@ mr_status mr_params_linear(mr_params *params, const mr_linear_part *parts, size_
 {
     if (count > MR_LINEAR_PARTS_MAX) return mr_error_set(error, MR_INTERNAL, "a linear layer of %zu parts", count);
     loaded_part loaded[MR_LINEAR_PARTS_MAX] = { 0 };
-    mr_linear_source sources[MR_LINEAR_PARTS_MAX];
+    mr_linear_source sources[MR_LINEAR_PARTS_MAX] = { 0 };
     size_t n = 0;
     mr_status status = MR_OK;
     for (size_t i = 0; status == MR_OK && i < count; i++) {
@@ -264,4 +279,25 @@ mr_status mr_params_linear(mr_params *params, const mr_linear_part *parts, size_
         mr_mem_free(loaded[i].bias);
     }
     return status;
+}
+
+/* Rows of W packed at a time by mr_params_project: keeps the packed copy small beside the model. */
+#define SLICE_ROWS ((size_t)4096)
+
+mr_status mr_params_project(mr_params *params, const mr_linear_part *part, size_t k, const float *x, size_t rows, float *y, mr_error *error)
+{
+    size_t stored = part->stored_rows ? part->stored_rows : part->rows;
+    for (size_t done = 0; done < part->rows; done += SLICE_ROWS) {
+        size_t step = part->rows - done < SLICE_ROWS ? part->rows - done : SLICE_ROWS;
+        const mr_linear_part slice = { .name = part->name, .rows = step, .has_bias = part->has_bias, .first = part->first + done, .stored_rows = stored };
+        mr_params temporary = *params;
+        mr_linear linear;
+        temporary.blocks = NULL;
+        temporary.options.format = MR_LINEAR_F32;
+        mr_status status = mr_params_linear(&temporary, &slice, 1, k, &linear, error);
+        if (status == MR_OK && !params->options.measure) mr_linear_run(&linear, x, k, y + done, part->rows, rows, NULL, NULL);
+        free_blocks(&temporary);
+        if (status != MR_OK) return status;
+    }
+    return MR_OK;
 }

@@ -54,6 +54,13 @@ typedef struct mr_linear_part {
 /* Stacks the parts into one layer of sum(rows) outputs and k inputs. When measuring, out->weights is NULL. */
 mr_status mr_params_linear(mr_params *params, const mr_linear_part *parts, size_t count, size_t k, mr_linear *out, mr_error *error);
 
+/* A linear layer that is applied once, now, and not kept: y [rows, part->rows] = x [rows, k] W^T + bias in f32, on the calling thread,
+ * a slice of W at a time. When measuring only the shapes are checked. */
+mr_status mr_params_project(mr_params *params, const mr_linear_part *part, size_t k, const float *x, size_t rows, float *y, mr_error *error);
+
+/* Room for `count` computed values; *out is NULL when measuring. */
+mr_status mr_params_values(mr_params *params, size_t count, float **out, mr_error *error);
+
 /* Memory of the model: packed layers, vectors, structs, and the files' tables at full size. */
 size_t mr_params_bytes(const mr_params *params);
 /* Multiplications and additions one row takes through every linear layer. */
