@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include "core/str.h"
+#include "io/file_seal.h"
 
 struct mr_h5_output {
     char *path;
     int fd;
     int first_errno; /* of a read, write or truncate; 0 = none */
+    mr_seal seal;
     hid_t id;
 };
 
@@ -132,9 +134,11 @@ static herr_t driver_read(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t
 
 static herr_t driver_write(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t address, size_t size, const void *data)
 {
-    (void)type, (void)transfer;
+    (void)transfer;
     driver_file *file = (driver_file *)base;
     const char *bytes = data;
+    bool heap = size >= 4 && memcmp(data, "GCOL", 4) == 0; /* attribute texts: libhdf5 calls them raw data, but reads them as structures */
+    mr_seal_mark(&file->output->seal, address, address + size, type == H5FD_MEM_DRAW && !heap);
     if (address + size > file->end_of_file) file->end_of_file = address + size;
     while (size > 0 && !file->output->first_errno) {
         ssize_t put = pwrite(file->output->fd, bytes, size, (off_t)address);
@@ -238,6 +242,7 @@ static void release(mr_h5_output *output, bool keep)
 {
     if (output->id >= 0) H5Fclose(output->id);
     if (output->fd >= 0) close(output->fd);
+    mr_seal_fini(&output->seal);
     if (!keep && output->path) unlink(output->path);
     free(output->path);
     free(output);
@@ -249,7 +254,8 @@ mr_status mr_h5_output_close(mr_h5_output *output, mr_error *error)
     hid_t id = output->id;
     output->id = H5I_INVALID_HID;
     if (H5Fclose(id) < 0) status = mr_h5_error(error, MR_IO, "cannot finish %s", output->path);
-    if (!output->first_errno && fsync(output->fd) != 0) keep_errno(output);
+    if (status == MR_OK && !output->first_errno) status = mr_seal_write(&output->seal, output->fd, output->path, error);
+    if (status == MR_OK && !output->first_errno && fsync(output->fd) != 0) keep_errno(output);
     if (output->first_errno) status = mr_h5_output_check(output, error);
     release(output, status == MR_OK);
     return status;
@@ -262,12 +268,16 @@ void mr_h5_output_abandon(mr_h5_output *output)
 
 /* ---- reading ---- */
 
-mr_status mr_h5_open(const char *path, hid_t *out, mr_error *error)
+static mr_status open_for_reading(const char *path, bool must_be_sealed, hid_t *out, mr_error *error)
 {
+    bool sealed;
     mr_h5_quiet();
-    int fd = open(path, O_RDONLY | O_CLOEXEC); /* errno says more than libhdf5 */
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return mr_error_errno(error, errno, "cannot open %s", path);
+    mr_status status = mr_seal_check(fd, path, &sealed, error);
     close(fd);
+    if (status != MR_OK) return status;
+    if (!sealed && must_be_sealed) return mr_error_set(error, MR_BAD_INPUT, "%s is not complete: it has no seal", path);
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
     H5Pset_file_locking(access, false, true); /* ours are never written in place, and network file systems refuse locks */
@@ -277,6 +287,16 @@ mr_status mr_h5_open(const char *path, hid_t *out, mr_error *error)
     H5Eclear2(H5E_DEFAULT);
     *out = id;
     return MR_OK;
+}
+
+mr_status mr_h5_open(const char *path, hid_t *out, mr_error *error)
+{
+    return open_for_reading(path, false, out, error);
+}
+
+mr_status mr_h5_open_sealed(const char *path, hid_t *out, mr_error *error)
+{
+    return open_for_reading(path, true, out, error);
 }
 
 /* ---- attributes ---- */

@@ -23,13 +23,15 @@ mr_status mr_h5_output_create(const char *path, mr_h5_output **out, mr_error *er
 hid_t mr_h5_output_id(const mr_h5_output *output);
 /* The error of a write that failed so far, OK when none. */
 mr_status mr_h5_output_check(const mr_h5_output *output, mr_error *error);
-/* Writes everything, fsyncs, closes. On failure the file is removed. Frees `output` either way. */
+/* Writes everything, seals (file_seal.h), fsyncs, closes. On failure the file is removed. Frees `output` either way. */
 mr_status mr_h5_output_close(mr_h5_output *output, mr_error *error);
 /* Closes and removes the file. NULL is fine. */
 void mr_h5_output_abandon(mr_h5_output *output);
 
-/* Read-only. BAD_INPUT when it is not an HDF5 file. Close with H5Fclose. */
+/* Read-only. BAD_INPUT when it is not an HDF5 file or does not match its seal (file_seal.h). Close with H5Fclose. */
 mr_status mr_h5_open(const char *path, hid_t *out, mr_error *error);
+/* The same for a part, which must have a seal: only what this program wrote reaches libhdf5. */
+mr_status mr_h5_open_sealed(const char *path, hid_t *out, mr_error *error);
 
 /* Text attributes are variable-length UTF-8, numbers unsigned 64-bit: what h5py gives as str and int.
  * NULL is stored as the empty text. */

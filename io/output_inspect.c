@@ -9,11 +9,11 @@
 
 static const char *const count_names[MR_ROW_STATUS_COUNT] = { "rows_ok", "rows_truncated", "rows_failed", "rows_skipped" };
 
-static mr_status add_counts(const char *path, mr_output_state *state, mr_error *error)
+static mr_status add_counts(const char *path, bool sealed, mr_output_state *state, mr_error *error)
 {
     hid_t file;
     mr_embedding_schema schema;
-    MR_TRY(mr_h5_open(path, &file, error));
+    MR_TRY(sealed ? mr_h5_open_sealed(path, &file, error) : mr_h5_open(path, &file, error));
     mr_status status = mr_part_file_read_schema(file, path, &schema, error);
     for (size_t i = 0; status == MR_OK && i < MR_ROW_STATUS_COUNT; i++) {
         char *text = mr_h5_get_text(file, count_names[i]);
@@ -26,7 +26,7 @@ static mr_status add_counts(const char *path, mr_output_state *state, mr_error *
 
 static mr_status inspect_output(const char *path, mr_output_state *state, mr_error *error)
 {
-    MR_TRY(add_counts(path, state, error));
+    MR_TRY(add_counts(path, false, state, error));
     state->finished = true;
     for (size_t i = 0; i < MR_ROW_STATUS_COUNT; i++) state->rows += state->by_status[i];
     state->total_known = true;
@@ -45,7 +45,7 @@ static mr_status inspect_parts(const mr_part_list *list, mr_output_state *state,
     state->total = list->total;
     for (size_t i = 0; i < list->count; i++) {
         mr_error problem; /* a part nobody can read is not done: the next run says so */
-        if (add_counts(list->items[i].path, state, &problem) != MR_OK) state->rows -= list->items[i].end - list->items[i].first;
+        if (add_counts(list->items[i].path, true, state, &problem) != MR_OK) state->rows -= list->items[i].end - list->items[i].first;
     }
     return MR_OK;
 }

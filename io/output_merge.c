@@ -50,7 +50,7 @@ static mr_status check_parts(mr_part_list *list, mr_error *error)
     for (size_t i = 0; i < list->count; i++) {
         hid_t file;
         mr_embedding_schema schema;
-        if (mr_h5_open(list->items[i].path, &file, &problem) != MR_OK) continue;
+        if (mr_h5_open_sealed(list->items[i].path, &file, &problem) != MR_OK) continue;
         char *fingerprint = mr_h5_get_text(file, "fingerprint"), *job = mr_h5_get_text(file, "job");
         mr_status status = mr_part_file_read_schema(file, list->items[i].path, &schema, &problem);
         H5Fclose(file);

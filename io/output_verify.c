@@ -129,12 +129,12 @@ static mr_status check_source_names(checking *check, mr_error *error)
     return status;
 }
 
-/* One file: a part that begins at `first`, or the output (`indexed`). */
-static mr_status verify_file(const char *path, uint64_t first, bool indexed, mr_error *error)
+/* One file: the output, or a part that begins at `first`. */
+static mr_status verify_file(const char *path, uint64_t first, bool output, mr_error *error)
 {
     checking check = { .path = path, .facts = { .first = first } };
     mr_table_reader *reader = NULL;
-    MR_TRY(mr_h5_open(path, &check.file, error));
+    MR_TRY(output ? mr_h5_open(path, &check.file, error) : mr_h5_open_sealed(path, &check.file, error));
     mr_status status;
     MR_TRY_OR(status, mr_part_file_read_schema(check.file, path, &check.schema, error), done);
     check.vector = malloc(check.schema.dimension * sizeof *check.vector);
@@ -147,7 +147,7 @@ static mr_status verify_file(const char *path, uint64_t first, bool indexed, mr_
     MR_TRY_OR(status, check_source_names(&check, error), done);
     MR_TRY_OR(status, check_rows(&check, reader, error), done);
     MR_TRY_OR(status, check_counts(&check, mr_table_reader_rows(reader), error), done);
-    if (indexed) status = check_index(&check, mr_table_reader_rows(reader), error);
+    if (output) status = check_index(&check, mr_table_reader_rows(reader), error);
 done:
     mr_table_reader_close(reader);
     free(check.vector);

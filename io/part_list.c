@@ -108,7 +108,7 @@ static mr_status check_part(const mr_part *part, const mr_embedding_schema *sche
     hid_t file;
     mr_embedding_schema stored;
     mr_table_reader *reader = NULL;
-    MR_TRY(mr_h5_open(part->path, &file, error));
+    MR_TRY(mr_h5_open_sealed(part->path, &file, error));
     mr_status status = mr_part_file_read_schema(file, part->path, &stored, error);
     if (status == MR_OK) status = mr_part_file_check_job(file, part->path, fingerprint, job_text, error);
     if (status == MR_OK && (stored.dtype != schema->dtype || stored.dimension != schema->dimension || stored.text != schema->text))

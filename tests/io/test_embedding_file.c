@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "io/hdf5_file.h"
-#include "io/part_file.h"
+#include "io/output.h"
 #include "sink_fixture.h"
 
 static void make(const char *path)
@@ -179,6 +179,30 @@ static void cut_off_files(void **state)
     free(data);
 }
 
+/* Any one byte changed: the file is refused before libhdf5 can stumble over it, or a checksum does not fit. */
+static void changed_bytes(void **state)
+{
+    (void)state;
+    make("intact.h5");
+    size_t length, unnoticed = 0;
+    char *data = fixture_read("intact.h5", &length);
+    for (size_t at = 0; at < length; at += 61) {
+        mr_error error = { 0 };
+        data[at] ^= 0x40;
+        fixture_write("flipped.h5", data, length);
+        data[at] ^= 0x40;
+        mr_status status = mr_output_verify("flipped.h5", &error);
+        if (status == MR_OK) {
+            unnoticed++; /* bits that a deflate stream does not use */
+            assert_same_datasets("intact.h5", "flipped.h5");
+        } else {
+            assert_contains(error.text, "flipped.h5");
+        }
+    }
+    assert_true(unnoticed < 5);
+    free(data);
+}
+
 int main(void)
 {
     fixture_enter("embedding-file");
@@ -186,7 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(offsets_that_lie),    cmocka_unit_test(shapes_that_lie), cmocka_unit_test(values_elsewhere),
         cmocka_unit_test(attributes_that_lie), cmocka_unit_test(unknown_status),  cmocka_unit_test(no_such_files),
-        cmocka_unit_test(cut_off_files),
+        cmocka_unit_test(cut_off_files),       cmocka_unit_test(changed_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
