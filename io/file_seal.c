@@ -41,6 +41,7 @@ static size_t find_range(const mr_seal *seal, uint64_t at)
 /* Puts `count` ranges in the place of `gone` ones. */
 static void splice(mr_seal *seal, size_t at, size_t gone, const mr_seal_range *with, size_t count)
 {
+    if (gone + count == 0) return;
     size_t total = seal->count - gone + count;
     if (total > seal->capacity) {
         size_t capacity = seal->capacity ? 2 * seal->capacity : 64; /* count grows by one at most */
