@@ -10,5 +10,5 @@ size_t mr_attention_scratch_bytes(size_t head_dim)
 
 void mr_attention_run(const mr_kernels *kernels, const mr_attention *attention, void *scratch)
 {
-    kernels->attention_f32(attention, scratch);
+    (attention->bf16 ? kernels->attention_bf16 : kernels->attention_f32)(attention, scratch);
 }

@@ -25,6 +25,7 @@ typedef struct mr_attention {
     const float *alibi;        /* [heads] slopes, s -= slope * |key - query position|; NULL = off */
     size_t query_position;     /* position of query row 0 on the keys' axis: 0, or keys - queries with a cache */
     bool causal;               /* keys after the query are masked */
+    bool bf16;                 /* q, k, v and the softmax's weights round to bf16 (nearest even); sums stay f32 */
     size_t window;             /* keys with |key - query position| > window are masked; 0 = off */
 } mr_attention;
 

@@ -16,11 +16,11 @@ static inline size_t mr_attention_padded_dim(size_t head_dim)
     return (head_dim + 15) / 16 * 16;
 }
 
-/* k tile | v tile | scores of six rows | accumulators | largest and sum of each query */
+/* k tile | v tile | six rows of q, for bf16 | their scores | accumulators | largest and sum of each query */
 static inline size_t mr_attention_tiles_floats(size_t head_dim)
 {
     const size_t dim = mr_attention_padded_dim(head_dim);
-    return MR_ATTENTION_KEYS * (2 * dim + MR_ATTENTION_ROWS) + MR_ATTENTION_QUERIES * (dim + 2);
+    return MR_ATTENTION_KEYS * (2 * dim + MR_ATTENTION_ROWS) + MR_ATTENTION_ROWS * dim + MR_ATTENTION_QUERIES * (dim + 2);
 }
 
 #endif

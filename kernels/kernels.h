@@ -104,6 +104,7 @@ typedef struct mr_kernels {
 
     /* Called through mr_attention_run (attention.h). */
     void (*attention_f32)(const mr_attention *attention, void *scratch);
+    void (*attention_bf16)(const mr_attention *attention, void *scratch);
 
     /* For measuring a machine: `rounds` of independent multiply-adds of a format, all in registers. Returns the operations
      * done (two per multiply-add); *sink keeps them from being left out. */

@@ -2,8 +2,32 @@
 #ifndef MR_KERNELS_REF_REF_H
 #define MR_KERNELS_REF_REF_H
 
+#include <string.h>
+
 #include "kernels/kernels.h"
 #include "kernels/variants.h"
+
+static inline uint32_t bits_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static inline float value_of(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* To bf16, nearest even, still as f32; NaN stays NaN. */
+static inline float round_bf16(float value)
+{
+    const uint32_t bits = bits_of(value);
+    if ((bits & 0x7fffffff) > 0x7f800000) return value_of((bits | 0x400000) & 0xffff0000);
+    return value_of((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000);
+}
 
 float mr_activate__ref(mr_activation kind, float x);
 void mr_activation_f32__ref(mr_activation kind, const float *x, float *y, size_t n);
@@ -28,6 +52,7 @@ mr_linear_function mr_linear_f32__ref;
 mr_linear_function mr_linear_bf16__ref;
 mr_linear_function mr_linear_int8__ref;
 void mr_attention_f32__ref(const mr_attention *attention, void *scratch);
+void mr_attention_bf16__ref(const mr_attention *attention, void *scratch);
 double mr_probe__ref(size_t rounds, float *sink);
 
 #endif

@@ -3,12 +3,18 @@
 #include "kernels/attention_tiles.h"
 #include "kernels/ref/ref.h"
 
+/* The value as attention of this precision sees it. */
+static inline float seen(const mr_attention *a, float x)
+{
+    return a->bf16 ? round_bf16(x) : x;
+}
+
 static float score(const mr_attention *a, const float *q, const float *k, size_t head, size_t query, size_t key)
 {
     const size_t position = a->query_position + query, distance = key > position ? key - position : position - key;
     if ((a->causal && key > position) || (a->window > 0 && distance > a->window)) return -INFINITY;
     float sum = 0.0f;
-    for (size_t i = 0; i < a->head_dim; i++) sum += q[i] * k[i];
+    for (size_t i = 0; i < a->head_dim; i++) sum += seen(a, q[i]) * seen(a, k[i]);
     sum *= a->scale;
     if (a->softcap > 0.0f) sum = a->softcap * tanhf(sum / a->softcap);
     return a->alibi != NULL ? sum - a->alibi[head] * (float)distance : sum;
@@ -33,19 +39,29 @@ static void attend(const mr_attention *a, size_t head, size_t query, float *scor
         sum *= shrink;
         for (size_t i = 0; i < a->head_dim; i++) out[i] *= shrink;
         for (size_t j = 0; j < count; j++) {
-            const float weight = expf(scores[j] - top);
+            const float weight = seen(a, expf(scores[j] - top));
             sum += weight;
             if (weight == 0.0f) continue; /* a masked key's value may be anything */
-            for (size_t i = 0; i < a->head_dim; i++) out[i] += weight * a->v[(first + j) * a->ldv + kv + i];
+            for (size_t i = 0; i < a->head_dim; i++) out[i] += weight * seen(a, a->v[(first + j) * a->ldv + kv + i]);
         }
         largest = top;
     }
     for (size_t i = 0; sum != 0.0f && i < a->head_dim; i++) out[i] /= sum;
 }
 
-void mr_attention_f32__ref(const mr_attention *attention, void *scratch)
+static void attend_all(const mr_attention *attention, float *scores)
 {
     for (size_t head = attention->first_head; head < attention->last_head; head++) {
-        for (size_t query = 0; query < attention->queries; query++) attend(attention, head, query, scratch);
+        for (size_t query = 0; query < attention->queries; query++) attend(attention, head, query, scores);
     }
+}
+
+void mr_attention_f32__ref(const mr_attention *attention, void *scratch)
+{
+    attend_all(attention, scratch);
+}
+
+void mr_attention_bf16__ref(const mr_attention *attention, void *scratch)
+{
+    attend_all(attention, scratch);
 }

@@ -1,21 +1,5 @@
 /* f32 <-> f16 and bf16, by integer arithmetic. */
-#include <string.h>
-
 #include "kernels/ref/ref.h"
-
-static uint32_t bits_of(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static float value_of(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
 
 static uint16_t to_f16(float value)
 {
@@ -38,13 +22,6 @@ static float from_f16(uint16_t half)
     return value_of(sign | (exponent + 112) << 23 | fraction << 13);
 }
 
-static uint16_t to_bf16(float value)
-{
-    const uint32_t bits = bits_of(value);
-    if ((bits & 0x7fffffff) > 0x7f800000) return (uint16_t)(bits >> 16 | 0x40);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
 void mr_f32_to_f16__ref(const float *x, uint16_t *y, size_t n)
 {
     for (size_t i = 0; i < n; i++) y[i] = to_f16(x[i]);
@@ -57,7 +34,7 @@ void mr_f16_to_f32__ref(const uint16_t *x, float *y, size_t n)
 
 void mr_f32_to_bf16__ref(const float *x, uint16_t *y, size_t n)
 {
-    for (size_t i = 0; i < n; i++) y[i] = to_bf16(x[i]);
+    for (size_t i = 0; i < n; i++) y[i] = (uint16_t)(bits_of(round_bf16(x[i])) >> 16);
 }
 
 void mr_bf16_to_f32__ref(const uint16_t *x, float *y, size_t n)

@@ -21,6 +21,7 @@ void mr_kernels_fill__ref(mr_kernels *table)
         .linear_columns = 16,
         .linear = {mr_linear_f32__ref, mr_linear_bf16__ref, mr_linear_int8__ref},
         .attention_f32 = mr_attention_f32__ref,
+        .attention_bf16 = mr_attention_bf16__ref,
         .probe = {mr_probe__ref, mr_probe__ref, mr_probe__ref},
     };
 }

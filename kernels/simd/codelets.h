@@ -27,6 +27,7 @@ mr_linear_function SIMD(mr_linear_f32);
 mr_linear_function SIMD(mr_linear_bf16);
 mr_linear_function SIMD(mr_linear_int8);
 void SIMD(mr_attention_f32)(const mr_attention *attention, void *scratch);
+void SIMD(mr_attention_bf16)(const mr_attention *attention, void *scratch);
 double SIMD(mr_probe_f32)(size_t rounds, float *sink);
 double SIMD(mr_probe_bf16)(size_t rounds, float *sink);
 double SIMD(mr_probe_int8)(size_t rounds, float *sink);

@@ -10,6 +10,8 @@
  *   v_scale_down(x, n)          the same for n in V_SCALE_DOWN_ZERO .. 0, cheaper; n = V_SCALE_DOWN_ZERO gives 0
  *   v_where_le(a, b, x, y)      a <= b ? x : y per lane
  *   v_bf16_half, v_u8_half, v_s8_half, v_bf16_step, v_int8_step    see simd_tile.h
+ *   v_round_bf16(x)             to bf16, nearest even, still as f32; v_bf16_pair(a, b): words with bf16 a below, b above
+ *   v_weights_to_bf16(p, x)    v_to_bf16 of what may lose its subnormal numbers
  *   v_from_i32(words, z, s)     (float)(words - z s) of i32 lanes
  *   v_to_u8(p, x)               whole values, limited to 0 .. 255
  *   v_sum, v_largest            across lanes, always in the same order; v_largest may pass NaN over */
@@ -38,6 +40,14 @@
 #else
 #include "kernels/simd/simd_avx2.h"
 #endif
+
+/* Results and operands, as vdpbf16ps always has it, for all that follows: pass the returned mode to _mm_setcsr at the end. */
+SIMD_INLINE unsigned v_subnormals_to_zero(void)
+{
+    const unsigned mode = _mm_getcsr();
+    _mm_setcsr(mode | 0x8040); /* FTZ, DAZ */
+    return mode;
+}
 
 #include "kernels/simd/codelets.h"
 

@@ -81,15 +81,26 @@ SIMD_INLINE void v_to_f16(uint16_t *p, vf x)
 
 SIMD_INLINE vf v_from_f16(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
 
-SIMD_INLINE void v_to_bf16(uint16_t *p, vf x)
+SIMD_INLINE vf v_round_bf16(vf x)
 {
     const __m256i bits = _mm256_castps_si256(x);
     const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-    const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
-    const __m256i quiet = _mm256_or_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(0x40));
-    const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
-    const __m256i words = _mm256_blendv_epi8(rounded, quiet, nan);
+    const __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    const __m256 either = _mm256_blendv_ps(_mm256_castsi256_ps(rounded), _mm256_castsi256_ps(quiet), _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    return _mm256_and_ps(either, _mm256_castsi256_ps(_mm256_set1_epi32((int)0xffff0000)));
+}
+
+SIMD_INLINE void v_to_bf16(uint16_t *p, vf x)
+{
+    const __m256i words = _mm256_srli_epi32(_mm256_castps_si256(v_round_bf16(x)), 16);
     _mm_storeu_si128((__m128i *)p, _mm_packus_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+}
+
+SIMD_INLINE vf v_bf16_pair(vf a, vf b)
+{
+    const __m256i low = _mm256_srli_epi32(_mm256_castps_si256(v_round_bf16(a)), 16);
+    return _mm256_castsi256_ps(_mm256_or_si256(low, _mm256_castps_si256(v_round_bf16(b))));
 }
 
 SIMD_INLINE vf v_from_bf16(const uint16_t *p)
@@ -100,6 +111,7 @@ SIMD_INLINE vf v_from_bf16(const uint16_t *p)
 SIMD_INLINE __m256i bits_(vf x) { return _mm256_castps_si256(x); }
 SIMD_INLINE vf words_(__m256i x) { return _mm256_castsi256_ps(x); }
 
+SIMD_INLINE void v_weights_to_bf16(uint16_t *p, vf x) { v_to_bf16(p, x); }
 #define V_BF16_HALVES 2
 SIMD_INLINE vf v_bf16_half(vf words, int half)
 {

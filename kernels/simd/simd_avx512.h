@@ -46,14 +46,26 @@ SIMD_INLINE void v_to_f16(uint16_t *p, vf x)
 SIMD_INLINE vf v_from_f16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
 
 /* By integers: the CPU's own bf16 conversion flushes subnormal numbers. */
-SIMD_INLINE void v_to_bf16(uint16_t *p, vf x)
+SIMD_INLINE vf v_round_bf16(vf x)
 {
     const __m512i bits = _mm512_castps_si512(x);
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
-    const __m512i quiet = _mm512_or_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(0x40));
-    const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(rounded, nan, quiet)));
+    const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+    const __m512i either = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet);
+    return _mm512_castsi512_ps(_mm512_and_si512(either, _mm512_set1_epi32((int)0xffff0000)));
+}
+
+SIMD_INLINE void v_to_bf16(uint16_t *p, vf x)
+{
+    const __m512i words = _mm512_srli_epi32(_mm512_castps_si512(v_round_bf16(x)), 16);
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(words));
+}
+
+SIMD_INLINE vf v_bf16_pair(vf a, vf b)
+{
+    const __m512i low = _mm512_srli_epi32(_mm512_castps_si512(v_round_bf16(a)), 16);
+    return _mm512_castsi512_ps(_mm512_or_si512(low, _mm512_castps_si512(v_round_bf16(b))));
 }
 
 SIMD_INLINE vf v_from_bf16(const uint16_t *p)
@@ -65,6 +77,7 @@ SIMD_INLINE __m512i bits_(vf x) { return _mm512_castps_si512(x); }
 SIMD_INLINE vf words_(__m512i x) { return _mm512_castsi512_ps(x); }
 
 #if defined(__AVX512BF16__)
+SIMD_INLINE void v_weights_to_bf16(uint16_t *p, vf x) { _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh(x)); }
 #define V_BF16_HALVES 1
 SIMD_INLINE vf v_bf16_half(vf words, int half)
 {
@@ -73,6 +86,7 @@ SIMD_INLINE vf v_bf16_half(vf words, int half)
 }
 SIMD_INLINE vf v_bf16_step(vf a, vf b, vf sum) { return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b); }
 #else
+SIMD_INLINE void v_weights_to_bf16(uint16_t *p, vf x) { v_to_bf16(p, x); }
 #define V_BF16_HALVES 2
 SIMD_INLINE vf v_bf16_half(vf words, int half)
 {

@@ -1,14 +1,11 @@
 #define SIMD_LINEAR_FORMAT MR_LINEAR_BF16
 #include "kernels/simd/simd_linear.h"
 
-enum { SUBNORMALS_ARE_ZERO = 0x8040 }; /* MXCSR: results (FTZ) and operands (DAZ), as vdpbf16ps has it */
-
 void SIMD(mr_linear_bf16)(const mr_linear *linear, const float *x, size_t ldx, float *y, size_t ldy, size_t rows,
                           const mr_epilogue *epilogue, void *scratch)
 {
     const size_t ld = mr_linear_row_words(MR_LINEAR_BF16, linear->k);
-    const unsigned mode = _mm_getcsr();
-    _mm_setcsr(mode | SUBNORMALS_ARE_ZERO);
+    const unsigned mode = v_subnormals_to_zero();
     for (size_t first = 0; first < rows; first += MR_LINEAR_BLOCK_ROWS) {
         const size_t count = rows - first < MR_LINEAR_BLOCK_ROWS ? rows - first : MR_LINEAR_BLOCK_ROWS;
         for (size_t i = 0; i < count; i++) {

@@ -23,6 +23,7 @@ void SIMD(mr_kernels_fill)(mr_kernels *table)
     table->linear[MR_LINEAR_BF16] = SIMD(mr_linear_bf16);
     table->linear[MR_LINEAR_INT8] = SIMD(mr_linear_int8);
     table->attention_f32 = SIMD(mr_attention_f32);
+    table->attention_bf16 = SIMD(mr_attention_bf16);
     table->probe[MR_LINEAR_F32] = SIMD(mr_probe_f32);
     table->probe[MR_LINEAR_BF16] = SIMD(mr_probe_bf16);
     table->probe[MR_LINEAR_INT8] = SIMD(mr_probe_int8);

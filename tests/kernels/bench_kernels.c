@@ -99,18 +99,18 @@ static void run_attention(void *context)
     mr_attention_run(kernel, &b->a, b->scratch);
 }
 
-static void bench_attention(size_t length, size_t heads, size_t dim, bool causal)
+static void bench_attention(mr_linear_format format, size_t length, size_t heads, size_t dim, bool causal)
 {
     const size_t hidden = heads * dim;
     matrix qkv = matrix_random(length, 3 * hidden, 0, 0), out = matrix_random(length, hidden, 0, 0);
     attention_bench b = {.a = {.q = qkv.at, .k = qkv.at + hidden, .v = qkv.at + 2 * hidden, .out = out.at, .ldq = qkv.ld, .ldk = qkv.ld,
                                .ldv = qkv.ld, .ldout = out.ld, .queries = length, .keys = length, .heads = heads, .kv_heads = heads,
-                               .last_head = heads, .head_dim = dim, .scale = 1.0f / sqrtf((float)dim), .causal = causal}};
+                               .last_head = heads, .head_dim = dim, .scale = 1.0f / sqrtf((float)dim), .causal = causal, .bf16 = format == MR_LINEAR_BF16}};
     b.scratch = aligned_alloc(64, (mr_attention_scratch_bytes(dim) + 63) / 64 * 64);
     assert_non_null(b.scratch);
     char name[64];
-    snprintf(name, sizeof name, "attention %zu x %zu heads x %zu%s", length, heads, dim, causal ? " causal" : "");
-    bench(MR_LINEAR_F32, name, 4.0 * (double)length * (double)length * (double)hidden * (causal ? 0.5 : 1.0), 0.0, run_attention, &b);
+    snprintf(name, sizeof name, "attention %s %zu x %zu heads x %zu%s", mr_linear_format_text(format), length, heads, dim, causal ? " causal" : "");
+    bench(format, name, 4.0 * (double)length * (double)length * (double)hidden * (causal ? 0.5 : 1.0), 0.0, run_attention, &b);
     free(b.scratch);
     free(qkv.block);
     free(out.block);
@@ -210,10 +210,12 @@ static void bench_table(void)
         }
         bench_linear(format, 1536, 384, 64, MR_ACTIVATION_GELU);
     }
-    for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++) bench_attention(lengths[l], 12, 32, false);
-    bench_attention(256, 12, 64, false);
-    bench_attention(2048, 12, 64, false);
-    bench_attention(2048, 12, 64, true);
+    for (mr_linear_format format = MR_LINEAR_F32; format <= MR_LINEAR_BF16; format++) {
+        for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++) bench_attention(format, lengths[l], 12, 32, false);
+        bench_attention(format, 256, 12, 64, false);
+        bench_attention(format, 2048, 12, 64, false);
+        bench_attention(format, 2048, 12, 64, true);
+    }
     bench_rows();
     printf("%-10s peaks: f32 %.1f, bf16 %.1f, int8 %.1f G operations/s\n", kernel->name, peaks[0] * 1e-9, peaks[1] * 1e-9, peaks[2] * 1e-9);
 }

@@ -43,37 +43,55 @@ static double exact_score(const mr_attention *a, size_t head, size_t query, size
     return a->alibi != NULL ? s - a->alibi[head] * distance : s;
 }
 
-static void check_query(const problem *p, size_t head, size_t query)
+/* `a` holds the inputs as the precision under test sees them. */
+static void check_query(const mr_attention *a, size_t head, size_t query)
 {
-    const mr_attention *a = &p->a;
     double *weights = malloc((a->keys + 1) * sizeof *weights), largest = -INFINITY, total = 0.0;
     assert_non_null(weights);
     for (size_t j = 0; j < a->keys; j++) largest = fmax(largest, weights[j] = exact_score(a, head, query, j));
     for (size_t j = 0; j < a->keys; j++) total += weights[j] = largest == -INFINITY ? 0.0 : exp(weights[j] - largest);
     const size_t kv = head / (a->heads / a->kv_heads) * a->head_dim;
+    /* bf16: each weight rounds by at most 2^-9 of itself, and |v| <= 1. */
+    const double tolerance = a->bf16 ? 0x1p-9 + 1e-5 : 3e-6;
     for (size_t i = 0; i < a->head_dim; i++) {
         double want = 0.0;
         for (size_t j = 0; j < a->keys; j++) want += weights[j] * (double)a->v[j * a->ldv + kv + i];
-        CLOSE(a->out[query * a->ldout + head * a->head_dim + i], total > 0.0 ? want / total : 0.0, 3e-6);
+        CLOSE(a->out[query * a->ldout + head * a->head_dim + i], total > 0.0 ? want / total : 0.0, tolerance);
     }
     free(weights);
 }
 
-static void check_problem(problem *p)
+static void check_precision(problem *p, bool bf16)
 {
+    p->a.bf16 = bf16;
     mr_attention_run(kernel, &p->a, p->scratch);
     matrix_check_canaries(&p->out);
-    for (size_t h = 0; h < p->a.heads; h++) {
+    const size_t count = (p->qkv.rows - 1) * p->qkv.ld + p->qkv.columns;
+    float *seen = malloc(count * sizeof *seen);
+    assert_non_null(seen);
+    for (size_t i = 0; i < count; i++) seen[i] = bf16 ? (float)rounded_to_bf16(p->qkv.at[i]) : p->qkv.at[i];
+    mr_attention a = p->a;
+    a.q = seen;
+    a.k = seen + (p->a.k - p->a.q);
+    a.v = seen + (p->a.v - p->a.q);
+    for (size_t h = 0; h < a.heads; h++) {
         /* All queries of short ones; of long ones the first, the last and a scattering. */
-        for (size_t i = 0; i < p->a.queries; i += p->a.queries > 40 && i + 9 < p->a.queries && i > 8 ? 7 : 1) check_query(p, h, i);
+        for (size_t i = 0; i < a.queries; i += a.queries > 40 && i + 9 < a.queries && i > 8 ? 31 : 1) check_query(&a, h, i);
     }
+    free(seen);
+}
+
+static void check_problem(problem *p)
+{
+    check_precision(p, false);
+    check_precision(p, true);
     problem_free(p);
 }
 
 static void test_lengths_and_dims(void **state)
 {
     (void)state;
-    static const size_t lengths[] = {1, 2, 5, 6, 7, 15, 16, 17, 33, 64, 65, 119, 121, 255, 256, 257, 600};
+    static const size_t lengths[] = {1, 2, 5, 6, 7, 16, 17, 33, 64, 65, 239, 241, 256, 257, 600};
     static const size_t dims[] = {1, 8, 12, 16, 31, 32, 64, 80};
     for (size_t a = 0; a < sizeof lengths / sizeof *lengths; a++) {
         for (size_t b = 0; b < sizeof dims / sizeof *dims; b++) {
@@ -131,8 +149,9 @@ static void test_no_keys_give_zero(void **state)
 static void test_split_is_bitwise_the_same(void **state)
 {
     (void)state;
-    for (unsigned flags = 0; flags < 4; flags++) {
+    for (unsigned flags = 0; flags < 8; flags++) {
         problem p = problem_new(291, 3, 3, 20);
+        p.a.bf16 = flags & 4;
         p.a.causal = flags & 1;
         p.a.window = flags & 2 ? 20 : 0;
         mr_attention_run(kernel, &p.a, p.scratch);
@@ -156,18 +175,18 @@ static void test_split_is_bitwise_the_same(void **state)
     }
 }
 
-static void test_extremes(void **state)
+static void check_extremes(bool bf16)
 {
-    (void)state;
     problem p = problem_new(40, 1, 1, 8);
+    p.a.bf16 = bf16;
     /* Scores of +-1e8: all weight on the largest, no overflow. */
-    for (size_t i = 0; i < 8; i++) {
-        float *q = (float *)p.a.q;
-        q[i] = i == 0 ? 1e4f : 0.0f;
-    }
+    for (size_t i = 0; i < 8; i++) ((float *)p.a.q)[i] = i == 0 ? 1e4f : 0.0f;
     for (size_t j = 0; j < 40; j++) ((float *)p.a.k)[j * p.a.ldk] = j == 11 ? 1e4f : -1e4f;
     mr_attention_run(kernel, &p.a, p.scratch);
-    assert_memory_equal(p.a.out, p.a.v + 11 * p.a.ldv, 8 * sizeof(float));
+    for (size_t i = 0; i < 8; i++) {
+        const float v = p.a.v[11 * p.a.ldv + i];
+        assert_true((double)p.a.out[i] == (bf16 ? rounded_to_bf16(v) : (double)v));
+    }
     /* A NaN in a query spoils its row and no other. */
     ((float *)p.a.q)[5 * p.a.ldq + 2] = NAN;
     mr_attention_run(kernel, &p.a, p.scratch);
@@ -179,6 +198,13 @@ static void test_extremes(void **state)
     mr_attention_run(kernel, &p.a, p.scratch);
     for (size_t i = 0; i < 40; i++) assert_true(isnan(p.a.out[i * p.a.ldout]));
     problem_free(&p);
+}
+
+static void test_extremes(void **state)
+{
+    (void)state;
+    check_extremes(false);
+    check_extremes(true);
 }
 
 const struct CMUnitTest attention_tests[] = {

@@ -7,15 +7,6 @@ static const mr_activation activations[] = {
 
 #define FOR_EACH_FORMAT(format) for (mr_linear_format format = MR_LINEAR_F32; format < MR_LINEAR_FORMAT_COUNT; format++)
 
-/* To nearest even, by arithmetic: 8 significant bits. */
-static double rounded_to_bf16(double x)
-{
-    if (x == 0.0) return 0.0;
-    int exponent;
-    frexp(x, &exponent);
-    return ldexp(nearbyint(ldexp(x, 8 - exponent)), exponent - 8);
-}
-
 /* What a format makes of a row of weights or of activations, in double. */
 static void stored_row(mr_linear_format format, bool weight, const float *x, size_t k, double *out)
 {
@@ -37,27 +28,34 @@ static void stored_row(mr_linear_format format, bool weight, const float *x, siz
     }
 }
 
-/* The sums of one row of x in double, [n], and how far rounding may take each. */
-static void exact_row(const layer *l, const float *x, double *sums, double *tolerances)
+/* The layer's weights as stored, [n, k] in double. free() it. */
+static double *stored_weights(const layer *l)
 {
     const size_t n = l->linear.n, k = l->linear.k;
-    double *a = malloc(k * sizeof *a), *b = malloc(k * sizeof *b);
+    double *all = malloc(n * k * sizeof *all);
+    assert_non_null(all);
+    for (size_t j = 0; j < n; j++) stored_row(l->linear.format, true, l->weight.at + j * l->weight.ld, k, all + j * k);
+    return all;
+}
+
+/* The sums of one row of x in double, [n], and how far rounding may take each. */
+static void exact_row(const layer *l, const double *weights, const float *x, double *sums, double *tolerances)
+{
+    const size_t n = l->linear.n, k = l->linear.k;
+    double *a = malloc(k * sizeof *a);
     assert_non_null(a);
-    assert_non_null(b);
     stored_row(l->linear.format, false, x, k, a);
     for (size_t j = 0; j < n; j++) {
         double sum = l->bias.at[j], magnitude = fabs(sum);
-        stored_row(l->linear.format, true, l->weight.at + j * l->weight.ld, k, b);
         for (size_t p = 0; p < k; p++) {
-            sum += a[p] * b[p];
-            magnitude += fabs(a[p] * b[p]);
+            sum += a[p] * weights[j * k + p];
+            magnitude += fabs(a[p] * weights[j * k + p]);
         }
         sums[j] = sum;
         /* A chain of k + 1 sums errs by half an ulp of a partial sum each, and those by chance cancel: 2 sqrt(k) is ample. */
         tolerances[j] = magnitude * 0x1p-24 * (2.0 + 2.0 * sqrt((double)k));
     }
     free(a);
-    free(b);
 }
 
 static void check_layer(mr_linear_format format, size_t n, size_t k, size_t rows, mr_activation kind, bool multiply, bool residual)
@@ -65,7 +63,7 @@ static void check_layer(mr_linear_format format, size_t n, size_t k, size_t rows
     layer l = layer_random(kernel, format, n, k);
     matrix x = matrix_random(rows, k, 3, 1), y = matrix_output(rows, n, 5, 1);
     matrix m = matrix_random(rows, n, 1, 1), r = matrix_random(rows, n, 2, 3);
-    double *sums = malloc(n * sizeof *sums), *tolerances = malloc(n * sizeof *tolerances);
+    double *weights = stored_weights(&l), *sums = malloc(n * sizeof *sums), *tolerances = malloc(n * sizeof *tolerances);
     assert_non_null(sums);
     assert_non_null(tolerances);
     const mr_epilogue epilogue = {.activation = kind,
@@ -75,7 +73,7 @@ static void check_layer(mr_linear_format format, size_t n, size_t k, size_t rows
                                   .ld_residual = r.ld};
     mr_linear_run(&l.linear, x.at, x.ld, y.at, y.ld, rows, &epilogue, l.scratch);
     for (size_t i = 0; i < rows; i++) {
-        exact_row(&l, x.at + i * x.ld, sums, tolerances);
+        exact_row(&l, weights, x.at + i * x.ld, sums, tolerances);
         for (size_t j = 0; j < n; j++) {
             double want = exact_activation(kind, sums[j]);
             const double tolerance = 1.2 * tolerances[j] + 6e-7 * fmax(1.0, fabs(want)); /* all activations' slopes are below 1.2 */
@@ -89,6 +87,7 @@ static void check_layer(mr_linear_format format, size_t n, size_t k, size_t rows
     free(y.block);
     free(m.block);
     free(r.block);
+    free(weights);
     free(sums);
     free(tolerances);
     layer_free(&l);

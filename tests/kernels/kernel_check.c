@@ -74,6 +74,14 @@ void check_close(float got, double want, double tolerance, const char *file, int
     fail();
 }
 
+double rounded_to_bf16(double x)
+{
+    if (x == 0.0) return 0.0;
+    int exponent;
+    frexp(x, &exponent);
+    return ldexp(nearbyint(ldexp(x, 8 - exponent)), exponent - 8);
+}
+
 double exact_activation(mr_activation kind, double x)
 {
     switch (kind) {

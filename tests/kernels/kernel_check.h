@@ -43,6 +43,9 @@ void matrix_check_canaries(const matrix *m);
 #define CLOSE(got, want, tolerance) check_close((got), (want), (tolerance), __FILE__, __LINE__)
 void check_close(float got, double want, double tolerance, const char *file, int line);
 
+/* To nearest even, by arithmetic: 8 significant bits. */
+double rounded_to_bf16(double x);
+
 /* The formula of an activation, in double. */
 double exact_activation(mr_activation kind, double x);
 /* One layer and its memory; sources are `parts` random blocks that sum to n rows, and `weight`, `bias` their values. */

@@ -1,5 +1,9 @@
 /* Attention by tiles: k and v of 256 keys are packed once for 240 queries; six queries at a time get their scores, the
- * running softmax and the product with v while the scores are in L1. */
+ * running softmax and the product with v while the scores are in L1. SIMD_ATTENTION_FORMAT is defined before this header is
+ * included, once per file: MR_LINEAR_F32, or MR_LINEAR_BF16, where q, k, v and the weights go in words of two. */
+#ifndef MR_KERNELS_SIMD_SIMD_ATTENTION_H
+#define MR_KERNELS_SIMD_SIMD_ATTENTION_H
+
 #include <math.h>
 
 #include "kernels/attention_tiles.h"
@@ -7,23 +11,29 @@
 #include "kernels/simd/simd_tile.h"
 
 #if defined(__AVX512F__)
-TILE_DEFINE_ROWS(MR_LINEAR_F32, 1) TILE_DEFINE_ROWS(MR_LINEAR_F32, 2) TILE_DEFINE_ROWS(MR_LINEAR_F32, 3) TILE_DEFINE_ROWS(MR_LINEAR_F32, 4)
+TILE_DEFINE_ROWS(SIMD_ATTENTION_FORMAT, 1) TILE_DEFINE_ROWS(SIMD_ATTENTION_FORMAT, 2) TILE_DEFINE_ROWS(SIMD_ATTENTION_FORMAT, 3) TILE_DEFINE_ROWS(SIMD_ATTENTION_FORMAT, 4)
 static tile_function *const tiles[TILE_VECTORS][TILE_ROWS] = {TILE_NAMES(1), TILE_NAMES(2), TILE_NAMES(3), TILE_NAMES(4)};
 #else
-TILE_DEFINE_ROWS(MR_LINEAR_F32, 1) TILE_DEFINE_ROWS(MR_LINEAR_F32, 2)
+TILE_DEFINE_ROWS(SIMD_ATTENTION_FORMAT, 1) TILE_DEFINE_ROWS(SIMD_ATTENTION_FORMAT, 2)
 static tile_function *const tiles[TILE_VECTORS][TILE_ROWS] = {TILE_NAMES(1), TILE_NAMES(2)};
 #endif
 
 _Static_assert((int)TILE_ROWS == (int)MR_ATTENTION_ROWS, "scores hold one tile of rows");
 _Static_assert(MR_ATTENTION_KEYS % TILE_COLUMNS == 0, "key tiles are whole panels");
 
-enum { KEYS = MR_ATTENTION_KEYS };
+enum {
+    KEYS = MR_ATTENTION_KEYS,
+    NARROW = SIMD_ATTENTION_FORMAT == MR_LINEAR_BF16,
+    INPUTS = NARROW ? 2 : 1 /* of a word */
+};
 
 typedef struct state {
     const mr_attention *a;
     size_t head, dim; /* dim: padded head_dim */
-    float *k;         /* [KEYS / TILE_COLUMNS][head_dim][TILE_COLUMNS] */
-    float *v;         /* [KEYS][dim] */
+    size_t depth;     /* words of a head */
+    float *k;         /* [KEYS / TILE_COLUMNS][depth][TILE_COLUMNS] words */
+    float *v;         /* [KEYS / INPUTS][dim] words */
+    float *q;         /* [TILE_ROWS][dim] words, bf16 only */
     float *scores;    /* [TILE_ROWS][KEYS] */
     float *sums;      /* [queries of the tile][dim] */
     float *largest, *total; /* [queries of the tile] */
@@ -56,32 +66,60 @@ SIMD_INLINE void transpose_8x8(const float *x, size_t ldx, float *y, size_t ldy)
     }
 }
 
-/* Keys become columns; columns up to the next vector are 0. */
-static void pack_k(const mr_attention *a, const float *k, size_t keys, float *packed)
+/* count values of a row -> words, whole vectors of them written; beyond count: 0. */
+SIMD_INLINE void to_words(const float *x, size_t count, float *words)
 {
-    const size_t dim = a->head_dim;
-    size_t key = 0;
-    for (; key + 8 <= keys; key += 8) {
-        float *panel = packed + key / TILE_COLUMNS * TILE_COLUMNS * dim + key % TILE_COLUMNS;
-        const float *rows = k + key * a->ldk;
-        size_t i = 0;
-        for (; i + 8 <= dim; i += 8) transpose_8x8(rows + i, a->ldk, panel + i * TILE_COLUMNS, TILE_COLUMNS);
-        for (; i < dim; i++) {
-            for (size_t j = 0; j < 8; j++) panel[i * TILE_COLUMNS + j] = rows[j * a->ldk + i];
+    for (size_t i = 0; i < count; i += VW) {
+        if (NARROW) {
+            v_to_bf16((uint16_t *)words + i, v_load_n(x + i, count - i));
+        } else {
+            v_store(words + i, v_load_n(x + i, count - i));
         }
-    }
-    for (; key % VW != 0 || key < keys; key++) {
-        float *panel = packed + key / TILE_COLUMNS * TILE_COLUMNS * dim + key % TILE_COLUMNS;
-        for (size_t i = 0; i < dim; i++) panel[i * TILE_COLUMNS] = key < keys ? k[key * a->ldk + i] : 0.0f;
     }
 }
 
-static void pack_v(const mr_attention *a, const float *v, size_t keys, size_t dim, float *packed)
+/* Eight rows of up to 8 words -> columns of a panel. */
+SIMD_INLINE void pack_block(const float *rows, size_t ld, size_t count, size_t inputs, float *panel)
 {
-    for (size_t key = 0; key < keys; key++) {
-        const float *row = v + key * a->ldv;
-        for (size_t i = 0; i < dim; i += VW) {
-            v_store(packed + key * dim + i, i < a->head_dim ? v_load_n(row + i, a->head_dim - i) : v_set(0.0f));
+    enum { SIDE = 8, ROOM = 16 }; /* words a row takes when whole vectors are written */
+    float block[SIDE][ROOM];
+    if (count < SIDE || inputs < SIDE * INPUTS) memset(block, 0, sizeof block);
+    for (size_t r = 0; r < count; r++) to_words(rows + r * ld, inputs, block[r]);
+    float turned[SIDE][SIDE];
+    transpose_8x8(block[0], ROOM, turned[0], SIDE);
+    const size_t words = (inputs + INPUTS - 1) / INPUTS;
+    for (size_t i = 0; i < words; i++) _mm256_storeu_ps(panel + i * TILE_COLUMNS, _mm256_loadu_ps(turned[i]));
+}
+
+/* Keys become columns; columns up to the next vector are 0. */
+static void pack_k(const state *s, const float *k, size_t keys)
+{
+    const size_t dim = s->a->head_dim, ld = s->a->ldk;
+    for (size_t key = 0; key < (keys + VW - 1) / VW * VW; key += 8) {
+        float *panel = s->k + key / TILE_COLUMNS * TILE_COLUMNS * s->depth + key % TILE_COLUMNS;
+        const size_t count = key >= keys ? 0 : keys - key < 8 ? keys - key : 8;
+        for (size_t i = 0; i < dim; i += 8 * INPUTS) {
+            const size_t inputs = dim - i < 8 * INPUTS ? dim - i : 8 * INPUTS;
+            if (!NARROW && count == 8 && inputs == 8) {
+                transpose_8x8(k + key * ld + i, ld, panel + i * TILE_COLUMNS, TILE_COLUMNS);
+            } else {
+                pack_block(k + key * ld + i, ld, count, inputs, panel + i / INPUTS * TILE_COLUMNS);
+            }
+        }
+    }
+}
+
+/* bf16: keys 2 p and 2 p + 1 share a word; a lone last key goes with 0. */
+static void pack_v(const state *s, const float *v, size_t keys)
+{
+    const size_t dim = s->a->head_dim, ld = s->a->ldv;
+    for (size_t key = 0; key < keys; key += INPUTS) {
+        float *out = s->v + key / INPUTS * s->dim;
+        for (size_t i = 0; i < s->dim; i += VW) {
+            const size_t live = i < dim ? dim - i : 0;
+            vf words = v_load_n(v + key * ld + i, live);
+            if (NARROW) words = v_bf16_pair(words, key + 1 < keys ? v_load_n(v + (key + 1) * ld + i, live) : v_set(0.0f));
+            v_store(out + i, words);
         }
     }
 }
@@ -94,8 +132,8 @@ static void pack_tile(state *s, size_t first_key)
     s->first_key = first_key;
     s->packed_k = a->k + offset;
     s->keys = a->keys - first_key < KEYS ? a->keys - first_key : KEYS;
-    pack_k(a, a->k + first_key * a->ldk + offset, s->keys, s->k);
-    pack_v(a, a->v + first_key * a->ldv + offset, s->keys, s->dim, s->v);
+    pack_k(s, a->k + first_key * a->ldk + offset, s->keys);
+    pack_v(s, a->v + first_key * a->ldv + offset, s->keys);
 }
 
 /* Scale, cap, slope and masks of keys [low, high) of one row, on the scores themselves. */
@@ -116,40 +154,62 @@ static void adjust_row(const state *s, size_t query, size_t low, size_t high, fl
     }
 }
 
-/* Scores [low, high) of one row become exp(score - largest so far); returns by what the sums so far must shrink. The
- * lanes from high to the next vector get 0. A NaN score makes `total` NaN. */
-static float weigh_row(float *row, size_t low, size_t high, float factor, float *largest, float *total)
+/* The largest of `before` and scores [low, high) of one row. The lanes from high to the next vector become -infinity. */
+static float largest_of_row(float *row, size_t low, size_t high, float before)
 {
-    vf top = v_set(*largest);
-    for (size_t j = low; j < high; j += VW) {
-        const vf x = v_keep_n(v_load(row + j), high - j, v_set(-INFINITY));
-        v_store(row + j, x);
-        top = v_max(x, top);
-    }
-    const float reached = v_largest(top);
-    const vf base = v_set(reached == -INFINITY ? 0.0f : reached), scale = v_set(factor);
-    vf sum = v_set(0.0f);
-    for (size_t j = low; j < high; j += VW) {
-        const vf weight = v_exp2_down(v_mul(v_sub(v_load(row + j), base), scale));
-        v_store(row + j, weight);
-        sum = v_add(sum, weight);
-    }
-    float shrink[VW];
-    v_store(shrink, v_exp2_down(v_mul(v_sub(v_set(*largest), base), scale)));
-    *largest = reached;
-    *total = *total * shrink[0] + v_sum(sum);
-    return shrink[0];
+    const size_t tail = high / VW * VW;
+    if (tail < high) v_store(row + tail, v_keep_n(v_load(row + tail), high - tail, v_set(-INFINITY)));
+    vf top = v_set(before);
+    for (size_t j = low; j < high; j += VW) top = v_max(v_load(row + j), top);
+    return v_largest(top);
 }
 
-/* sums = sums * shrink + weights v, for `rows` queries over keys [low, high) of the tile. */
+/* Scores [low, high) of one row become exp((score - base) factor), as words from word low / INPUTS on; returns their sum, NaN
+ * when a score is. */
+static float weigh_row(float *row, size_t low, size_t high, float factor, float base)
+{
+    vf sum = v_set(0.0f);
+    for (size_t j = low; j < high; j += VW) {
+        const vf weight = v_exp2_down(v_mul(v_sub(v_load(row + j), v_set(base)), v_set(factor)));
+        if (NARROW) {
+            v_weights_to_bf16((uint16_t *)row + j, weight); /* never ahead of what is still to be read */
+        } else {
+            v_store(row + j, weight);
+        }
+        sum = v_add(sum, weight);
+    }
+    return v_sum(sum);
+}
+
+/* The running softmax of `rows` queries, from `slot` of the query tile on, takes in scores [low, high) of the packed keys;
+ * shrink [rows]: what their sums so far must be multiplied by. All maxima come before the first exponential, so that the
+ * rows' reductions overlap. */
+static void weigh_rows(state *s, size_t slot, size_t rows, size_t low, size_t high, float factor, float *shrink)
+{
+    float bases[TILE_ROWS], steps[16] = {0};
+    for (size_t r = 0; r < rows; r++) {
+        const float before = s->largest[slot + r], reached = largest_of_row(s->scores + r * KEYS, low, high, before);
+        bases[r] = reached == -INFINITY ? 0.0f : reached; /* -infinity: every key so far is masked */
+        steps[r] = (before - bases[r]) * factor;
+        s->largest[slot + r] = reached;
+    }
+    for (size_t i = 0; i < 16; i += VW) v_store(steps + i, v_exp2_down(v_load(steps + i)));
+    for (size_t r = 0; r < rows; r++) {
+        shrink[r] = steps[r];
+        s->total[slot + r] = s->total[slot + r] * shrink[r] + weigh_row(s->scores + r * KEYS, low, high, factor, bases[r]);
+    }
+}
+
+/* sums = sums * shrink + weights v, for `rows` queries over keys [low, high) of the tile; low is even. */
 static void add_values(const state *s, size_t rows, const float *shrink, size_t low, size_t high, float *sums)
 {
+    const size_t first = low / INPUTS, words = (high - low + INPUTS - 1) / INPUTS;
     for (size_t r = 0; r < rows; r++) {
         for (size_t i = 0; i < s->dim; i += VW) v_store(sums + r * s->dim + i, v_mul(v_load(sums + r * s->dim + i), v_set(shrink[r])));
     }
     for (size_t i = 0; i < s->dim; i += TILE_COLUMNS) {
         const size_t vectors = (s->dim - i < TILE_COLUMNS ? s->dim - i : TILE_COLUMNS) / VW;
-        tiles[vectors - 1][rows - 1](s->scores + low, KEYS, s->v + low * s->dim + i, s->dim, high - low, true, sums + i, s->dim);
+        tiles[vectors - 1][rows - 1](s->scores + first, KEYS, s->v + first * s->dim + i, s->dim, words, true, sums + i, s->dim);
     }
 }
 
@@ -177,18 +237,22 @@ static void attend_rows(state *s, size_t query, size_t slot, size_t rows)
     const bool adjust = a->causal || a->window > 0 || a->alibi != NULL || a->softcap > 0.0f || !(a->scale > 0.0f);
     const float factor = (adjust ? 1.0f : a->scale) * SIMD_LOG2E;
     const float *q = a->q + query * a->ldq + s->head * a->head_dim;
-    size_t low, high;
+    size_t low, high, ldq = a->ldq;
     if (!visible_keys(s, query, rows, &low, &high)) return;
+    if (NARROW) {
+        for (size_t r = 0; r < rows; r++) to_words(q + r * ldq, a->head_dim, s->q + r * s->dim);
+        q = s->q;
+        ldq = s->dim;
+    }
     for (size_t j = low; j < high; j += TILE_COLUMNS) {
         const size_t vectors = (high - j < TILE_COLUMNS ? high - j + VW - 1 : TILE_COLUMNS) / VW;
-        tiles[vectors - 1][rows - 1](q, a->ldq, s->k + j * a->head_dim, TILE_COLUMNS, a->head_dim, false, s->scores + j, KEYS);
+        tiles[vectors - 1][rows - 1](q, ldq, s->k + j * s->depth, TILE_COLUMNS, s->depth, false, s->scores + j, KEYS);
+    }
+    if (adjust) {
+        for (size_t r = 0; r < rows; r++) adjust_row(s, query + r, low, high, s->scores + r * KEYS);
     }
     float shrink[TILE_ROWS];
-    for (size_t r = 0; r < rows; r++) {
-        float *row = s->scores + r * KEYS;
-        if (adjust) adjust_row(s, query + r, low, high, row);
-        shrink[r] = weigh_row(row, low, high, factor, &s->largest[slot + r], &s->total[slot + r]);
-    }
+    weigh_rows(s, slot, rows, low, high, factor, shrink);
     add_values(s, rows, shrink, low, high, s->sums + slot * s->dim);
 }
 
@@ -223,12 +287,14 @@ static void attend_queries(state *s, size_t query, size_t rows)
     write_rows(s, query, rows);
 }
 
-void SIMD(mr_attention_f32)(const mr_attention *attention, void *scratch)
+static void attend_heads(const mr_attention *attention, void *scratch)
 {
     state s = {.a = attention, .dim = mr_attention_padded_dim(attention->head_dim)};
+    s.depth = (attention->head_dim + INPUTS - 1) / INPUTS;
     s.k = scratch;
     s.v = s.k + KEYS * s.dim;
-    s.scores = s.v + KEYS * s.dim;
+    s.q = s.v + KEYS * s.dim;
+    s.scores = s.q + TILE_ROWS * s.dim;
     s.sums = s.scores + TILE_ROWS * KEYS;
     s.largest = s.sums + MR_ATTENTION_QUERIES * s.dim;
     s.total = s.largest + MR_ATTENTION_QUERIES;
@@ -239,3 +305,5 @@ void SIMD(mr_attention_f32)(const mr_attention *attention, void *scratch)
         }
     }
 }
+
+#endif
