@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "core/log.h"
+#include "registry/pool/pool_internal.h"
 
 #define POLLS 10000 /* of a millisecond */
 
@@ -90,6 +91,21 @@ void await_left(mr_pool_model *model, size_t count)
 {
     for (int i = 0; i < POLLS && workers_of(model) > count; i++) nap();
     assert_int_equal(workers_of(model), count);
+}
+
+static bool all_answered(mr_pool_model *model)
+{
+    bool answered = true;
+    pthread_mutex_lock(&model->lock);
+    for (size_t i = 0; i < model->worker_count; i++) answered = answered && model->workers[i]->pinged_ns == 0;
+    pthread_mutex_unlock(&model->lock);
+    return answered;
+}
+
+void await_answers(mr_pool_model *model)
+{
+    for (int i = 0; i < POLLS && !all_answered(model); i++) nap();
+    assert_true(all_answered(model));
 }
 
 void await_pending(mr_pool_model *model, size_t count)

@@ -32,6 +32,7 @@ void await_workers(mr_pool_model *model, mr_worker_state state, size_t count);
 mr_model_metrics metrics_of(mr_pool_model *model);
 size_t workers_of(mr_pool_model *model); /* in any state but dead */
 void await_left(mr_pool_model *model, size_t count); /* until no more are there */
+void await_answers(mr_pool_model *model);             /* until no ping is unanswered */
 void await_pending(mr_pool_model *model, size_t count);
 void await_queued(mr_pool_model *model, size_t count);
 

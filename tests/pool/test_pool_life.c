@@ -234,11 +234,12 @@ static void memory_refused_lets_the_request_queue(void **state)
     fixture_end(&f);
 }
 
-/* To `minutes` on the test's own clock, in steps of half a minute. */
-static void run_to(fixture *f, double *at, double minutes)
+/* To `minutes` on the test's own clock, in steps of half a minute; whoever was asked to leave has left by then. */
+static void run_to(fixture *f, mr_pool_model *model, double *at, double minutes)
 {
     while (*at + 0.25 < minutes) {
         fixture_advance(f, 30 * SECOND, 0);
+        await_workers(model, MR_WORKER_EVICTING, 0);
         *at += 0.5;
     }
 }
@@ -251,23 +252,23 @@ static void cool_down_takes_one_worker_a_minute(void **state)
     double at = 0;
     fake_model *fake = fake_new();
     mr_pool_model *model = fixture_add(&f, fake, TEXT, "a/b", 4);
-    run_to(&f, &at, 5);
+    run_to(&f, model, &at, 5);
     fake_request requests[64];
     grow_to(model, fake, requests, 4); /* last request at 5:00 */
-    run_to(&f, &at, 5.5);
+    run_to(&f, model, &at, 5.5);
     assert_int_equal(workers_of(model), 4);
-    run_to(&f, &at, 6);
+    run_to(&f, model, &at, 6);
     await_workers(model, MR_WORKER_IDLE, 3);
-    run_to(&f, &at, 7);
+    run_to(&f, model, &at, 7);
     await_workers(model, MR_WORKER_IDLE, 2);
-    run_to(&f, &at, 7.5);
+    run_to(&f, model, &at, 7.5);
     assert_int_equal(call_once(model, TEXT, NULL), MR_OK);
-    run_to(&f, &at, 8); /* idle for half a minute only */
+    run_to(&f, model, &at, 8); /* idle for half a minute only */
     await_workers(model, MR_WORKER_IDLE, 2);
-    run_to(&f, &at, 9);
+    run_to(&f, model, &at, 9);
     await_workers(model, MR_WORKER_IDLE, 1);
     assert_int_equal(mr_governor_used(f.governor), W + S);
-    run_to(&f, &at, 10);
+    run_to(&f, model, &at, 10);
     await_workers(model, MR_WORKER_IDLE, 0);
     fake_await(fake, &fake->closes, 1); /* the last one takes the weights with it */
     assert_int_equal(metrics_of(model).workers_evicted, 4);
@@ -319,13 +320,13 @@ static void pinned_workers_stay(void **state)
     assert_int_equal(mr_pool_pin(model, 3, NULL), MR_OK);
     assert_int_equal(mr_pool_wait_ready(model, NULL), MR_OK);
     await_workers(model, MR_WORKER_IDLE, 3);
-    run_to(&f, &at, 10);
+    run_to(&f, model, &at, 10);
     assert_int_equal(workers_of(model), 3);
     mr_pool_unpin(model, 2); /* one job of two has ended */
-    run_to(&f, &at, 15);
+    run_to(&f, model, &at, 15);
     assert_int_equal(workers_of(model), 1);
     mr_pool_unpin(model, 1);
-    run_to(&f, &at, 17);
+    run_to(&f, model, &at, 17);
     await_workers(model, MR_WORKER_IDLE, 0);
     fixture_end(&f);
 }
@@ -428,6 +429,7 @@ static void a_loader_that_never_answers_is_given_up(void **state)
     mr_error error = { 0 };
     assert_int_equal(crowd_end(all, MR_TIMEOUT, &error), 1);
     assert_non_null(strstr(error.text, "load_timeout"));
+    await_left(model, 0);
     fetched(&fetch); /* too late: the model it brings is closed again */
     assert_int_equal(fake_read(fake, &fake->opens), 1);
     assert_int_equal(fake_read(fake, &fake->closes), 1);

@@ -245,6 +245,14 @@ static void every_number_is_a_setting(void **state)
         assert_int_equal(mr_pool_settings_set(&settings, "request_timeout", bad[i], &error), MR_CONFIG);
     assert_int_equal(mr_pool_settings_set(&settings, "breaker_failures", "5x", &error), MR_CONFIG);
     assert_int_equal(settings.breaker_failures, 7);
+    assert_int_equal(mr_pool_settings_check(&settings, &error), MR_OK);
+    settings.ping_interval = 0;
+    assert_int_equal(mr_pool_settings_check(&settings, &error), MR_CONFIG);
+    assert_non_null(strstr(error.text, "ping_interval"));
+    settings = mr_pool_settings_default();
+    settings.cold_start_workers = 0;
+    assert_int_equal(mr_pool_settings_check(&settings, &error), MR_CONFIG);
+    assert_non_null(strstr(error.text, "cold_start_workers"));
 }
 
 int main(void)

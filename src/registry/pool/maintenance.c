@@ -215,6 +215,7 @@ static int64_t work(mr_maintenance *self)
 static void *maintenance_main(void *argument)
 {
     mr_maintenance *self = argument;
+    pthread_setname_np(pthread_self(), "millrace-maint");
     pthread_mutex_lock(&self->lock);
     while (!self->stop) {
         self->wake_ns = MR_CLOCK_FOREVER; /* lowered by whoever expects us meanwhile */

@@ -30,8 +30,10 @@ void mr_pool_model_metrics(mr_pool_model *model, mr_model_metrics *out)
     out->queued = model->orphans.count;
     out->breaker = mr_breaker_state_at(&model->breaker, mr_pool_now(model));
     for (size_t i = 0; i < model->worker_count; i++) {
-        out->workers[model->workers[i]->state]++;
-        out->queued += mr_worker_queued(model->workers[i]);
+        const mr_worker *worker = model->workers[i];
+        bool asked_to_leave = worker->leave && worker->state != MR_WORKER_FAILED; /* whatever it still finishes */
+        out->workers[asked_to_leave ? MR_WORKER_EVICTING : worker->state]++;
+        out->queued += mr_worker_queued(worker);
     }
     pthread_mutex_unlock(&model->lock);
 }

@@ -36,7 +36,10 @@ typedef enum mr_breaker_state {
 #undef MR_BREAKER_STATE_ENUM
 } mr_breaker_state;
 
-#define MR_STATUS_COUNT 29   /* values of MR_STATUS_LIST */
+#define MR_STATUS_ONE(name, value, exit_code, text) +1
+enum { MR_STATUS_COUNT = 0 MR_STATUS_LIST(MR_STATUS_ONE) }; /* their values have no gaps */
+#undef MR_STATUS_ONE
+
 #define MR_LATENCY_BUCKETS 14 /* bounds: mr_latency_bound_seconds; one more, unbounded, follows */
 
 /* X(name, help): counters of one model, from its first use on. */

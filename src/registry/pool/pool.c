@@ -15,6 +15,7 @@ static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
 mr_status mr_pools_create(const mr_pool_settings *settings, mr_governor *governor, mr_clock *clock, mr_pools **out, mr_error *error)
 {
+    MR_TRY(mr_pool_settings_check(settings, error));
     mr_pools *pools = calloc(1, sizeof *pools);
     if (!pools) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the pools");
     pools->settings = *settings;
@@ -182,17 +183,21 @@ static mr_worker *with_room(mr_pool_model *model, mr_worker *chosen, mr_lane lan
     return NULL;
 }
 
+void mr_pool_wake_idle(mr_pool_model *model)
+{
+    for (size_t i = 0; i < model->worker_count; i++) {
+        if (model->workers[i]->state != MR_WORKER_IDLE || mr_worker_pending(model->workers[i]) > 0) continue;
+        pthread_cond_signal(&model->workers[i]->wake);
+        return;
+    }
+}
+
 static void enqueue(mr_worker *worker, mr_job *job)
 {
     mr_pool_model *model = worker->model;
     mr_job_list_push(job->call.lane == MR_LANE_PRIORITY ? &worker->priority : &worker->queue, job);
     pthread_cond_signal(&worker->wake);
-    if (worker->state == MR_WORKER_IDLE) return;
-    for (size_t i = 0; i < model->worker_count; i++) { /* the chosen one is busy: somebody idle may steal it */
-        if (model->workers[i]->state != MR_WORKER_IDLE) continue;
-        pthread_cond_signal(&model->workers[i]->wake);
-        return;
-    }
+    if (worker->state != MR_WORKER_IDLE) mr_pool_wake_idle(model); /* the chosen one is busy: somebody may steal it */
 }
 
 void mr_pool_rehome(mr_pool_model *model, mr_job_list *jobs)

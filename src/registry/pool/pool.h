@@ -17,7 +17,8 @@
 typedef struct mr_pools mr_pools;
 typedef struct mr_pool_model mr_pool_model;
 
-/* `governor` and `clock` (NULL: the system's) are borrowed until destroy; `settings` is copied. Starts no thread. */
+/* `governor` and `clock` (NULL: the system's) are borrowed until destroy, the governor by these pools alone; `settings` is
+ * copied. CONFIG naming a setting that cannot be. Starts no thread. */
 mr_status mr_pools_create(const mr_pool_settings *settings, mr_governor *governor, mr_clock *clock, mr_pools **out, mr_error *error);
 /* Shuts down first if that has not been done. NULL is fine. When a worker could not be stopped in time, what it uses
  * stays allocated: it is still running. */
@@ -66,7 +67,8 @@ typedef struct mr_call {
  * queues are full. On failure done is not called: MEMORY_EXHAUSTED, CIRCUIT_OPEN, SHUTTING_DOWN, TIMEOUT, or what
  * made the load fail. */
 mr_status mr_pool_submit(mr_pool_model *model, const mr_call *call, mr_error *error);
-/* Never waits: QUEUE_FULL when all queues are full or no worker is ready yet (one is then on its way). */
+/* Waits neither for room nor for a worker: QUEUE_FULL when all queues are full or no worker is ready yet (one is then on its
+ * way; starting a model's first may evict idle workers of others). */
 mr_status mr_pool_try_submit(mr_pool_model *model, const mr_call *call, mr_error *error);
 /* Submits and waits for the answer. */
 mr_status mr_pool_call(mr_pool_model *model, const mr_call *call, mr_error *error);

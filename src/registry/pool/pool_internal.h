@@ -196,6 +196,8 @@ size_t mr_pool_pending(const mr_pool_model *model); /* requests queued or runnin
 void mr_pool_explain(const mr_pool_model *model, mr_status status, mr_error *error);
 /* A failure that ends every wait for a worker. Lock held. */
 void mr_pool_report_failure(mr_pool_model *model, const mr_error *cause);
+/* Wakes one worker that has nothing to do, to steal. Lock held. */
+void mr_pool_wake_idle(mr_pool_model *model);
 /* Gives the jobs of a lost worker to siblings, or keeps them as orphans. Lock held; released while jobs that lost
  * their second worker are answered. */
 void mr_pool_rehome(mr_pool_model *model, mr_job_list *jobs);

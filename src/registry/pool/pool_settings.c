@@ -12,10 +12,11 @@ typedef struct setting {
     const char *name;
     setting_kind kind;
     size_t offset;
+    int64_t minimum;
 } setting;
 
 static const setting settings_table[] = {
-#define ROW(setting_type, field, value, why) { #field, KIND_##setting_type, offsetof(mr_pool_settings, field) },
+#define ROW(setting_kind, field, value, minimum, why) { #field, KIND_##setting_kind, offsetof(mr_pool_settings, field), minimum },
     MR_POOL_SETTING_LIST(ROW)
 #undef ROW
 };
@@ -25,7 +26,7 @@ static const setting settings_table[] = {
 mr_pool_settings mr_pool_settings_default(void)
 {
     return (mr_pool_settings){
-#define DEFAULT(kind, name, value, why) .name = (value),
+#define DEFAULT(kind, name, value, minimum, why) .name = (value),
         MR_POOL_SETTING_LIST(DEFAULT)
 #undef DEFAULT
     };
@@ -96,5 +97,19 @@ mr_status mr_pool_settings_set(mr_pool_settings *settings, const char *name, con
         return mr_error_set(error, MR_CONFIG, "pool setting %s: \"%s\" is no count", name, value);
     size_t count = (size_t)number;
     memcpy(field, &count, sizeof count);
+    return MR_OK;
+}
+
+mr_status mr_pool_settings_check(const mr_pool_settings *settings, mr_error *error)
+{
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        const setting *row = &settings_table[i];
+        const char *field = (const char *)settings + row->offset;
+        if (row->kind == KIND_DURATION && *(const int64_t *)field < row->minimum)
+            return mr_error_set(error, MR_CONFIG, "pool setting %s: %lld ns, at least %lld are needed", row->name, (long long)*(const int64_t *)field,
+                                (long long)row->minimum);
+        if (row->kind == KIND_COUNT && *(const size_t *)field < (size_t)row->minimum)
+            return mr_error_set(error, MR_CONFIG, "pool setting %s: %zu, at least %lld is needed", row->name, *(const size_t *)field, (long long)row->minimum);
+    }
     return MR_OK;
 }

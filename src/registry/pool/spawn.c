@@ -194,9 +194,11 @@ static mr_status start_workers(mr_pool_model *model, size_t count, mr_guard *gua
 static mr_status decide(mr_pool_model *model, size_t wanted, mr_error *error)
 {
     MR_TRY(know_estimate(model, error));
-    size_t live = mr_pool_live(model), count;
+    if (model->worker_count == MR_WORKERS_MAX) await_leaving(model);
+    size_t live = mr_pool_live(model), places = MR_WORKERS_MAX - model->worker_count, count;
     size_t room = model->max_workers > live ? model->max_workers - live : 0;
-    if (room > MR_WORKERS_MAX - model->worker_count) room = MR_WORKERS_MAX - model->worker_count;
+    if (room > places) room = places;
+    if (room == 0 && live == 0) return mr_error_set(error, MR_TIMEOUT, "%s: %d workers are leaving and none has gone", model->spec.key, MR_WORKERS_MAX);
     if (wanted > room) wanted = room;
     if (wanted == 0) return MR_OK;
     mr_guard guard = { 0 };

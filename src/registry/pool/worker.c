@@ -158,7 +158,9 @@ static mr_job *next_job(mr_worker *self)
     if (!job) job = mr_job_list_pop(&self->queue);
     if (!job) job = mr_job_list_pop(&self->model->orphans);
     if (!job) job = steal(self);
-    if (job) pthread_cond_broadcast(&self->model->changed); /* room */
+    if (!job) return NULL;
+    pthread_cond_broadcast(&self->model->changed); /* room */
+    if (mr_worker_queued(self) > 0) mr_pool_wake_idle(self->model); /* what stays behind this one */
     return job;
 }
 
@@ -245,6 +247,7 @@ static void *worker_main(void *argument)
     mr_affinity *affinity = model->pools->affinity;
     mr_error error = { 0 };
     mr_core_set cores = { 0 };
+    pthread_setname_np(pthread_self(), "millrace-worker");
     if (affinity) cores = mr_affinity_bind(affinity, model->spec.options.threads_per_worker);
     pthread_mutex_lock(&model->lock);
     enter(self, MR_WORKER_LOADING);
