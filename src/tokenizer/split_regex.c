@@ -12,7 +12,7 @@ struct mr_regex {
 };
 
 /* Steps one match may take: real patterns need a few per byte. */
-#define MATCH_LIMIT 50000000
+#define MATCH_LIMIT 10000000
 #define MAX_PATTERN_BYTES 16384
 #define WHITE_SPACE "\\x{09}-\\x{0D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
 
@@ -47,14 +47,20 @@ static bool copy(translation *t, size_t count)
 static bool property(translation *t)
 {
     static const char *const known[] = { "L", "M", "N", "P", "S", "Z", "C", "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Pc", "Pd", "Ps",
-        "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk", "So", "Zs", "Zl", "Zp", "Cc", "Cf", "Han" };
+        "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk", "So", "Zs", "Zl", "Zp", "Cc", "Cf" };
     size_t start = t->at + 2;
     if (look(t, 2) != '{') return refuse(t, "\\p without braces");
     const char *close = memchr(t->in.data + start, '}', t->in.length - start);
     if (!close) return refuse(t, "unterminated \\p{");
     size_t end = (size_t)(close - t->in.data), name = start + 1 + (t->in.data[start + 1] == '^');
+    mr_str wanted = { t->in.data + name, name <= end ? end - name : 0 };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (name <= end && mr_str_equal((mr_str){ t->in.data + name, end - name }, mr_str_of(known[i]))) return copy(t, end + 1 - t->at);
+        if (mr_str_equal(wanted, mr_str_of(known[i]))) return copy(t, end + 1 - t->at);
+    if (mr_str_equal(wanted, MR_STR("Han"))) { /* PCRE2's plain name means script extensions */
+        bool negative = (look(t, 1) == 'P') != (name > start + 1);
+        t->at = end + 1;
+        return mr_buf_append_str(&t->out, negative ? "\\P{sc:Han}" : "\\p{sc:Han}");
+    }
     return refuse(t, "unknown \\p{} class");
 }
 
@@ -142,11 +148,6 @@ mr_status mr_regex_open(mr_str pattern, const char *where, mr_regex **out, mr_er
     mr_buf_fini(&t.out);
     if (status == MR_OK) return MR_OK;
     return mr_error_prefix(error, status, "%s: regular expression \"%.*s\"", where, (int)(pattern.length < 200 ? pattern.length : 200), pattern.data);
-}
-
-mr_status mr_regex_open_own(const char *pattern, mr_regex **out, mr_error *error)
-{
-    return compile(mr_str_of(pattern), out, error);
 }
 
 void mr_regex_close(mr_regex *regex)

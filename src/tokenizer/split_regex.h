@@ -22,8 +22,6 @@ typedef struct mr_regex_scratch {
 /* `where` (a file) and the pattern appear in error texts. MODEL_UNSUPPORTED for constructs outside the list. */
 mr_status mr_regex_open(mr_str pattern, const char *where, mr_regex **out, mr_error *error);
 void mr_regex_close(mr_regex *regex); /* NULL is fine */
-/* A pattern already in PCRE2's dialect, of our own. */
-mr_status mr_regex_open_own(const char *pattern, mr_regex **out, mr_error *error);
 
 mr_status mr_regex_scratch_prepare(mr_regex_scratch *scratch, mr_error *error);
 void mr_regex_scratch_fini(mr_regex_scratch *scratch);

@@ -197,6 +197,21 @@ static void check_pairs(golden *g)
     json_decref(lines);
 }
 
+/* Long texts of one character take time in proportion: two of these would take minutes if anything were quadratic. */
+static void check_long(golden *g)
+{
+    static const char *const units[] = { "a", " ", "\n", "\xE2\x96\x81", "'", "\xED\x95\x9C", "\xCC\x81", "e\xCC\x81\xCC\xA7", "1", "<", "\xF0\x9D\x85\xA5\xCC\xB8" };
+    mr_buf text = { 0 };
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        text.length = 0;
+        while (text.length < 300000) assert_true(mr_buf_append_str(&text, units[i]));
+        encode(g, (mr_str){ text.data, text.length }, true, 0, false);
+        mr_buf decoded = decode(g, g->encoding.ids, g->encoding.count, true);
+        mr_buf_fini(&decoded);
+    }
+    mr_buf_fini(&text);
+}
+
 static void check_all(golden *g)
 {
     assert_int_equal(mr_tokenizer_scratch_create(&g->scratch, NULL), MR_OK);
@@ -205,6 +220,7 @@ static void check_all(golden *g)
     check_decoding(g, "random_ids.jsonl.gz");
     check_sweep(g);
     check_pairs(g);
+    check_long(g);
     mr_encoding_fini(&g->encoding);
     mr_tokenizer_scratch_destroy(g->scratch);
     mr_tokenizer_close(g->tokenizer);

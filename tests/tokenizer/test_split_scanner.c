@@ -1,0 +1,114 @@
+/* The hand-written scanners against the regular expressions they stand for, on random texts; and regular expressions
+ * that must be refused or must not run away. */
+#include "../cm.h"
+
+#include "tokenizer/split_regex.h"
+#include "tokenizer/split_scanner.h"
+#include "tokenizer/unicode.h"
+
+static uint64_t state = 88172645463325252u;
+
+static uint32_t random_below(uint32_t limit)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (uint32_t)(state >> 33) % limit;
+}
+
+/* Characters that decide: contractions in both cases, long s, spaces of all kinds, letters of each category, marks,
+ * numbers, Han that is and is not a letter, code points newer than the regular expression library's tables. */
+static const uint32_t deciding[] = {
+    '\'', '\'', 's', 'S', 't', 'T', 'r', 'e', 'E', 'v', 'm', 'l', 'L', 'd', 'D', 0x17F, 0x212A, 'a', 'B', ' ', ' ', ' ', '\n', '\r', '\t', 0x85, 0xA0, 0x2028,
+    0x3000, 0x180E, 0x200B, '/', '.', '!', '1', '2', 0x663, 0x2160, 0xBD, 0x1C5, 0x2B0, 0x5D0, 0x301, 0x903, 0x20DD, 0x4E00, 0x3007, 0x3005, 0x2E80, 0x20000,
+    0x1C89, 0x1C8A, 0xA7DC, 0x897, 0x116D0, 0x2EBF0, 0x10D50, 0x11F03, 0x1CC00, 0x1F600, 0, 0x1F, 0x378, 0x10FFFF,
+};
+
+static size_t random_text(char *text, size_t points)
+{
+    size_t length = 0;
+    for (size_t i = 0; i < points; i++) {
+        uint32_t c = deciding[random_below(sizeof deciding / sizeof *deciding)];
+        if (random_below(8) == 0) c = random_below(0x3100);
+        if (random_below(64) == 0) c = 0x10000 + random_below(0x20000);
+        if (c >= 0xD800 && c <= 0xDFFF) c = 'x';
+        length += mr_utf8_encode(c, text + length);
+    }
+    return length;
+}
+
+static void compare(const mr_scanner *scanner, const mr_regex *regex, mr_regex_scratch *scratch, mr_str text)
+{
+    mr_str shown = mr_regex_show(scratch, text);
+    for (size_t at = 0, start, end; at < text.length; at = end) {
+        assert_int_equal(mr_regex_next(regex, scratch, shown, at, &start, &end), MR_REGEX_MATCH);
+        size_t scanned = mr_scanner_next(scanner, text, at);
+        if (start == at && scanned == end) continue;
+        for (size_t i = 0; i < text.length; i++) print_error("%02x ", (unsigned char)text.data[i]);
+        fail_msg("at %zu: the expression matches %zu..%zu, the scanner ends at %zu", at, start, end, scanned);
+    }
+}
+
+static void test_scanners(void **unused)
+{
+    mr_regex_scratch scratch = { 0 };
+    mr_error error;
+    char text[4 * 64];
+    (void)unused;
+    assert_int_equal(mr_regex_scratch_prepare(&scratch, &error), MR_OK);
+    for (size_t i = 0; mr_scanner_pattern(i); i++) {
+        mr_regex *regex;
+        mr_str pattern = mr_str_of(mr_scanner_pattern(i));
+        const mr_scanner *scanner = mr_scanner_find(pattern);
+        assert_non_null(scanner);
+        if (mr_regex_open(pattern, "test", &regex, &error) != MR_OK) fail_msg("%s", error.text);
+        for (int round = 0; round < 100000; round++) compare(scanner, regex, &scratch, (mr_str){ text, random_text(text, 1 + random_below(24)) });
+        mr_regex_close(regex);
+    }
+    mr_regex_scratch_fini(&scratch);
+}
+
+static void test_refused(void **unused)
+{
+    static const char *const patterns[] = { "[a&&[b]]", "[a[b]]", "\\w+", "\\bx", "^a", "a$", "(?<name>a)", "\\p{Greek}", "\\pL", "[a", "(a", "a)", "\\", "[\\S]", "a**" };
+    mr_regex *regex = NULL;
+    mr_error error;
+    (void)unused;
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
+        mr_status status = mr_regex_open(mr_str_of(patterns[i]), "file.json", &regex, &error);
+        if (status != MR_MODEL_UNSUPPORTED) fail_msg("%s: accepted", patterns[i]);
+        assert_non_null(strstr(error.text, "file.json"));
+    }
+}
+
+/* A pattern that explodes ends with LIMIT; one that looks harmless does not fail on a megabyte of one character. */
+static void test_long_texts(void **unused)
+{
+    mr_regex_scratch scratch = { 0 };
+    mr_regex *regex;
+    mr_error error;
+    size_t start, end, length = 1 << 20;
+    (void)unused;
+    assert_int_equal(mr_regex_scratch_prepare(&scratch, &error), MR_OK);
+    char *text = malloc(length);
+    memset(text, 'a', length);
+    assert_int_equal(mr_regex_open(MR_STR("(a+)+[bc]"), "test", &regex, &error), MR_OK);
+    assert_int_equal(mr_regex_next(regex, &scratch, (mr_str){ text, 64 }, 0, &start, &end), MR_REGEX_LIMIT);
+    mr_regex_close(regex);
+    assert_int_equal(mr_regex_open(MR_STR("[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|\\s+(?!\\S)|\\s+"), "test", &regex, &error), MR_OK);
+    assert_int_equal(mr_regex_next(regex, &scratch, (mr_str){ text, length }, 0, &start, &end), MR_REGEX_MATCH);
+    assert_int_equal(end, length);
+    memset(text, ' ', length);
+    text[length - 1] = 'x';
+    assert_int_equal(mr_regex_next(regex, &scratch, (mr_str){ text, length }, 0, &start, &end), MR_REGEX_MATCH);
+    assert_int_equal(end, length - 2);
+    mr_regex_close(regex);
+    free(text);
+    mr_regex_scratch_fini(&scratch);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_scanners), cmocka_unit_test(test_refused), cmocka_unit_test(test_long_texts) };
+    return RUN_TESTS(tests);
+}
