@@ -43,7 +43,10 @@ static void a_hundred_first_requests_give_exactly_two_workers(void **state)
     mr_model_metrics metrics = metrics_of(model);
     assert_int_equal(metrics.workers_spawned, 2);
     assert_int_equal(workers_of(model), 2);
-    assert_int_equal(fake_read(fake, &fake->opens), 1); /* the second takes a reference */
+    await_workers(model, MR_WORKER_LOADING, 2);
+    fake_await(fake, &fake->opens, 1);
+    fixture_await_waiters(&f, 102); /* the second waits for the first one's load, to take a reference */
+    assert_int_equal(fake_read(fake, &fake->opens), 1);
     assert_int_equal(mr_governor_used(f.governor), W + 2 * S);
     fake_gate(fake, &fake->load_closed, false);
     assert_int_equal(crowd_end(all, MR_OK, NULL), 100);
