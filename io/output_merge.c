@@ -165,7 +165,7 @@ mr_status mr_output_merge_files(const char *const *paths, size_t count, const ch
     if (same) goto done;
     MR_TRY_OR(status, mr_path_make_directories(merge.parts, error), done);
     MR_TRY_OR(status, take_lock(&merge, error), done);
-    const mr_join_options options = { fingerprint, job.data, overwrite };
+    const mr_join_options options = { .fingerprint = fingerprint, .job_text = job.data, .replace = overwrite };
     status = mr_part_list_join(&merge.list, rows, options, merge.temporary, path, error);
 done:
     mr_buf_fini(&job);

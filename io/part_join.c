@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "core/log.h"
 #include "io/file_publish.h"
 #include "io/id_index.h"
 
@@ -19,9 +19,16 @@ typedef struct segment {
     uint64_t from, count;
 } segment;
 
+typedef struct open_part {
+    hid_t file;
+    mr_table_reader *reader;
+} open_part;
+
 typedef struct joining {
     bool distinct;
     mr_join_options options;
+    mr_part base;        /* path NULL: none */
+    open_part base_open; /* its segments are many: opened and verified once */
     segment *segments;
     size_t count;
     uint64_t total;
@@ -30,11 +37,6 @@ typedef struct joining {
     uint64_t part_bytes;
     mr_part_facts facts;
 } joining;
-
-typedef struct open_part {
-    hid_t file;
-    mr_table_reader *reader;
-} open_part;
 
 static void close_part(open_part *part)
 {
@@ -54,24 +56,46 @@ static mr_status open_one(const mr_part *part, const mr_embedding_schema *schema
     return status;
 }
 
-/* Parts in order, each from where the one before ended; of overlapping ones the longest. */
+/* The base is opened for the whole join; others are for one segment: give_back. */
+static mr_status take(joining *join, const mr_part *part, open_part *out, mr_error *error)
+{
+    if (part != &join->base) return open_one(part, &join->schema, out, error);
+    if (!join->base_open.reader) MR_TRY(open_one(part, &join->schema, &join->base_open, error));
+    *out = join->base_open;
+    return MR_OK;
+}
+
+static void give_back(const joining *join, const mr_part *part, open_part *opened)
+{
+    if (part != &join->base) close_part(opened);
+}
+
+/* The part that holds `at` and goes on longest, else the base up to where the next part begins. *next moves over the
+ * list, which is sorted. NULL: nothing holds it, up to *end. */
+static const mr_part *find_part(const mr_part_list *list, const joining *join, size_t *next, const mr_part *current, uint64_t at, uint64_t *end)
+{
+    const mr_part *best = current && current->end > at ? current : NULL;
+    for (; *next < list->count && list->items[*next].first <= at; (*next)++)
+        if (list->items[*next].end > at && (!best || list->items[*next].end > best->end)) best = &list->items[*next];
+    uint64_t limit = *next < list->count && list->items[*next].first < join->total ? list->items[*next].first : join->total;
+    *end = best ? best->end : limit;
+    return best || !join->base.path ? best : &join->base;
+}
+
+/* Which rows come from where, in order. */
 static mr_status plan(const mr_part_list *list, joining *join, mr_error *error)
 {
-    uint64_t at = 0;
-    size_t i = 0;
-    join->segments = calloc(list->count + 1, sizeof *join->segments);
+    uint64_t at = 0, end;
+    size_t next = 0;
+    const mr_part *part = NULL;
+    join->segments = calloc(2 * list->count + 2, sizeof *join->segments);
     if (!join->segments) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the plan of a join");
     while (at < join->total) {
-        const mr_part *best = NULL;
-        for (; i < list->count && list->items[i].first <= at; i++)
-            if (list->items[i].end > at && (!best || list->items[i].end > best->end)) best = &list->items[i];
-        if (!best) {
-            uint64_t end = i < list->count && list->items[i].first < join->total ? list->items[i].first : join->total;
-            return mr_error_set(error, MR_INCOMPLETE, "records %llu to %llu are not done yet; run the same command again", (unsigned long long)at, (unsigned long long)end - 1);
-        }
-        join->segments[join->count++] = (segment){ best, at - best->first, best->end - at };
-        join->part_bytes += best->file_bytes;
-        at = best->end;
+        part = find_part(list, join, &next, part == &join->base ? NULL : part, at, &end);
+        if (!part) return mr_error_set(error, MR_INCOMPLETE, "records %llu to %llu are not done yet; run the same command again", (unsigned long long)at, (unsigned long long)end - 1);
+        join->segments[join->count++] = (segment){ part, at - part->first, end - at };
+        if (part != &join->base) join->part_bytes += part->file_bytes;
+        at = end;
     }
     for (size_t p = 0; p < list->count; p++)
         if (list->items[p].end > join->total)
@@ -99,7 +123,7 @@ static mr_status check_space(const joining *join, const char *temporary, mr_erro
 /* A part that turns out damaged is dropped: its records are done again by the next run. */
 static mr_status drop_damaged(const joining *join, const mr_part *part, mr_status status, mr_error *problem, mr_error *error)
 {
-    if (status != MR_BAD_INPUT || join->distinct) {
+    if (status != MR_BAD_INPUT || join->distinct || part == &join->base) {
         if (error) *error = *problem;
         return status;
     }
@@ -112,16 +136,17 @@ static mr_status measure(joining *join, mr_error *error)
 {
     for (size_t s = 0; s < join->count; s++) {
         const segment *piece = &join->segments[s];
-        open_part part;
+        open_part part = { 0 };
         mr_error problem = { 0 };
-        mr_status status = open_one(piece->part, &join->schema, &part, &problem);
-        if (status == MR_OK) status = mr_table_reader_verify(part.reader, &problem);
+        bool again = piece->part == &join->base && join->base_open.reader;
+        mr_status status = take(join, piece->part, &part, &problem);
+        if (status == MR_OK && !again) status = mr_table_reader_verify(part.reader, &problem);
         for (size_t c = 0; status == MR_OK && c < join->schema.count; c++) {
             uint64_t bytes = 0;
             if (join->schema.columns[c].packed) status = mr_table_reader_packed_bytes(part.reader, c, piece->from, piece->count, &bytes, &problem);
             join->packed[c] += bytes;
         }
-        close_part(&part);
+        give_back(join, piece->part, &part);
         if (status != MR_OK) return drop_damaged(join, piece->part, status, &problem, error);
     }
     return MR_OK;
@@ -137,7 +162,7 @@ static void raise_source_numbers(mr_block *block, uint32_t base)
 static mr_status copy_segment(joining *join, const segment *piece, mr_table_writer *writer, mr_block *block, mr_error *error)
 {
     open_part part;
-    MR_TRY(open_one(piece->part, &join->schema, &part, error));
+    MR_TRY(take(join, piece->part, &part, error));
     mr_status status = MR_OK;
     for (uint64_t done = 0; status == MR_OK && done < piece->count; done += block->rows) {
         uint64_t rest = piece->count - done;
@@ -146,7 +171,7 @@ static mr_status copy_segment(joining *join, const segment *piece, mr_table_writ
         if (status == MR_OK) raise_source_numbers(block, piece->part->source_base);
         if (status == MR_OK) status = mr_table_writer_append(writer, block, error);
     }
-    close_part(&part);
+    give_back(join, piece->part, &part);
     return status;
 }
 
@@ -220,26 +245,44 @@ static mr_status write_joined(joining *join, const mr_part *model, const char *t
     return cause != MR_OK ? cause : status;
 }
 
+/* Schema of the base or the first part, which all others share. */
+static mr_status read_model(const mr_part *model, joining *join, mr_error *error)
+{
+    hid_t file;
+    MR_TRY(mr_h5_open(model->path, &file, error));
+    mr_status status = mr_part_file_read_schema(file, model->path, &join->schema, error);
+    H5Fclose(file);
+    return status;
+}
+
+static mr_status set_base(joining *join, const char *path, mr_error *error)
+{
+    struct stat info;
+    if (stat(path, &info) != 0) return mr_error_errno(error, errno, "cannot open %s", path);
+    join->base = (mr_part){ .end = join->total, .file_bytes = (uint64_t)info.st_size, .path = mr_strdup(path) };
+    join->part_bytes = join->base.file_bytes;
+    return join->base.path ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate a path");
+}
+
 mr_status mr_part_list_join(const mr_part_list *list, uint64_t total, mr_join_options options, const char *temporary, const char *path, mr_error *error)
 {
-    if (list->count == 0) return mr_error_set(error, MR_INCOMPLETE, "%s has no parts to join", path);
+    if (list->count == 0 && !options.base) return mr_error_set(error, MR_INCOMPLETE, "%s has no parts to join", path);
     joining join = { .total = total, .distinct = list->distinct, .options = options };
     mr_status status;
-    hid_t first;
     bool existed = false;
+    if (options.base) MR_TRY_OR(status, set_base(&join, options.base, error), done);
     MR_TRY_OR(status, plan(list, &join, error), done);
     MR_TRY_OR(status, check_space(&join, temporary, error), done);
-    const mr_part *model = join.count ? join.segments[0].part : &list->items[0];
-    MR_TRY_OR(status, mr_h5_open(model->path, &first, error), done);
-    status = mr_part_file_read_schema(first, model->path, &join.schema, error);
-    H5Fclose(first);
-    if (status != MR_OK) goto done;
+    const mr_part *model = options.base ? &join.base : join.count ? join.segments[0].part : &list->items[0];
+    MR_TRY_OR(status, read_model(model, &join, error), done);
     MR_TRY_OR(status, measure(&join, error), done);
     MR_TRY_OR(status, write_joined(&join, model, temporary, error), done);
     if (options.replace) status = mr_file_replace(temporary, path, error);
     else status = mr_file_publish(temporary, path, &existed, error);
     if (existed) status = mr_error_set(error, MR_OUTPUT_DIFFERS, "%s was made by somebody else meanwhile; the parts are kept", path);
 done:
+    close_part(&join.base_open);
+    free(join.base.path);
     free(join.segments);
     return status;
 }

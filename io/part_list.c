@@ -78,6 +78,11 @@ static int by_range(const void *a, const void *b)
     return (one->end < other->end) - (one->end > other->end);
 }
 
+void mr_part_list_sort(mr_part_list *list)
+{
+    if (list->count) qsort(list->items, list->count, sizeof *list->items, by_range);
+}
+
 mr_status mr_part_list_scan(mr_part_list *list, const char *directory, mr_error *error)
 {
     DIR *open_directory = opendir(directory);
@@ -91,7 +96,7 @@ mr_status mr_part_list_scan(mr_part_list *list, const char *directory, mr_error 
     }
     if (status == MR_OK && errno) status = mr_error_errno(error, errno, "cannot list %s", directory);
     closedir(open_directory);
-    if (list->count) qsort(list->items, list->count, sizeof *list->items, by_range);
+    mr_part_list_sort(list);
     return status;
 }
 

@@ -25,6 +25,7 @@ mr_status mr_part_list_scan(mr_part_list *list, const char *directory, mr_error 
 void mr_part_list_fini(mr_part_list *list);
 /* Appends a file; its `path` is copied. OUT_OF_MEMORY. */
 mr_status mr_part_list_add(mr_part_list *list, const char *path, uint64_t first, uint64_t end, mr_error *error);
+void mr_part_list_sort(mr_part_list *list);
 
 /* malloc'ed; NULL when out of memory. */
 char *mr_part_path(const char *directory, uint64_t first, uint64_t end);

@@ -32,6 +32,9 @@ typedef struct mr_sink_options {
     const char *job_text;           /* what the fingerprint was made of, "name: value" a line: tells what differs */
     bool overwrite;                 /* a finished output, or parts of another job, are dropped first; parts of this very
                                        job are resumed, so that the same command can be run again after a kill */
+    bool retry_failed;              /* the failed rows of a finished output of this very job count as missing: they are put
+                                       again, finish replaces the output. Meanwhile parts are in OUT.retry.parts. A rerun
+                                       goes on. NO_INPUT when the output is not finished; not together with overwrite */
     bool keep_parts;
     const char *lock_name;          /* runs with different names may fill one output together (shards); NULL = "run" */
     uint64_t rows_per_part;         /* a part ends at each multiple of this ordinal; 0 = 16384, fewer for rows above 2 KiB */

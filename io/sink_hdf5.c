@@ -68,8 +68,8 @@ static hdf5_sink *create(const mr_sink_options *options)
     uint64_t *rows = &self->options.rows_per_part;
     for (*rows = *rows ? *rows : DEFAULT_ROWS_PER_PART; !options->rows_per_part && *rows > 16 && *rows * row_bytes > PART_BYTES;) *rows /= 2;
     self->lock_name = options->lock_name ? options->lock_name : DEFAULT_LOCK_NAME;
-    self->parts = mr_strf("%s.parts", options->path);
-    self->temporary = mr_strf("%s.parts/%s.tmp", options->path, self->lock_name);
+    self->parts = mr_strf("%s%s.parts", options->path, options->retry_failed ? ".retry" : "");
+    self->temporary = self->parts ? mr_strf("%s/%s.tmp", self->parts, self->lock_name) : NULL;
     self->stored = malloc(row_bytes);
     if (self->parts && self->temporary && self->stored && mr_block_init(&self->block, self->schema.columns, self->schema.count)) return self;
     close_sink(self);
@@ -149,9 +149,64 @@ static mr_status read_parts(hdf5_sink *self, mr_error *error)
     return status;
 }
 
+/* Rows of a finished output that did not fail -> parts of a list, as if they were committed. */
+static mr_status list_good_rows(mr_embedding_file *file, mr_part_list *list, mr_error *error)
+{
+    uint64_t rows = mr_embedding_file_rows(file), first = 0;
+    for (uint64_t i = 0; i <= rows; i++) {
+        mr_embedding_row row = { .status = MR_ROW_FAILED };
+        if (i < rows) MR_TRY(mr_embedding_file_row(file, i, &row, error));
+        if (row.status != MR_ROW_FAILED) continue;
+        if (i > first) MR_TRY(mr_part_list_add(list, "", first, i, error));
+        first = i + 1;
+    }
+    return MR_OK;
+}
+
+/* The output stands, but for its failed rows and what an earlier retry has committed. *finished: none failed. */
+static mr_status read_finished(hdf5_sink *self, bool *finished, mr_error *error)
+{
+    mr_embedding_file *file;
+    mr_part_list list = { 0 };
+    MR_TRY(mr_embedding_file_open(self->options.path, &file, error));
+    uint64_t rows = mr_embedding_file_rows(file);
+    mr_status status = mr_part_list_scan(&list, self->parts, error);
+    if (status == MR_OK) status = mr_part_list_check(&list, &self->schema, self->options.fingerprint, self->options.job_text, error);
+    if (status == MR_OK) status = list_good_rows(file, &list, error);
+    mr_embedding_file_close(file);
+    mr_part_list_sort(&list);
+    if (status == MR_OK) status = mr_part_list_ranges(&list, &self->committed, &self->committed_count, error);
+    *finished = status == MR_OK && (rows == 0 || (list.count == 1 && list.items[0].end == rows));
+    mr_part_list_fini(&list);
+    return status;
+}
+
+static mr_status open_retry(const mr_sink_options *options, void **out, bool *finished, mr_error *error)
+{
+    hdf5_sink *self = create(options);
+    if (!self) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a sink", options->path);
+    mr_status status;
+    MR_TRY_OR(status, check_output(self, finished, error), failed);
+    if (!*finished) {
+        status = mr_error_set(error, MR_NO_INPUT, "%s is not finished: run its job to the end first", options->path);
+        goto failed;
+    }
+    MR_TRY_OR(status, take_parts_directory(self, error), failed);
+    MR_TRY_OR(status, read_finished(self, finished, error), failed);
+    if (!*finished) {
+        *out = self;
+        return MR_OK;
+    }
+failed:
+    close_sink(self);
+    return status;
+}
+
 static mr_status open_sink(const mr_sink_options *options, void **out, bool *finished, mr_error *error)
 {
     MR_TRY(check_attributes(options, error));
+    if (options->retry_failed && options->overwrite) return mr_error_set(error, MR_INVALID_ARGUMENT, "failed rows are retried in an output that stays: not with overwrite");
+    if (options->retry_failed) return open_retry(options, out, finished, error);
     hdf5_sink *self = create(options);
     if (!self) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a sink", options->path);
     mr_status status;
@@ -240,7 +295,9 @@ static mr_status finish(void *sink, uint64_t total, mr_error *error)
     }
     MR_TRY(mr_parts_note_total(self->parts, total, error));
     MR_TRY_OR(status, mr_part_list_scan(&list, self->parts, error), done);
-    MR_TRY_OR(status, mr_part_list_join(&list, total, (mr_join_options){ 0 }, self->temporary, self->options.path, error), done);
+    mr_join_options join = { 0 };
+    if (self->options.retry_failed) join = (mr_join_options){ .replace = true, .base = self->options.path };
+    MR_TRY_OR(status, mr_part_list_join(&list, total, join, self->temporary, self->options.path, error), done);
     if (!self->options.keep_parts) mr_parts_remove_all(self->parts);
 done:
     mr_part_list_fini(&list);

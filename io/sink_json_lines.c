@@ -21,6 +21,7 @@ static void close_sink(void *sink)
 static mr_status open_sink(const mr_sink_options *options, void **out, bool *finished, mr_error *error)
 {
     *finished = false;
+    if (options->retry_failed) return mr_error_set(error, MR_INVALID_ARGUMENT, "%s: failed rows are retried in HDF5 outputs only", options->path);
     lines_sink *self = calloc(1, sizeof *self);
     if (!self) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a sink", options->path);
     self->options = *options;

@@ -239,6 +239,71 @@ static void wrong_counts(void **state)
     assert_contains(error.text, "the attribute rows_failed is 6, the rows give 7");
 }
 
+/* Puts rows of [first, end) that had failed, now good but for row 10. */
+static void put_retried(mr_sink *sink, uint64_t first, uint64_t end)
+{
+    for (uint64_t i = first; i < end; i++) {
+        mr_embedding_row row = job_row(i);
+        if (row.status != MR_ROW_FAILED) continue;
+        const mr_embedding_row donor = job_row(i + 1);
+        row = job_row(i);
+        if (i != 10) row = (mr_embedding_row){ .ordinal = i, .id = MR_STR("retried"), .error = { "", 0 }, .text = { "", 0 }, .vector = donor.vector };
+        assert_int_equal(mr_sink_put(sink, &row, NULL), MR_OK);
+    }
+}
+
+static void retrying_failed_rows(void **state)
+{
+    (void)state;
+    run("retry.h5", 200);
+    run("before.h5", 200);
+    mr_sink_options options = job_options("retry.h5");
+    options.retry_failed = true;
+    mr_sink *sink;
+    bool finished;
+    size_t count;
+    mr_error error;
+    assert_int_equal(mr_sink_open(&options, &sink, &finished, NULL), MR_OK);
+    const mr_range *good = mr_sink_committed(sink, &count);
+    assert_int_equal(count, 29); /* 3, 10, ... 199 failed */
+    assert_true(good[0].first == 0 && good[0].end == 3 && good[1].first == 4 && good[1].end == 10);
+    put_retried(sink, 0, 50);
+    assert_int_equal(mr_sink_commit(sink, NULL), MR_OK);
+    mr_sink_close(sink); /* killed: the output is as it was, the retry goes on */
+    assert_same_datasets("before.h5", "retry.h5");
+    assert_int_equal(mr_sink_open(&options, &sink, &finished, NULL), MR_OK);
+    good = mr_sink_committed(sink, &count);
+    assert_true(good[0].first == 0 && good[0].end == 52);
+    put_retried(sink, 50, 200);
+    if (mr_sink_finish(sink, 200, &error) != MR_OK) fail_msg("%s", error.text);
+    mr_sink_close(sink);
+    assert_false(mr_path_exists("retry.h5.retry.parts"));
+    if (mr_output_verify("retry.h5", &error) != MR_OK) fail_msg("%s", error.text);
+    mr_embedding_file *file;
+    mr_embedding_row row;
+    assert_int_equal(mr_embedding_file_open("retry.h5", &file, NULL), MR_OK);
+    assert_string_equal(mr_embedding_file_attribute(file, "rows_failed"), "1");
+    for (uint64_t i = 0; i < 200; i++) {
+        const mr_embedding_row expected = job_row(i);
+        bool retried = expected.status == MR_ROW_FAILED && i != 10;
+        assert_int_equal(mr_embedding_file_row(file, i, &row, NULL), MR_OK);
+        assert_int_equal(row.status, retried ? MR_ROW_OK : expected.status);
+        assert_true(mr_str_equal(row.id, retried ? MR_STR("retried") : expected.id));
+    }
+    mr_embedding_file_close(file);
+    assert_int_equal(mr_sink_open(&options, &sink, &finished, NULL), MR_OK); /* row 10 once more */
+    assert_false(finished);
+    mr_sink_close(sink);
+    run("flawless.h5", 3);
+    options.path = "flawless.h5";
+    assert_int_equal(mr_sink_open(&options, &sink, &finished, NULL), MR_OK);
+    assert_true(finished);
+    options.path = "not-there.h5";
+    assert_int_equal(mr_sink_open(&options, &sink, &finished, &error), MR_NO_INPUT);
+    options.overwrite = true;
+    assert_int_equal(mr_sink_open(&options, &sink, &finished, &error), MR_INVALID_ARGUMENT);
+}
+
 int main(void)
 {
     fixture_enter("output");
@@ -246,7 +311,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inspecting),           cmocka_unit_test(merging_shards), cmocka_unit_test(merging_files),
         cmocka_unit_test(merging_what_differs), cmocka_unit_test(damage),         cmocka_unit_test(nonsense_rows),
-        cmocka_unit_test(wrong_counts),
+        cmocka_unit_test(wrong_counts),         cmocka_unit_test(retrying_failed_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
