@@ -171,7 +171,9 @@ static void cut_off_streams(void **state)
     unsigned random = 1;
     while (corpus.length < (3u << 20)) {
         mr_buf_append_str(&corpus, "{\"text\":\"");
-        for (int i = 0; i < 1000; i++) mr_buf_printf(&corpus, "%x", (random = random * 1103515245u + 12345u) >> 28);
+        char digits[1001] = "";
+        for (int i = 0; i < 1000; i++) digits[i] = "0123456789abcdef"[(random = random * 1103515245u + 12345u) >> 28];
+        mr_buf_append(&corpus, digits, 1000);
         mr_buf_append_str(&corpus, "\"}\n");
     }
     static const struct {
