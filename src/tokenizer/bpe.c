@@ -7,6 +7,7 @@
 #include "core/mem.h"
 
 #define EMPTY UINT64_MAX
+#define SPACE_MARK "\xE2\x96\x81" /* U+2581 */
 
 /* ---------------------------------------------------------------- merge table */
 
@@ -76,6 +77,13 @@ static bool merge_sides(mr_json_value item, mr_str *left, mr_str *right)
     return true;
 }
 
+/* A text that ends in something else, then one that begins with U+2581: their merge would cross a word's border. */
+static bool crosses_words(mr_str left, mr_str right)
+{
+    bool marked = left.length >= 3 && memcmp(left.data + left.length - 3, SPACE_MARK, 3) == 0;
+    return !marked && right.length >= 3 && memcmp(right.data, SPACE_MARK, 3) == 0;
+}
+
 static mr_status read_merges(mr_json_value list, const mr_vocabulary *vocabulary, mr_bpe *model, mr_error *error)
 {
     mr_buf joined = { 0 };
@@ -99,6 +107,7 @@ static mr_status read_merges(mr_json_value list, const mr_vocabulary *vocabulary
         int32_t c = mr_vocabulary_id(vocabulary, (mr_str){ joined.data, joined.length });
         if (a < 0 || b < 0 || c < 0) status = corrupt_merge(list, rank, "names a text that is not in the vocabulary", error);
         else mr_bpe_table_put(model, a, b, (uint32_t)rank, c);
+        if (crosses_words(left, right)) model->parts = false;
     }
     mr_buf_fini(&joined);
     return status;
@@ -177,6 +186,8 @@ mr_status mr_bpe_open(mr_json_value component, const mr_vocabulary *vocabulary, 
     mr_byte_fallback_read(vocabulary, model.fallback);
     if (!fallback) memset(model.fallback, 0xFF, sizeof model.fallback);
     MR_TRY_OR(status, read_symbols(vocabulary, &model, error), done);
+    /* A mark without an id would be an unknown, and runs of unknowns must not be cut. */
+    model.parts = !bytes && !model.ignore_merges && suffix.length == 0 && mr_vocabulary_id(vocabulary, MR_STR(SPACE_MARK)) >= 0;
     MR_TRY_OR(status, read_merges(mr_json_get(component, "merges"), vocabulary, &model, error), done);
     if (bytes && model.ignore_merges) MR_TRY_OR(status, read_whole(vocabulary, &model, error), done);
     *out = model;
@@ -367,7 +378,7 @@ void mr_bpe_scratch_fini(mr_bpe_scratch *scratch)
     *scratch = (mr_bpe_scratch){ 0 };
 }
 
-static bool run_piece(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str piece, mr_bpe_scratch *scratch, mr_ids *ids)
+bool mr_bpe_run(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str piece, mr_bpe_scratch *scratch, mr_ids *ids)
 {
     if (model->ignore_merges) {
         int32_t id = mr_vocabulary_id(model->bytes ? &model->whole : vocabulary, piece);
@@ -383,9 +394,11 @@ static bool run_piece(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_s
     return true;
 }
 
-bool mr_bpe_run(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str text, const mr_pieces *pieces, mr_bpe_scratch *scratch, mr_ids *ids)
+size_t mr_bpe_part_end(const mr_bpe *model, mr_str piece, size_t at)
 {
-    for (size_t i = 0; i < pieces->count; i++)
-        if (!run_piece(model, vocabulary, (mr_str){ text.data + pieces->items[i].start, pieces->items[i].length }, scratch, ids)) return false;
-    return true;
+    size_t end = at;
+    if (!model->parts) return piece.length;
+    while (piece.length - end >= 3 && memcmp(piece.data + end, SPACE_MARK, 3) == 0) end += 3;
+    const char *mark = memmem(piece.data + end, piece.length - end, SPACE_MARK, 3);
+    return mark ? (size_t)(mark - piece.data) : piece.length;
 }

@@ -79,5 +79,6 @@ void mr_tokenizer_scratch_destroy(mr_tokenizer_scratch *scratch)
     mr_regex_scratch_fini(&scratch->regex);
     mr_bpe_scratch_fini(&scratch->bpe);
     mr_unigram_scratch_fini(&scratch->unigram);
+    mr_word_cache_fini(&scratch->cache);
     free(scratch);
 }

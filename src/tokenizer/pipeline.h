@@ -20,6 +20,7 @@
 #include "tokenizer/trie.h"
 #include "tokenizer/unicode.h"
 #include "tokenizer/vocabulary.h"
+#include "tokenizer/word_cache.h"
 
 /* ---------------------------------------------------------------- scratch */
 
@@ -88,6 +89,7 @@ struct mr_tokenizer_scratch {
     mr_regex_scratch regex;
     mr_bpe_scratch bpe;
     mr_unigram_scratch unigram;
+    mr_word_cache cache;
     mr_buf normal[2]; /* a normalizer step reads one and writes the other */
     mr_marks marks;
     mr_buf spaced[2]; /* pre-tokenizers that change text */
@@ -287,6 +289,7 @@ typedef struct mr_bpe {
     bool bytes;
     bool fuse_unk;
     bool ignore_merges;
+    bool parts; /* no merge joins anything to a U+2581 that follows something else */
 } mr_bpe;
 
 typedef struct mr_unigram {
@@ -301,6 +304,7 @@ typedef enum mr_model_type { MR_MODEL_WORDPIECE, MR_MODEL_WORD_LEVEL, MR_MODEL_B
 
 typedef struct mr_model {
     mr_model_type type;
+    uint64_t serial; /* differs for every model opened: whose words a cache holds */
     mr_vocabulary vocabulary;
     union {
         mr_wordpiece wordpiece;
@@ -313,12 +317,14 @@ typedef struct mr_model {
 /* `bytes`: the pre-tokenizer's. */
 mr_status mr_model_open(mr_json_value component, bool bytes, mr_model *out, mr_error *error);
 void mr_model_fini(mr_model *model);
+uint64_t mr_model_next_serial(void);
 /* Appends the ids of all pieces. BAD_RECORD where the model has no unknown token. */
 mr_status mr_model_run(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str text, const mr_pieces *pieces, mr_ids *ids, mr_error *error);
 
 mr_status mr_wordpiece_open(mr_json_value component, const mr_vocabulary *vocabulary, mr_wordpiece *out, mr_error *error);
 void mr_wordpiece_fini(mr_wordpiece *model);
-bool mr_wordpiece_run(const mr_wordpiece *model, mr_str text, const mr_pieces *pieces, mr_ids *ids);
+/* Appends one piece's ids; false when out of memory. */
+bool mr_wordpiece_run(const mr_wordpiece *model, mr_str piece, mr_ids *ids);
 
 /* From the contents of a tiktoken.model; `path` appears in error texts. */
 mr_status mr_tiktoken_open(const char *data, size_t length, const char *path, mr_model *out, mr_error *error);
@@ -328,14 +334,16 @@ mr_status mr_bpe_open(mr_json_value component, const mr_vocabulary *vocabulary, 
 mr_status mr_bpe_table_create(mr_bpe *model, size_t count, mr_error *error);
 void mr_bpe_table_put(mr_bpe *model, int32_t left, int32_t right, uint32_t rank, int32_t id);
 void mr_bpe_fini(mr_bpe *model);
-bool mr_bpe_run(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str text, const mr_pieces *pieces, mr_bpe_scratch *scratch, mr_ids *ids);
+bool mr_bpe_run(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str piece, mr_bpe_scratch *scratch, mr_ids *ids);
+/* Where the part of `piece` that begins at `at` ends: parts can be run one by one with the same result. */
+size_t mr_bpe_part_end(const mr_bpe *model, mr_str piece, size_t at);
 /* Ids of "<0x00>" .. "<0xFF>", -1 for those the vocabulary does not have. */
 void mr_byte_fallback_read(const mr_vocabulary *vocabulary, int32_t ids[256]);
 
 /* Fills `vocabulary` too: its texts come with their scores. */
 mr_status mr_unigram_open(mr_json_value component, mr_vocabulary *vocabulary, mr_unigram *out, mr_error *error);
 void mr_unigram_fini(mr_unigram *model);
-mr_status mr_unigram_run(const mr_unigram *model, mr_str text, const mr_pieces *pieces, mr_unigram_scratch *scratch, mr_ids *ids, mr_error *error);
+mr_status mr_unigram_run(const mr_unigram *model, mr_str piece, mr_unigram_scratch *scratch, mr_ids *ids, mr_error *error);
 
 /* The alphabet of byte-level BPE. */
 uint32_t mr_byte_level_character(unsigned char byte);

@@ -108,7 +108,7 @@ static mr_status read_shown(const table *t, mr_vocabulary *out, mr_error *error)
 mr_status mr_tiktoken_open(const char *data, size_t length, const char *path, mr_model *out, mr_error *error)
 {
     table t = { 0 };
-    mr_model model = { .type = MR_MODEL_BPE };
+    mr_model model = { .type = MR_MODEL_BPE, .serial = mr_model_next_serial() };
     mr_bpe *bpe = &model.bpe;
     *bpe = (mr_bpe){ .bytes = true, .ignore_merges = true, .unk_id = -1, .suffix = mr_str_copy(MR_STR("")) };
     memset(bpe->fallback, 0xFF, sizeof bpe->fallback);

@@ -1,5 +1,14 @@
 /* The component "model": which kind, and its vocabulary. WordLevel, being two lines, lives here. */
+#include <stdatomic.h>
+#include <string.h>
+
 #include "tokenizer/pipeline.h"
+
+uint64_t mr_model_next_serial(void)
+{
+    static atomic_uint_fast64_t serial = 1;
+    return atomic_fetch_add(&serial, 1);
+}
 
 static mr_str kind_of(mr_json_value component)
 {
@@ -14,7 +23,7 @@ static mr_str kind_of(mr_json_value component)
 
 mr_status mr_model_open(mr_json_value component, bool bytes, mr_model *out, mr_error *error)
 {
-    mr_model model = { 0 };
+    mr_model model = { .serial = mr_model_next_serial() };
     mr_status status = MR_OK;
     MR_TRY(mr_json_expect(component, MR_JSON_OBJECT, "\"model\"", error));
     mr_str kind = kind_of(component);
@@ -57,25 +66,68 @@ void mr_model_fini(mr_model *model)
     mr_vocabulary_fini(&model->vocabulary);
 }
 
-static mr_status run_word_level(const mr_model *model, mr_str text, const mr_pieces *pieces, mr_ids *ids, mr_error *error)
+static mr_status out_of_memory(mr_error *error)
 {
-    for (size_t i = 0; i < pieces->count; i++) {
-        int32_t id = mr_vocabulary_id(&model->vocabulary, (mr_str){ text.data + pieces->items[i].start, pieces->items[i].length });
-        if (id < 0) id = model->word_level.unk_id;
-        if (id < 0) return mr_error_set(error, MR_BAD_RECORD, "a word is not in the vocabulary and the tokenizer has no unknown token");
-        if (!mr_ids_add(ids, id)) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory tokenizing a text");
+    return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory tokenizing a text");
+}
+
+static mr_status run_word_level(const mr_model *model, mr_str piece, mr_ids *ids, mr_error *error)
+{
+    int32_t id = mr_vocabulary_id(&model->vocabulary, piece);
+    if (id < 0) id = model->word_level.unk_id;
+    if (id < 0) return mr_error_set(error, MR_BAD_RECORD, "a word is not in the vocabulary and the tokenizer has no unknown token");
+    return mr_ids_add(ids, id) ? MR_OK : out_of_memory(error);
+}
+
+static mr_status run_piece(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str piece, mr_ids *ids, mr_error *error)
+{
+    switch (model->type) {
+    case MR_MODEL_WORDPIECE: return mr_wordpiece_run(&model->wordpiece, piece, ids) ? MR_OK : out_of_memory(error);
+    case MR_MODEL_BPE: return mr_bpe_run(&model->bpe, &model->vocabulary, piece, &scratch->bpe, ids) ? MR_OK : out_of_memory(error);
+    case MR_MODEL_UNIGRAM: return mr_unigram_run(&model->unigram, piece, &scratch->unigram, ids, error);
+    case MR_MODEL_WORD_LEVEL: return run_word_level(model, piece, ids, error);
     }
+    return MR_OK;
+}
+
+/* One piece through the cache. */
+static mr_status run_cached(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str piece, mr_ids *ids, mr_error *error)
+{
+    if (piece.length > MR_WORD_CACHE_KEY) return run_piece(model, scratch, piece, ids, error);
+    if (!mr_ids_reserve(ids, MR_WORD_CACHE_IDS)) return out_of_memory(error);
+    mr_word_cache_entry *entry = mr_word_cache_place(&scratch->cache, piece);
+    if (mr_word_cache_hits(entry, piece)) {
+        memcpy(ids->items + ids->count, entry->ids, sizeof entry->ids); /* always all: the length is known to the compiler */
+        ids->count += entry->count;
+        return MR_OK;
+    }
+    size_t before = ids->count;
+    MR_TRY(run_piece(model, scratch, piece, ids, error));
+    size_t count = ids->count - before;
+    if (count > MR_WORD_CACHE_IDS) {
+        entry->length = 0;
+        return MR_OK;
+    }
+    entry->length = (uint8_t)piece.length;
+    entry->count = (uint8_t)count;
+    memcpy(entry->key, piece.data, piece.length);
+    memcpy(entry->ids, ids->items + before, count * sizeof *entry->ids);
     return MR_OK;
 }
 
 mr_status mr_model_run(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str text, const mr_pieces *pieces, mr_ids *ids, mr_error *error)
 {
-    bool done = true;
-    switch (model->type) {
-    case MR_MODEL_WORDPIECE: done = mr_wordpiece_run(&model->wordpiece, text, pieces, ids); break;
-    case MR_MODEL_UNIGRAM: return mr_unigram_run(&model->unigram, text, pieces, &scratch->unigram, ids, error);
-    case MR_MODEL_BPE: done = mr_bpe_run(&model->bpe, &model->vocabulary, text, pieces, &scratch->bpe, ids); break;
-    case MR_MODEL_WORD_LEVEL: return run_word_level(model, text, pieces, ids, error);
+    if (!mr_word_cache_prepare(&scratch->cache, model->serial)) return out_of_memory(error);
+    for (size_t i = 0; i < pieces->count; i++) {
+        mr_str piece = { text.data + pieces->items[i].start, pieces->items[i].length };
+        if (model->type != MR_MODEL_BPE || !model->bpe.parts) {
+            MR_TRY(run_cached(model, scratch, piece, ids, error));
+            continue;
+        }
+        for (size_t at = 0, end; at < piece.length; at = end) {
+            end = mr_bpe_part_end(&model->bpe, piece, at);
+            MR_TRY(run_cached(model, scratch, (mr_str){ piece.data + at, end - at }, ids, error));
+        }
     }
-    return done ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory tokenizing a text");
+    return MR_OK;
 }

@@ -180,7 +180,7 @@ static void reverse_path(mr_unigram_node *nodes, size_t length)
     }
 }
 
-static mr_status run_piece(const mr_unigram *model, mr_str piece, mr_unigram_scratch *scratch, mr_ids *ids, mr_error *error)
+mr_status mr_unigram_run(const mr_unigram *model, mr_str piece, mr_unigram_scratch *scratch, mr_ids *ids, mr_error *error)
 {
     if (!reserve(scratch, piece.length + 1)) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory tokenizing a text");
     mr_unigram_node *nodes = scratch->nodes;
@@ -199,12 +199,5 @@ static mr_status run_piece(const mr_unigram *model, mr_str piece, mr_unigram_scr
         if (!done) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory tokenizing a text");
         at = end;
     }
-    return MR_OK;
-}
-
-mr_status mr_unigram_run(const mr_unigram *model, mr_str text, const mr_pieces *pieces, mr_unigram_scratch *scratch, mr_ids *ids, mr_error *error)
-{
-    for (size_t i = 0; i < pieces->count; i++)
-        MR_TRY(run_piece(model, (mr_str){ text.data + pieces->items[i].start, pieces->items[i].length }, scratch, ids, error));
     return MR_OK;
 }

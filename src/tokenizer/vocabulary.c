@@ -5,18 +5,28 @@
 
 #include "core/mem.h"
 
+static uint64_t load(const char *data, size_t bytes)
+{
+    uint64_t word = 0;
+    memcpy(&word, data, bytes);
+    return word;
+}
+
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * UINT64_C(0xFF51AFD7ED558CCD);
+    return hash ^ hash >> 32;
+}
+
 uint64_t mr_hash_bytes(const char *data, size_t length)
 {
-    uint64_t hash = length * UINT64_C(0x9E3779B97F4A7C15), word;
-    for (; length >= 8; data += 8, length -= 8) {
-        memcpy(&word, data, 8);
-        hash = (hash ^ word) * UINT64_C(0xFF51AFD7ED558CCD);
-        hash ^= hash >> 32;
-    }
-    word = 0;
-    for (size_t i = 0; i < length; i++) word |= (uint64_t)(unsigned char)data[i] << (8 * i);
-    hash = (hash ^ word) * UINT64_C(0xC4CEB9FE1A85EC53);
-    return hash ^ hash >> 29;
+    uint64_t hash = length * UINT64_C(0x9E3779B97F4A7C15);
+    for (; length > 16; data += 8, length -= 8) hash = mix(hash, load(data, 8));
+    /* The rest by two loads that may overlap: no loop over bytes. */
+    if (length >= 8) return mix(mix(hash, load(data, 8)), load(data + length - 8, 8));
+    if (length >= 4) return mix(hash, load(data, 4) << 32 | load(data + length - 4, 4));
+    if (length >= 1) return mix(hash, load(data, 1) | load(data + length / 2, 1) << 8 | load(data + length - 1, 1) << 16);
+    return mix(hash, 0);
 }
 
 /* The slot that holds `text`, or the empty one where it belongs. */

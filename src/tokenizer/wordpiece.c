@@ -30,8 +30,7 @@ void mr_wordpiece_fini(mr_wordpiece *model)
     mr_trie_fini(&model->trie);
 }
 
-/* Appends one piece's ids; false when out of memory. */
-static bool run_piece(const mr_wordpiece *model, mr_str word, mr_ids *ids)
+bool mr_wordpiece_run(const mr_wordpiece *model, mr_str word, mr_ids *ids)
 {
     size_t before = ids->count;
     if (word.length > model->max_chars && mr_utf8_count(word) > model->max_chars) return mr_ids_add(ids, model->unk_id);
@@ -51,12 +50,5 @@ static bool run_piece(const mr_wordpiece *model, mr_str word, mr_ids *ids)
         word.length -= length;
         node = model->continuation;
     }
-    return true;
-}
-
-bool mr_wordpiece_run(const mr_wordpiece *model, mr_str text, const mr_pieces *pieces, mr_ids *ids)
-{
-    for (size_t i = 0; i < pieces->count; i++)
-        if (!run_piece(model, (mr_str){ text.data + pieces->items[i].start, pieces->items[i].length }, ids)) return false;
     return true;
 }

@@ -4,6 +4,8 @@
  *   test_tokenizer_golden --real EXPECT_DIRECTORY TOKENIZER_DIRECTORY   a full-size tokenizer */
 #include "../cm.h"
 
+#include <time.h>
+
 #include "core/clock.h"
 #include "core/file.h"
 #include "golden_files.h"
@@ -118,7 +120,7 @@ static void check_stream(golden *g, const int32_t *ids, size_t count, bool skip,
         size_t before = text.length;
         mr_status status = i < count ? mr_tokenizer_stream_push(stream, ids[i], &text, NULL) : mr_tokenizer_stream_finish(stream, &text, NULL);
         assert_int_equal(status, MR_OK);
-        if (mr_utf8_check(text.data + before, text.length - before) != text.length - before) differ(g, "stream cuts a character", index);
+        if (text.length > before && mr_utf8_check(text.data + before, text.length - before) != text.length - before) differ(g, "stream cuts a character", index);
     }
     if (!mr_str_equal((mr_str){ text.data, text.length }, (mr_str){ whole->data, whole->length })) differ(g, "stream", index);
     mr_buf_fini(&text);
@@ -315,6 +317,14 @@ static void test_invalid_utf8(void **state)
     assert_int_equal(g.differences, 0);
 }
 
+/* Processor time of this thread: other work on the machine does not count. */
+static int64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (int64_t)time.tv_sec * MR_CLOCK_SECOND + time.tv_nsec;
+}
+
 static int bench(const char *corpus, const char *directory)
 {
     mr_error error;
@@ -323,22 +333,22 @@ static int bench(const char *corpus, const char *directory)
     mr_encoding encoding = { 0 };
     mr_encode_options options = { .add_special_tokens = true };
     json_t *lines = golden_lines(corpus), *line;
-    int64_t start = mr_clock_now(mr_clock_monotonic());
+    int64_t start = now();
     if (mr_tokenizer_open(directory, &tokenizer, &error) != MR_OK || mr_tokenizer_scratch_create(&scratch, &error) != MR_OK) {
         fprintf(stderr, "%s\n", error.text);
         return 1;
     }
-    printf("open %.1f ms, %.1f MiB\n", (double)(mr_clock_now(mr_clock_monotonic()) - start) / 1e6, (double)mr_tokenizer_bytes(tokenizer) / 1048576.0);
+    printf("open %.1f ms, %.1f MiB\n", (double)(now() - start) / 1e6, (double)mr_tokenizer_bytes(tokenizer) / 1048576.0);
     for (int round = 0; round < 4; round++) {
         size_t i, bytes = 0, tokens = 0;
-        start = mr_clock_now(mr_clock_monotonic());
+        start = now();
         json_array_foreach(lines, i, line) {
             mr_str text = str_of(json_object_get(line, "text"));
             if (mr_tokenizer_encode(tokenizer, scratch, text, &options, &encoding, &error) != MR_OK) continue;
             bytes += text.length;
             tokens += encoding.count;
         }
-        double seconds = (double)(mr_clock_now(mr_clock_monotonic()) - start) / 1e9;
+        double seconds = (double)(now() - start) / 1e9;
         printf("%zu tokens, %.2f M tokens/s, %.1f MB/s\n", tokens, (double)tokens / seconds / 1e6, (double)bytes / seconds / 1e6);
     }
     mr_encoding_fini(&encoding);
