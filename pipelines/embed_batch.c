@@ -95,7 +95,10 @@ static void batch_submit(batch *b, uint64_t number)
     pthread_mutex_unlock(&run->lock);
     const mr_call call = { .request = &b->request, .response = &b->response, .lane = MR_LANE_BATCH, .timeout_ns = MR_CLOCK_FOREVER,
                            .stage = "embed", .id = number, .done = batch_done, .context = b };
-    mr_status status = mr_pool_submit(run->model, &call, &error);
+    int64_t begin = mr_trace_begin();
+    size_t tokens = b->fill.tokens;
+    mr_status status = mr_pool_submit(run->model, &call, &error); /* b may be gone after it */
+    mr_trace_end(begin, "submit, or wait for room", "tokens", tokens);
     if (status != MR_OK) batch_done(b, status, &error);
 }
 
@@ -105,6 +108,7 @@ void *mr_embed_batch(void *argument)
     const mr_batch_budget budget = { .max_tokens = run->plan->model_options.max_batch_tokens, .max_inputs = run->plan->model_options.max_batch_inputs,
                                      .attention_length = run->plan->attention_length };
     batch *filling = NULL;
+    mr_trace_name_thread("batch");
     uint64_t number = 0;
     for (;;) {
         void *taken;

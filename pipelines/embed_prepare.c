@@ -36,10 +36,13 @@ void *mr_embed_prepare(void *argument)
     mr_error error;
     mr_tokenizer_scratch *scratch = NULL;
     void *taken;
+    mr_trace_name_thread("tokenize");
     if (mr_tokenizer_scratch_create(&scratch, &error) != MR_OK) mr_embed_run_fail(run, &error);
     while (scratch && mr_queue_pop(run->to_prepare, &taken, MR_CLOCK_FOREVER) == MR_OK) {
         mr_embed_item *item = taken;
+        int64_t begin = mr_trace_begin();
         prepare_item(run, scratch, item);
+        mr_trace_end(begin, "tokenize", "tokens", item->encoding.count);
         atomic_fetch_add(&run->prepared, 1);
         if (item->status == MR_ROW_FAILED) {
             mr_window_deliver(run->window, item->sequence, item);

@@ -14,7 +14,9 @@ static mr_status read_one(mr_job_run *run, uint64_t end, mr_error *error)
 {
     if (mr_source_position(run->source) >= end) return MR_END;
     mr_record *record;
+    int64_t begin = mr_trace_begin();
     MR_TRY(mr_source_next(run->source, &record, error));
+    mr_trace_end(begin, "read", "bytes", mr_record_bytes(record));
     mr_embed_item *item = calloc(1, sizeof *item);
     if (!item) {
         mr_record_free(record);
@@ -56,6 +58,7 @@ void *mr_embed_read(void *argument)
 {
     mr_job_run *run = argument;
     mr_error error = { 0 };
+    mr_trace_name_thread("read");
     atomic_store(&run->started_ns, mr_clock_now(run->clock));
     mr_status status = read_missing(run, &error);
     /* A broken archive: what was readable is still computed and committed before the job fails. */

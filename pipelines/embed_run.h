@@ -6,6 +6,7 @@
 
 #include "capability/text_embedding.h"
 #include "core/queue.h"
+#include "core/trace.h"
 #include "embed/prepare_text.h"
 #include "embed/text_embedder.h"
 #include "io/sink.h"

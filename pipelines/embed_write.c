@@ -37,7 +37,9 @@ static mr_status write_item(mr_job_run *run, const mr_embed_item *item, mr_error
     const mr_embedding_row row = { .ordinal = record->ordinal, .status = item->status, .id = record->id, .error = mr_str_of(item->error_text), .text = record->text,
                                    .vector = item->vector, .tokens = (uint32_t)item->encoding.count, .source_index = record->source_index,
                                    .source_record = record->source_record };
+    int64_t begin = mr_trace_begin();
     MR_TRY(mr_sink_put(run->sink, &row, error));
+    mr_trace_end(begin, "write", NULL, 0);
     atomic_fetch_add(&run->written, 1);
     atomic_fetch_add(item->status == MR_ROW_FAILED ? &run->failed : item->status == MR_ROW_TRUNCATED ? &run->truncated : &run->ok, 1);
     return check_policy(run, item, error);
@@ -87,6 +89,7 @@ void *mr_embed_write(void *argument)
 {
     mr_job_run *run = argument;
     mr_error error = { 0 };
+    mr_trace_name_thread("write");
     mr_status status = write_all(run, &error);
     if (status == MR_END && !has_error(run) && !atomic_load(&run->stopping)) {
         atomic_store(&run->finishing, true);

@@ -42,7 +42,8 @@ int mr_cli_verbosity(void);
 typedef struct mr_job_flags {
     bool plan_only;
     bool json;
-    char *isa;
+    const char *isa;
+    const char *trace; /* file, or NULL */
 } mr_job_flags;
 
 /* Reads flags into `job`; *first_operand = index of the first operand. False after an error was printed or help was

@@ -38,6 +38,7 @@ const mr_command mr_command_embed = {
         "      --keep-parts          leave OUT.parts/ in place when done\n"
         "      --isa NAME            force lower kernels (see `millrace doctor`)\n"
         "      --plan                print the plan and run nothing; --json: plan or summary as JSON\n"
+        "      --trace FILE          what every thread did when, for Perfetto or chrome://tracing\n"
         "      --set KEY=VALUE       any setting of a job file (see `millrace run --help`)\n"
         "  -q, --quiet   -v, --verbose   --log MODULE=LEVEL,...\n"
         "\n"

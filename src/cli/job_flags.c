@@ -5,7 +5,7 @@
 #include "cli/cli.h"
 #include "core/str.h"
 
-enum { OPTION_FIRST_SETTING = 0x2000, OPTION_NEGATED = 0x4000, OPTION_SET = 0x8000, OPTION_PLAN, OPTION_JSON, OPTION_ISA };
+enum { OPTION_FIRST_SETTING = 0x2000, OPTION_NEGATED = 0x4000, OPTION_SET = 0x8000, OPTION_PLAN, OPTION_JSON, OPTION_ISA, OPTION_TRACE };
 
 #define MAX_FLAGS 72
 
@@ -14,6 +14,7 @@ static const struct option own_options[] = {
     { "plan", no_argument, NULL, OPTION_PLAN },
     { "json", no_argument, NULL, OPTION_JSON },
     { "isa", required_argument, NULL, OPTION_ISA },
+    { "trace", required_argument, NULL, OPTION_TRACE },
 };
 
 /* `negations` receives the "no-..." names, freed by the caller. */
@@ -47,6 +48,7 @@ static mr_status apply(mr_job *job, mr_job_flags *flags, int option, mr_error *e
     case OPTION_PLAN: flags->plan_only = true; return MR_OK;
     case OPTION_JSON: flags->json = true; return MR_OK;
     case OPTION_ISA: flags->isa = optarg; return MR_OK;
+    case OPTION_TRACE: flags->trace = optarg; return MR_OK;
     }
     bool negated = option >= OPTION_NEGATED;
     const mr_setting *setting = &settings[option - (negated ? OPTION_NEGATED : OPTION_FIRST_SETTING)];

@@ -11,6 +11,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/str.h"
+#include "core/trace.h"
 #include "kernels/kernels.h"
 #include "kernels/peak.h"
 #include "pipelines/job_run.h"
@@ -130,6 +131,7 @@ static int run_planned(const mr_job *job, const mr_job_plan *plan, const mr_job_
     sigaddset(&signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
 
+    if (flags->trace) mr_trace_start();
     if (mr_job_run_start(job, plan, &run, &finished, &error) != MR_OK) return mr_cli_fail(&error);
     if (finished) {
         if (mr_cli_verbosity() >= 0) fprintf(stderr, "millrace: %s is complete already; nothing to do\n", job->output_path);
@@ -143,6 +145,8 @@ static int run_planned(const mr_job *job, const mr_job_plan *plan, const mr_job_
     mr_progress_view_update(&view, &progress, plan, 0, true);
     mr_progress_view_end(&view);
 
+    mr_error trace_error;
+    if (flags->trace && mr_trace_write(flags->trace, &trace_error) != MR_OK) fprintf(stderr, "millrace: %s\n", trace_error.text);
     bool ended_well = status == MR_OK || status == MR_RECORDS_FAILED || status == MR_INCOMPLETE;
     if (flags->json) print_summary_json(job, plan, &progress, status);
     else if (ended_well && mr_cli_verbosity() >= 0) print_summary(job, plan, &progress, status);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "core/trace.h"
 #include "embed/module_chain.h"
 #include "embed/sentence_config.h"
 #include "models/encoder.h"
@@ -226,6 +227,7 @@ static mr_status run_batch(void *opaque, const void *opaque_request, void *opaqu
     size_t tokens = 0;
     MR_TRY(check_request(worker, request, response, &tokens, error));
     if (request->count == 0) return MR_OK;
+    int64_t begin = mr_trace_begin();
     mr_arena_reset(worker->arena);
     mr_scratch scratch = { .arena = worker->arena };
     request_buffers buffers;
@@ -234,6 +236,7 @@ static mr_status run_batch(void *opaque, const void *opaque_request, void *opaqu
     mr_token_batch batch = pack(request, tokens, &buffers);
     MR_TRY(mr_encoder_forward(worker->model->encoder, &batch, worker->threads, &scratch, buffers.hidden, worker->trace, error));
     for (size_t i = 0; i < request->count; i++) finish_input(worker, request, i, &buffers, response);
+    mr_trace_end(begin, "batch", "tokens", tokens);
     return MR_OK;
 }
 

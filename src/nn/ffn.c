@@ -1,5 +1,7 @@
 #include "nn/ffn.h"
 
+#include "core/trace.h"
+
 size_t mr_ffn_wide_floats(const mr_ffn *ffn, size_t rows)
 {
     return rows * ffn->up.n * (ffn->gate.n > 0 ? 2 : 1);
@@ -13,6 +15,7 @@ size_t mr_ffn_scratch_bytes(const mr_ffn *ffn, size_t rows)
 
 void mr_ffn_run(const mr_ffn *ffn, const float *x, float *y, size_t rows, float *wide, const mr_epilogue *last, void *scratch)
 {
+    int64_t begin = mr_trace_begin();
     size_t hidden = ffn->up.k, inner = ffn->up.n;
     mr_epilogue epilogue = { .activation = ffn->activation };
     float *inside = wide;
@@ -26,4 +29,5 @@ void mr_ffn_run(const mr_ffn *ffn, const float *x, float *y, size_t rows, float 
         mr_linear_run(&ffn->up, x, hidden, inside, inner, rows, &epilogue, scratch);
     }
     mr_linear_run(&ffn->down, inside, inner, y, hidden, rows, last, scratch);
+    mr_trace_end(begin, "feed-forward", "rows", rows);
 }

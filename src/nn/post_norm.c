@@ -1,5 +1,6 @@
 #include "nn/post_norm.h"
 
+#include "core/trace.h"
 #include "nn/team.h"
 
 typedef struct layer_job {
@@ -73,8 +74,10 @@ void mr_post_norm_run(const mr_post_norm_stack *stack, const mr_token_batch *bat
     if (stack->rope.half > 0) mr_rope_fill(&stack->rope, batch, &buffers->rope);
     mr_team_run(threads, panels, enter_panel, &job);
     for (job.layer = 0; job.layer < stack->layer_count; job.layer++) {
+        int64_t begin = mr_trace_begin();
         mr_self_attention_run(&stack->attention, batch, shared->qkv, shared->context, threads, shared->attention);
         mr_team_run(threads, panels, finish_panel, &job);
+        mr_trace_end(begin, "layer", "index", job.layer);
         if (trace) trace->layer(trace->context, job.layer + 1, x, batch->tokens, stack->hidden);
     }
 }

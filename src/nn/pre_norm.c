@@ -1,5 +1,6 @@
 #include "nn/pre_norm.h"
 
+#include "core/trace.h"
 #include "nn/team.h"
 
 typedef struct layer_job {
@@ -94,10 +95,12 @@ void mr_pre_norm_run(const mr_pre_norm_stack *stack, const mr_token_batch *batch
     if (trace) trace->layer(trace->context, 0, x, batch->tokens, stack->hidden);
     mr_team_run(threads, panels, enter_panel, &job);
     for (job.layer = 0; job.layer < stack->layer_count; job.layer++) {
+        int64_t begin = mr_trace_begin();
         mr_self_attention attention = stack->attention;
         attention.window = stack->layers[job.layer].window;
         mr_self_attention_run(&attention, batch, shared->qkv, shared->context, threads, shared->attention);
         mr_team_run(threads, panels, finish_panel, &job);
+        mr_trace_end(begin, "layer", "index", job.layer);
         if (trace) trace->layer(trace->context, job.layer + 1, x, batch->tokens, stack->hidden);
     }
     mr_team_run(threads, panels, leave_panel, &job);

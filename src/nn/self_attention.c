@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "core/trace.h"
 #include "nn/team.h"
 
 /* With at least this many sequences per member a whole sequence is a fair piece of work; below, its heads are split. */
@@ -66,5 +67,7 @@ void mr_self_attention_run(const mr_self_attention *attention, const mr_token_ba
 {
     bool split = threads > 1 && batch->count < threads * SEQUENCES_PER_MEMBER;
     attention_job job = { attention, batch, qkv, out, scratch, split ? attention->heads : 1 };
+    int64_t begin = mr_trace_begin();
     mr_team_run(threads, batch->count * job.pieces, attend, &job);
+    mr_trace_end(begin, "attention", "tokens", batch->tokens);
 }
