@@ -228,6 +228,7 @@ static mr_status run_batch(void *opaque, const void *opaque_request, void *opaqu
     MR_TRY(check_request(worker, request, response, &tokens, error));
     if (request->count == 0) return MR_OK;
     int64_t begin = mr_trace_begin();
+    mr_trace_name_thread("worker");
     mr_arena_reset(worker->arena);
     mr_scratch scratch = { .arena = worker->arena };
     request_buffers buffers;

@@ -37,6 +37,14 @@ class Help(Case):
 
 
 class Jobs(Case):
+    def test_trace(self):
+        self.run_millrace("embed", self.corpus(30), "-m", MODEL, "-o", "x.h5", "--trace", "t.json")
+        events = json.loads((self.dir / "t.json").read_text())["traceEvents"]
+        names = {e["name"] for e in events}
+        self.assertLessEqual({"read", "tokenize", "batch", "layer", "attention", "feed-forward", "write"}, names)
+        self.assertIn("worker 0", [e["args"]["name"] for e in events if e["name"] == "thread_name"])
+        self.assertEqual(sum(e["name"] == "read" for e in events), 30)
+
     def test_metrics(self):
         self.run_millrace("embed", self.corpus(30), "-m", MODEL, "-o", "x.h5", "--metrics", "m.prom")
         text = (self.dir / "m.prom").read_text()
