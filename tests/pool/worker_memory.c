@@ -12,7 +12,7 @@
 #include "registry/pool/pool.h"
 
 #define WORKERS 8
-#define TOKENS 1024
+#define TOKENS 512
 #define INPUTS 16
 #define LENGTH (TOKENS / INPUTS)
 
