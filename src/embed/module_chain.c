@@ -30,7 +30,9 @@ static mr_status open_step(const mr_sentence_module *module, const mr_params_opt
     MR_TRY(mr_params_create(step->checkpoint, options, &step->params, error));
     if (module->kind == MR_SENTENCE_LAYER_NORM) return mr_params_norm(step->params, "norm", module->inputs, LAYER_NORM_EPS, true, &step->norm, error);
     const mr_linear_part part = { .name = "linear", .rows = module->outputs, .has_bias = module->has_bias };
-    return mr_params_linear(step->params, &part, 1, module->inputs, &step->linear, error);
+    mr_status status = mr_params_linear(step->params, &part, 1, module->inputs, &step->linear, error);
+    mr_params_trim(step->params);
+    return status;
 }
 
 mr_status mr_module_chain_open(const mr_sentence_config *config, const mr_params_options *options, mr_module_chain **out, mr_error *error)

@@ -85,6 +85,7 @@ mr_status mr_encoder_open(const char *directory, const mr_params_options *option
     MR_TRY_OR(status, mr_checkpoint_open(directory, &encoder->checkpoint, error), done);
     MR_TRY_OR(status, mr_params_create(encoder->checkpoint, options, &encoder->params, error), done);
     MR_TRY_OR(status, encoder->architecture->open(config, where, encoder->params, &encoder->model, error), done);
+    mr_params_trim(encoder->params);
     *out = encoder;
     encoder = NULL;
 done:

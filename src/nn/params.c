@@ -23,6 +23,8 @@ struct mr_params {
     block *blocks;
     size_t bytes;
     double flops_per_row;
+    float *decoded; /* [decoded_capacity], while layers are being opened */
+    size_t decoded_capacity;
 };
 
 mr_status mr_params_create(const mr_checkpoint *checkpoint, const mr_params_options *options, mr_params **out, mr_error *error)
@@ -50,8 +52,16 @@ static void free_blocks(mr_params *params)
 void mr_params_destroy(mr_params *params)
 {
     if (!params) return;
+    mr_params_trim(params);
     free_blocks(params);
     mr_mem_free(params);
+}
+
+void mr_params_trim(mr_params *params)
+{
+    mr_mem_free(params->decoded);
+    params->decoded = NULL;
+    params->decoded_capacity = 0;
 }
 
 size_t mr_params_bytes(const mr_params *params)
@@ -202,42 +212,48 @@ mr_status mr_params_table(mr_params *params, const char *name, size_t rows, size
 
 /* ---------------------------------------------------------------- linear layers */
 
-/* A part as the kernels read it; `copy` holds decoded values where the file's bytes cannot be used in place. */
-typedef struct loaded_part {
-    const mr_tensor *weight;
-    float *copy;
-    float *bias;
-} loaded_part;
-
 static bool usable_in_place(const mr_tensor *tensor)
 {
     return tensor->dtype == MR_DTYPE_F32 && (uintptr_t)tensor->data % _Alignof(float) == 0;
 }
 
-static mr_status load_part(const mr_params *params, const mr_linear_part *part, size_t k, loaded_part *loaded, mr_linear_source *source,
+static mr_status find_part(const mr_params *params, const mr_linear_part *part, size_t k, const mr_tensor **weight, const mr_tensor **bias,
                            mr_error *error)
 {
     size_t stored = part->stored_rows ? part->stored_rows : part->rows;
-    const mr_tensor *bias = NULL;
-    MR_TRY(require(params, part->name, ".weight", 2, (size_t[]){ stored, k }, &loaded->weight, error));
-    if (part->has_bias) MR_TRY(require(params, part->name, ".bias", 1, &stored, &bias, error));
-    *source = (mr_linear_source){ .ld = k, .rows = part->rows };
-    if (params->options.measure) return MR_OK;
-    if (bias) {
-        loaded->bias = mr_mem_alloc_array(part->rows, sizeof(float), MR_MEM_OTHER);
-        if (!loaded->bias) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate its bias", bias->name);
-        mr_tensor_slice_to_f32(bias, part->first, part->rows, loaded->bias);
-        source->bias = loaded->bias;
-    }
-    if (usable_in_place(loaded->weight)) {
-        source->weight = (const float *)(const void *)loaded->weight->data + part->first * k;
-        return MR_OK;
-    }
-    loaded->copy = mr_mem_alloc_array(part->rows * k, sizeof(float), MR_MEM_OTHER);
-    if (!loaded->copy) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate %zu values", loaded->weight->name, part->rows * k);
-    mr_tensor_slice_to_f32(loaded->weight, part->first * k, part->rows * k, loaded->copy);
-    source->weight = loaded->copy;
+    *bias = NULL;
+    MR_TRY(require(params, part->name, ".weight", 2, (size_t[]){ stored, k }, weight, error));
+    return part->has_bias ? require(params, part->name, ".bias", 1, &stored, bias, error) : MR_OK;
+}
+
+/* Room for `count` decoded values, kept from layer to layer: fresh memory for each would cost more than the decoding. */
+static mr_status reserve_decoded(mr_params *params, size_t count, mr_error *error)
+{
+    if (count <= params->decoded_capacity) return MR_OK;
+    mr_mem_free(params->decoded);
+    params->decoded_capacity = 0;
+    params->decoded = mr_mem_alloc_array(count, sizeof(float), MR_MEM_OTHER);
+    if (!params->decoded) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate %zu values to decode weights", count);
+    params->decoded_capacity = count;
     return MR_OK;
+}
+
+/* The part as the kernels read it, in the file or decoded at `room`; returns the room left. */
+static float *decode_part(const mr_linear_part *part, size_t k, const mr_tensor *weight, const mr_tensor *bias, float *room, mr_linear_source *out)
+{
+    *out = (mr_linear_source){ .ld = k, .rows = part->rows };
+    if (bias) {
+        mr_tensor_slice_to_f32(bias, part->first, part->rows, room);
+        out->bias = room;
+        room += part->rows;
+    }
+    if (usable_in_place(weight)) {
+        out->weight = (const float *)(const void *)weight->data + part->first * k;
+        return room;
+    }
+    mr_tensor_slice_to_f32(weight, part->first * k, part->rows * k, room);
+    out->weight = room;
+    return room + part->rows * k;
 }
 
 static mr_status pack(mr_params *params, const mr_linear_source *sources, size_t count, size_t n, size_t k, mr_linear *out, mr_error *error)
@@ -256,28 +272,26 @@ static mr_status pack(mr_params *params, const mr_linear_source *sources, size_t
 mr_status mr_params_linear(mr_params *params, const mr_linear_part *parts, size_t count, size_t k, mr_linear *out, mr_error *error)
 {
     if (count > MR_LINEAR_PARTS_MAX) return mr_error_set(error, MR_INTERNAL, "a linear layer of %zu parts", count);
-    loaded_part loaded[MR_LINEAR_PARTS_MAX] = { 0 };
+    const mr_tensor *weights[MR_LINEAR_PARTS_MAX], *biases[MR_LINEAR_PARTS_MAX];
     mr_linear_source sources[MR_LINEAR_PARTS_MAX] = { 0 };
-    size_t n = 0;
-    mr_status status = MR_OK;
-    for (size_t i = 0; status == MR_OK && i < count; i++) {
-        status = load_part(params, &parts[i], k, &loaded[i], &sources[i], error);
-        n += parts[i].rows;
-    }
-    if (status == MR_OK) {
-        status = pack(params, sources, count, n, k, out, error);
-        if (status == MR_INVALID_ARGUMENT) { /* the kernels' word for weights they cannot take: not finite, too wide */
-            mr_error_prefix(error, status, "%s: tensor \"%s\"", loaded[0].weight->file, loaded[0].weight->name);
-            status = MR_MODEL_CORRUPT;
-            if (error) error->status = status;
-        }
-    }
+    size_t n = 0, values = 0;
     for (size_t i = 0; i < count; i++) {
-        /* What was packed is not read again: keep it out of the resident set. */
-        if (status == MR_OK && !params->options.measure) mr_tensor_release_pages(loaded[i].weight);
-        mr_mem_free(loaded[i].copy);
-        mr_mem_free(loaded[i].bias);
+        MR_TRY(find_part(params, &parts[i], k, &weights[i], &biases[i], error));
+        n += parts[i].rows;
+        values += parts[i].rows * (k + 1); /* the file holds that many: no overflow */
     }
+    if (params->options.measure) return pack(params, sources, count, n, k, out, error);
+    MR_TRY(reserve_decoded(params, values, error));
+    float *room = params->decoded;
+    for (size_t i = 0; i < count; i++) room = decode_part(&parts[i], k, weights[i], biases[i], room, &sources[i]);
+    mr_status status = pack(params, sources, count, n, k, out, error);
+    if (status == MR_INVALID_ARGUMENT) { /* the kernels' word for weights they cannot take: not finite, too wide */
+        mr_error_prefix(error, status, "%s: tensor \"%s\"", weights[0]->file, weights[0]->name);
+        status = MR_MODEL_CORRUPT;
+        if (error) error->status = status;
+    }
+    /* What was packed is not read again: keep it out of the resident set. */
+    for (size_t i = 0; status == MR_OK && i < count; i++) mr_tensor_release_pages(weights[i]);
     return status;
 }
 
@@ -293,9 +307,12 @@ mr_status mr_params_project(mr_params *params, const mr_linear_part *part, size_
         mr_params temporary = *params;
         mr_linear linear;
         temporary.blocks = NULL;
+        temporary.decoded = NULL;
+        temporary.decoded_capacity = 0;
         temporary.options.format = MR_LINEAR_F32;
         mr_status status = mr_params_linear(&temporary, &slice, 1, k, &linear, error);
         if (status == MR_OK && !params->options.measure) mr_linear_run(&linear, x, k, y + done, part->rows, rows, NULL, NULL);
+        mr_params_trim(&temporary);
         free_blocks(&temporary);
         if (status != MR_OK) return status;
     }

@@ -18,6 +18,8 @@ typedef struct mr_params_options {
 /* `checkpoint` is borrowed and must outlive the params: embedding tables stay in its files. */
 mr_status mr_params_create(const mr_checkpoint *checkpoint, const mr_params_options *options, mr_params **out, mr_error *error);
 void mr_params_destroy(mr_params *params); /* frees everything handed out below */
+/* Gives back working memory once the last layer is opened. */
+void mr_params_trim(mr_params *params);
 
 /* Finds the wrapper prefix under which `name` is stored: the first of `prefixes` [NULL-terminated, "" among them] that
  * exists. All later names are looked up behind it. MODEL_CORRUPT when none is. */
