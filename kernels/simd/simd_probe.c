@@ -4,13 +4,16 @@
 SIMD_INLINE double probe(mr_linear_format format, size_t rounds, float *sink)
 {
     enum { CHAINS = 10 };
-    vf sums[CHAINS];
-    const vf half = v_set(0.5f), one = v_set(1.0f);
+    vf sums[CHAINS], half = v_set(0.5f);
+    const vf one = v_set(1.0f);
     SIMD_UNROLL
     for (int i = 0; i < CHAINS; i++) sums[i] = v_set((float)i);
     for (size_t r = 0; r < rounds; r++) {
         SIMD_UNROLL
-        for (int i = 0; i < CHAINS; i++) sums[i] = tile_step(format, half, one, sums[i]);
+        for (int i = 0; i < CHAINS; i++) {
+            __asm__("" : "+v"(half)); /* another value, for all the compiler knows: an emulated product is made each time */
+            sums[i] = tile_step(format, half, one, sums[i]);
+        }
     }
     SIMD_UNROLL
     for (int i = 0; i < CHAINS; i++) *sink += v_sum(sums[i]);
