@@ -146,6 +146,7 @@ int main(int argc, char **argv)
 {
     mr_error error;
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error to report, not a silent death */
+    setenv("HWLOC_HIDE_ERRORS", "2", 0); /* hwloc writes to stderr when /sys is not mounted; without it cores are just not pinned */
     mr_log_set_sink(print_log_line, NULL);
     const char *specification = getenv("MILLRACE_LOG");
     if (specification && mr_log_configure(specification, &error) != MR_OK) return mr_cli_fail(&error);
