@@ -78,9 +78,18 @@ static mr_status classify(mr_input *input, mr_error *error)
         return MR_OK;
     }
     input->bytes = (uint64_t)info.st_size;
+    input->changed = info.st_mtim;
     if (input->kind) return MR_OK;
     return mr_error_set(error, MR_BAD_INPUT, "%s: unknown kind of file; known are .jsonl .ndjson .txt .tar .zip (each also .gz .zst .xz .bz2), "
                         "images (.jpg .jpeg .png .webp .gif .bmp), directories and -", input->name);
+}
+
+mr_status mr_input_check_unchanged(const mr_input *input, mr_error *error)
+{
+    struct stat info;
+    if (input->streamed || input->directory || stat(input->path, &info) != 0) return MR_OK;
+    bool same = (uint64_t)info.st_size == input->bytes && info.st_mtim.tv_sec == input->changed.tv_sec && info.st_mtim.tv_nsec == input->changed.tv_nsec;
+    return same ? MR_OK : mr_error_set(error, MR_BAD_INPUT, "%s was changed while it was read; start again with --overwrite once it stays as it is", input->name);
 }
 
 static mr_status add(mr_input_list *list, const char *path, mr_error *error)

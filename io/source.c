@@ -83,6 +83,7 @@ static mr_status step(mr_source *source, mr_record **out, mr_error *error)
         if (!source->reader) MR_TRY(open_reader(source, error));
         mr_status status = input->kind->next(source->reader, out, error);
         if (status != MR_END) return status;
+        MR_TRY(mr_input_check_unchanged(input, error));
         close_reader(source);
         atomic_fetch_add(&source->finished_bytes, input->bytes);
         atomic_store(&source->position, 0);

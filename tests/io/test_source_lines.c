@@ -347,6 +347,33 @@ static void digests(void **state)
     assert_string_not_equal(first, other);
 }
 
+static void inputs_that_change(void **state)
+{
+    (void)state;
+    const char *path = "growing.txt";
+    mr_source *source;
+    mr_record *record;
+    mr_error error;
+    fixture_write(path, "a\nb\n", 4);
+    assert_int_equal(mr_source_open(&(mr_source_options){ .paths = &path, .path_count = 1 }, &source, NULL), MR_OK);
+    assert_int_equal(mr_source_next(source, &record, NULL), MR_OK);
+    mr_record_free(record);
+    fixture_write(path, "a\nb\nc\n", 6);
+    mr_status status;
+    while ((status = mr_source_next(source, &record, &error)) == MR_OK) mr_record_free(record);
+    assert_int_equal(status, MR_BAD_INPUT);
+    assert_contains(error.text, "growing.txt was changed while it was read");
+    assert_int_equal(mr_source_next(source, &record, &error), MR_BAD_INPUT);
+    mr_source_close(source);
+    assert_int_equal(mr_source_open(&(mr_source_options){ .paths = &path, .path_count = 1 }, &source, NULL), MR_OK);
+    assert_int_equal(mr_source_next(source, &record, NULL), MR_OK);
+    mr_record_free(record);
+    unlink(path); /* what was opened can be read to its end */
+    while ((status = mr_source_next(source, &record, &error)) == MR_OK) mr_record_free(record);
+    assert_int_equal(status, MR_END);
+    mr_source_close(source);
+}
+
 static void progress_reaches_total(void **state)
 {
     (void)state;
@@ -374,7 +401,7 @@ int main(void)
         cmocka_unit_test(too_long_lines),     cmocka_unit_test(too_many_values),  cmocka_unit_test(every_compression),
         cmocka_unit_test(cut_off_streams),    cmocka_unit_test(bombs),            cmocka_unit_test(globs_and_order),
         cmocka_unit_test(limits_and_skips),   cmocka_unit_test(standard_input),   cmocka_unit_test(digests),
-        cmocka_unit_test(progress_reaches_total),
+        cmocka_unit_test(inputs_that_change), cmocka_unit_test(progress_reaches_total),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
