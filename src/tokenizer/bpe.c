@@ -7,7 +7,6 @@
 #include "core/mem.h"
 
 #define EMPTY UINT64_MAX
-#define SPACE_MARK "\xE2\x96\x81" /* U+2581 */
 
 /* ---------------------------------------------------------------- merge table */
 
@@ -77,11 +76,57 @@ static bool merge_sides(mr_json_value item, mr_str *left, mr_str *right)
     return true;
 }
 
-/* A text that ends in something else, then one that begins with U+2581: their merge would cross a word's border. */
-static bool crosses_words(mr_str left, mr_str right)
+/* Two texts are joined only where the last byte of one and the first of the other meet in some merge. Unknowns and
+ * byte tokens stand for other bytes than their texts', so nothing can be told from a merge of those. */
+static void note_border(mr_bpe *model, mr_str left, int32_t left_id, mr_str right, int32_t right_id)
 {
-    bool marked = left.length >= 3 && memcmp(left.data + left.length - 3, SPACE_MARK, 3) == 0;
-    return !marked && right.length >= 3 && memcmp(right.data, SPACE_MARK, 3) == 0;
+    bool literal = left.length && right.length && left_id != model->unk_id && right_id != model->unk_id && mr_decoder_fallback_byte(left) < 0 &&
+                   mr_decoder_fallback_byte(right) < 0;
+    if (literal) model->joins[(unsigned char)left.data[left.length - 1]][(unsigned char)right.data[0]] = true;
+    else model->parts = false;
+}
+
+typedef struct merge_text {
+    mr_str sides[2];
+    uint32_t hashes[2];
+} merge_text;
+
+/* The id of the joined text. Merges are mostly listed in the order of their results' ids, so the id behind the last
+ * one is tried first: no hashing, no cache miss. */
+static int32_t joined_id(const mr_vocabulary *vocabulary, const merge_text *merge, int32_t guess, mr_buf *joined)
+{
+    mr_str left = merge->sides[0], right = merge->sides[1], text = mr_vocabulary_text(vocabulary, guess);
+    if (text.data && text.length == left.length + right.length && memcmp(text.data, left.data, left.length) == 0 &&
+        memcmp(text.data + left.length, right.data, right.length) == 0)
+        return guess;
+    joined->length = 0;
+    if (!mr_buf_append(joined, left.data, left.length) || !mr_buf_append(joined, right.data, right.length)) return -1;
+    return mr_vocabulary_id(vocabulary, (mr_str){ joined->data, joined->length });
+}
+
+/* Merges in groups: first all hashes are computed and their slots requested from memory, then looked up. */
+#define GROUP 32
+
+static mr_status read_group(mr_json_value list, mr_json_value *item, size_t *rank, int32_t *guess, const mr_vocabulary *vocabulary, mr_bpe *model,
+                            mr_buf *joined, mr_error *error)
+{
+    merge_text group[GROUP];
+    size_t count = 0;
+    for (; count < GROUP && mr_json_more(list, *item); count++, *item = mr_json_after(*item)) {
+        merge_text *merge = &group[count];
+        if (!merge_sides(*item, &merge->sides[0], &merge->sides[1])) return corrupt_merge(list, *rank + count, "must be two texts", error);
+        for (size_t side = 0; side < 2; side++) merge->hashes[side] = mr_vocabulary_prefetch(vocabulary, merge->sides[side]);
+    }
+    for (size_t i = 0; i < count; i++, ++*rank) {
+        int32_t a = mr_vocabulary_id_hashed(vocabulary, group[i].sides[0], group[i].hashes[0]);
+        int32_t b = mr_vocabulary_id_hashed(vocabulary, group[i].sides[1], group[i].hashes[1]);
+        int32_t c = joined_id(vocabulary, &group[i], *guess, joined);
+        if (a < 0 || b < 0 || c < 0) return corrupt_merge(list, *rank, "names a text that is not in the vocabulary", error);
+        *guess = c + 1;
+        mr_bpe_table_put(model, a, b, (uint32_t)*rank, c);
+        if (model->parts) note_border(model, group[i].sides[0], a, group[i].sides[1], b);
+    }
+    return MR_OK;
 }
 
 static mr_status read_merges(mr_json_value list, const mr_vocabulary *vocabulary, mr_bpe *model, mr_error *error)
@@ -89,26 +134,12 @@ static mr_status read_merges(mr_json_value list, const mr_vocabulary *vocabulary
     mr_buf joined = { 0 };
     mr_status status = MR_OK;
     size_t rank = 0;
+    int32_t guess = 0;
     if (mr_json_present(list)) MR_TRY(mr_json_expect(list, MR_JSON_ARRAY, "BPE: \"merges\"", error));
     else list = (mr_json_value){ 0 };
     MR_TRY(mr_bpe_table_create(model, mr_json_count(list), error));
-    for (mr_json_value item = mr_json_first(list); mr_json_more(list, item) && status == MR_OK; item = mr_json_after(item), rank++) {
-        mr_str left, right;
-        if (!merge_sides(item, &left, &right)) {
-            status = corrupt_merge(list, rank, "must be two texts", error);
-            break;
-        }
-        joined.length = 0;
-        if (!mr_buf_append(&joined, left.data, left.length) || !mr_buf_append(&joined, right.data, right.length)) {
-            status = mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
-            break;
-        }
-        int32_t a = mr_vocabulary_id(vocabulary, left), b = mr_vocabulary_id(vocabulary, right);
-        int32_t c = mr_vocabulary_id(vocabulary, (mr_str){ joined.data, joined.length });
-        if (a < 0 || b < 0 || c < 0) status = corrupt_merge(list, rank, "names a text that is not in the vocabulary", error);
-        else mr_bpe_table_put(model, a, b, (uint32_t)rank, c);
-        if (crosses_words(left, right)) model->parts = false;
-    }
+    mr_json_value item = mr_json_first(list);
+    while (status == MR_OK && mr_json_more(list, item)) status = read_group(list, &item, &rank, &guess, vocabulary, model, &joined, error);
     mr_buf_fini(&joined);
     return status;
 }
@@ -186,8 +217,12 @@ mr_status mr_bpe_open(mr_json_value component, const mr_vocabulary *vocabulary, 
     mr_byte_fallback_read(vocabulary, model.fallback);
     if (!fallback) memset(model.fallback, 0xFF, sizeof model.fallback);
     MR_TRY_OR(status, read_symbols(vocabulary, &model, error), done);
-    /* A mark without an id would be an unknown, and runs of unknowns must not be cut. */
-    model.parts = !bytes && !model.ignore_merges && suffix.length == 0 && mr_vocabulary_id(vocabulary, MR_STR(SPACE_MARK)) >= 0;
+    if (!bytes && !model.ignore_merges && suffix.length == 0) {
+        model.joins = mr_mem_calloc(256, sizeof *model.joins, MR_MEM_TOKENIZER);
+        model.parts = model.joins != NULL;
+        model.total = true;
+        for (size_t i = 0; i < 256; i++) model.total = model.total && model.fallback[i] >= 0;
+    }
     MR_TRY_OR(status, read_merges(mr_json_get(component, "merges"), vocabulary, &model, error), done);
     if (bytes && model.ignore_merges) MR_TRY_OR(status, read_whole(vocabulary, &model, error), done);
     *out = model;
@@ -199,6 +234,7 @@ done:
 void mr_bpe_fini(mr_bpe *model)
 {
     mr_mem_free(model->merges);
+    mr_mem_free(model->joins);
     mr_vocabulary_fini(&model->whole);
     free((char *)model->suffix.data);
     *model = (mr_bpe){ 0 };
@@ -396,9 +432,12 @@ bool mr_bpe_run(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str pie
 
 size_t mr_bpe_part_end(const mr_bpe *model, mr_str piece, size_t at)
 {
-    size_t end = at;
     if (!model->parts) return piece.length;
-    while (piece.length - end >= 3 && memcmp(piece.data + end, SPACE_MARK, 3) == 0) end += 3;
-    const char *mark = memmem(piece.data + end, piece.length - end, SPACE_MARK, 3);
-    return mark ? (size_t)(mark - piece.data) : piece.length;
+    for (size_t end = at + 1; end < piece.length; end++) {
+        unsigned char byte = (unsigned char)piece.data[end];
+        if ((byte & 0xC0) == 0x80 || model->joins[(unsigned char)piece.data[end - 1]][byte]) continue;
+        /* Where characters can be unknown, what follows a cut must end a run of unknowns by itself. */
+        if (model->total || (byte < 0x80 && model->symbols[0][byte] >= 0)) return end;
+    }
+    return piece.length;
 }

@@ -173,12 +173,33 @@ static mr_regex_result next_match(const mr_normalizer_step *step, mr_tokenizer_s
     return MR_REGEX_MATCH;
 }
 
+/* One byte, such as the space of SentencePiece's files. */
+static bool replace_byte(mr_str text, char byte, mr_str content, mr_buf *out)
+{
+    const char *at = text.data, *end = text.data + text.length;
+    while (at < end) {
+        const char *hit = memchr(at, byte, (size_t)(end - at)), *stop = hit ? hit : end;
+        if (!mr_buf_reserve(out, (size_t)(stop - at) + content.length)) return false;
+        memcpy(out->data + out->length, at, (size_t)(stop - at));
+        out->length += (size_t)(stop - at);
+        if (!hit) break;
+        for (size_t i = 0; i < content.length; i++) out->data[out->length++] = content.data[i];
+        if (out->length > GROWN_MAX_BYTES) break;
+        at = hit + 1;
+    }
+    return true;
+}
+
 static mr_status run_replace(const mr_normalizer_step *step, mr_tokenizer_scratch *scratch, mr_segment *segment, mr_buf *out, mr_error *error)
 {
     mr_str text = segment->text, content = step->replace.content;
     mr_str shown = step->replace.regex ? mr_regex_show(&scratch->regex, text) : text;
     size_t from = 0, start, end;
     if (!shown.data) return out_of_memory(error);
+    if (step->replace.pattern.length == 1) {
+        if (text.data[0] == step->replace.pattern.data[0] && content.length == 0) segment->at_origin = false;
+        return replace_byte(text, step->replace.pattern.data[0], content, out) ? MR_OK : out_of_memory(error);
+    }
     for (;;) {
         mr_regex_result result = next_match(step, scratch, shown, from, &start, &end);
         if (result == MR_REGEX_LIMIT) return mr_error_set(error, MR_BAD_RECORD, "a regular expression of the tokenizer needs too many steps on this text");

@@ -289,7 +289,9 @@ typedef struct mr_bpe {
     bool bytes;
     bool fuse_unk;
     bool ignore_merges;
-    bool parts; /* no merge joins anything to a U+2581 that follows something else */
+    bool parts; /* pieces can be cut between two bytes that `joins` does not have */
+    bool total; /* every character has a token or byte tokens */
+    bool (*joins)[256]; /* [last byte of a left side][first byte of a right side] of some merge */
 } mr_bpe;
 
 typedef struct mr_unigram {

@@ -298,7 +298,9 @@ static bool split_whitespace(mr_str text, mr_piece piece, mr_pieces *out)
 {
     size_t at = piece.start, end = at + piece.length, from = at, length;
     for (; at < end; at += length) {
-        if (!mr_unicode_is_space(mr_utf8_decode(text.data + at, &length))) continue;
+        unsigned char byte = (unsigned char)text.data[at];
+        length = 1;
+        if (byte < 0x80 ? bert_ascii[byte] != SPACE : !mr_unicode_is_space(mr_utf8_decode(text.data + at, &length))) continue;
         if (!mr_pieces_add(out, from, at)) return false;
         from = at + length;
     }

@@ -12,6 +12,7 @@ struct mr_precompiled {
     size_t unit_count;
     char *strings; /* NUL-terminated, one behind the other; a NUL stands behind the last */
     size_t string_bytes;
+    bool same[128]; /* ASCII characters that stay as they are */
 };
 
 static uint32_t unit_offset(uint32_t unit) { return (unit >> 10) << ((unit & 0x200) >> 6); }
@@ -66,32 +67,6 @@ static mr_status fill(mr_precompiled *map, const unsigned char *data, size_t len
     return MR_OK;
 }
 
-mr_status mr_precompiled_open(mr_str base64, const char *where, mr_precompiled **out, mr_error *error)
-{
-    mr_precompiled *map = calloc(1, sizeof *map);
-    unsigned char *data = malloc(base64.length + 1);
-    mr_status status = MR_OK;
-    if (!map || !data) {
-        status = mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
-    } else {
-        size_t length = mr_base64_decode(base64, data);
-        if (length == SIZE_MAX) status = mr_error_set(error, MR_MODEL_CORRUPT, "%s: Precompiled: the character map is not Base64", where);
-        else status = fill(map, data, length, where, error);
-    }
-    free(data);
-    if (status == MR_OK) *out = map;
-    else mr_precompiled_close(map);
-    return status;
-}
-
-void mr_precompiled_close(mr_precompiled *map)
-{
-    if (!map) return;
-    mr_mem_free(map->units);
-    mr_mem_free(map->strings);
-    free(map);
-}
-
 /* ---------------------------------------------------------------- running */
 
 /* The replacement of the shortest key that `text` begins with: not the longest, as SentencePiece itself would. */
@@ -116,6 +91,46 @@ static bool first_match(const mr_precompiled *map, mr_str text, mr_str *out)
     return false;
 }
 
+/* CR is left out: with LF it makes one cluster. */
+static void find_same(mr_precompiled *map)
+{
+    mr_str unused;
+    for (int c = 0; c < 128; c++) {
+        char byte = (char)c;
+        map->same[c] = c != '\r' && !first_match(map, (mr_str){ &byte, 1 }, &unused);
+    }
+}
+
+mr_status mr_precompiled_open(mr_str base64, const char *where, mr_precompiled **out, mr_error *error)
+{
+    mr_precompiled *map = calloc(1, sizeof *map);
+    unsigned char *data = malloc(base64.length + 1);
+    mr_status status = MR_OK;
+    if (!map || !data) {
+        status = mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    } else {
+        size_t length = mr_base64_decode(base64, data);
+        if (length == SIZE_MAX) status = mr_error_set(error, MR_MODEL_CORRUPT, "%s: Precompiled: the character map is not Base64", where);
+        else status = fill(map, data, length, where, error);
+    }
+    free(data);
+    if (status == MR_OK) {
+        find_same(map);
+        *out = map;
+    } else {
+        mr_precompiled_close(map);
+    }
+    return status;
+}
+
+void mr_precompiled_close(mr_precompiled *map)
+{
+    if (!map) return;
+    mr_mem_free(map->units);
+    mr_mem_free(map->strings);
+    free(map);
+}
+
 /* Bytes of the extended grapheme cluster that `text` begins with; exact for clusters shorter than 6 bytes, which are
  * the only ones that matter (no Hangul, emoji, flag or conjunct rules). */
 static size_t cluster_length(mr_str text)
@@ -134,17 +149,23 @@ static size_t cluster_length(mr_str text)
     return at;
 }
 
-/* Characters below U+0300 neither extend nor are extended unless the next one is at or above it, or CR LF. */
-static bool stands_alone(mr_str text)
+/* Bytes at the front that are ASCII, unchanged, and followed by ASCII: each is a cluster of its own. */
+static size_t plain_run(const mr_precompiled *map, mr_str text)
 {
-    unsigned char c = (unsigned char)text.data[0];
-    return c < 0x80 && c != '\r' && (text.length == 1 || (unsigned char)text.data[1] < 0x80);
+    size_t count = 0;
+    while (count < text.length && (unsigned char)text.data[count] < 0x80 && map->same[(unsigned char)text.data[count]]) count++;
+    return count > 0 && count < text.length && (unsigned char)text.data[count] >= 0x80 ? count - 1 : count;
 }
 
 bool mr_precompiled_run(const mr_precompiled *map, mr_str text, mr_buf *out)
 {
     while (text.length) {
-        size_t cluster = stands_alone(text) ? 1 : cluster_length(text), done = 0;
+        size_t plain = plain_run(map, text), cluster, done = 0;
+        if (!mr_buf_append(out, text.data, plain)) return false;
+        text.data += plain;
+        text.length -= plain;
+        if (text.length == 0) break;
+        cluster = cluster_length(text);
         mr_str replacement;
         if (cluster < 6 && first_match(map, (mr_str){ text.data, cluster }, &replacement)) {
             if (!mr_buf_append(out, replacement.data, replacement.length)) return false;

@@ -33,8 +33,8 @@ uint64_t mr_hash_bytes(const char *data, size_t length)
 static size_t find_slot(const mr_vocabulary *v, mr_str text, uint32_t hash)
 {
     size_t slot = hash & v->slot_mask;
-    for (; v->slots[slot]; slot = (slot + 1) & v->slot_mask)
-        if (v->hashes[slot] == hash && mr_str_equal(v->texts[v->slots[slot] - 1], text)) break;
+    for (; v->slots[slot].id; slot = (slot + 1) & v->slot_mask)
+        if (v->slots[slot].hash == hash && mr_str_equal(v->texts[v->slots[slot].id - 1], text)) break;
     return slot;
 }
 
@@ -46,8 +46,7 @@ static mr_status allocate(mr_vocabulary *v, size_t size, size_t count, size_t to
     v->texts = mr_mem_calloc(size + 1, sizeof *v->texts, MR_MEM_TOKENIZER);
     v->bytes = mr_mem_alloc(total + 1, MR_MEM_TOKENIZER);
     v->slots = mr_mem_calloc(slots, sizeof *v->slots, MR_MEM_TOKENIZER);
-    v->hashes = mr_mem_alloc(slots * sizeof *v->hashes, MR_MEM_TOKENIZER);
-    if (v->texts && v->bytes && v->slots && v->hashes) return MR_OK;
+    if (v->texts && v->bytes && v->slots) return MR_OK;
     mr_vocabulary_fini(v);
     return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory for a vocabulary of %zu texts", count);
 }
@@ -66,17 +65,13 @@ mr_status mr_vocabulary_build(const mr_str *texts, const int32_t *ids, size_t co
         mr_str copy = { to, texts[i].length };
         if (copy.length) memcpy(to, texts[i].data, copy.length);
         to += copy.length;
-        if (copy.length > v.longest) v.longest = copy.length;
         uint32_t hash = (uint32_t)mr_hash_bytes(copy.data, copy.length);
         size_t slot = find_slot(&v, copy, hash);
-        if (!v.slots[slot]) v.count++;
+        if (!v.slots[slot].id) v.count++;
         if (!v.texts[ids[i]].data) v.texts[ids[i]] = copy;
         /* A slot points to its text through the id, so a text that shares its id with another one is not found:
          * no published vocabulary has such, and the first is as good as the second. */
-        if (mr_str_equal(v.texts[ids[i]], copy)) {
-            v.slots[slot] = (uint32_t)ids[i] + 1;
-            v.hashes[slot] = hash;
-        }
+        if (mr_str_equal(v.texts[ids[i]], copy)) v.slots[slot] = (struct mr_vocabulary_slot){ hash, (uint32_t)ids[i] + 1 };
     }
     *out = v;
     return MR_OK;
@@ -117,19 +112,24 @@ void mr_vocabulary_fini(mr_vocabulary *vocabulary)
     mr_mem_free(vocabulary->texts);
     mr_mem_free(vocabulary->bytes);
     mr_mem_free(vocabulary->slots);
-    mr_mem_free(vocabulary->hashes);
     *vocabulary = (mr_vocabulary){ 0 };
+}
+
+uint32_t mr_vocabulary_prefetch(const mr_vocabulary *vocabulary, mr_str text)
+{
+    uint32_t hash = (uint32_t)mr_hash_bytes(text.data, text.length);
+#if defined(__GNUC__)
+    __builtin_prefetch(vocabulary->slots + (hash & vocabulary->slot_mask));
+#endif
+    return hash;
+}
+
+int32_t mr_vocabulary_id_hashed(const mr_vocabulary *vocabulary, mr_str text, uint32_t hash)
+{
+    return (int32_t)vocabulary->slots[find_slot(vocabulary, text, hash)].id - 1;
 }
 
 int32_t mr_vocabulary_id(const mr_vocabulary *vocabulary, mr_str text)
 {
-    if (!vocabulary->slots) return -1;
-    return (int32_t)vocabulary->slots[find_slot(vocabulary, text, (uint32_t)mr_hash_bytes(text.data, text.length))] - 1;
-}
-
-size_t mr_vocabulary_bytes(const mr_vocabulary *v)
-{
-    size_t texts = 0;
-    for (size_t i = 0; i < v->size; i++) texts += v->texts[i].length;
-    return texts + v->size * sizeof *v->texts + (v->slots ? v->slot_mask + 1 : 0) * (sizeof *v->slots + sizeof *v->hashes);
+    return vocabulary->slots ? mr_vocabulary_id_hashed(vocabulary, text, (uint32_t)mr_hash_bytes(text.data, text.length)) : -1;
 }

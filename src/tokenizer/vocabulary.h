@@ -11,10 +11,11 @@ typedef struct mr_vocabulary {
     size_t size;       /* largest id + 1 */
     size_t count;      /* texts */
     char *bytes;       /* the texts' storage */
-    uint32_t *slots;   /* open addressing: id + 1, 0 empty */
-    uint32_t *hashes;  /* of each slot */
+    struct mr_vocabulary_slot {
+        uint32_t hash;
+        uint32_t id; /* + 1; 0: empty */
+    } *slots; /* open addressing */
     size_t slot_mask;
-    size_t longest;    /* bytes of the longest text */
 } mr_vocabulary;
 
 /* Texts are copied. ids [count], at most MR_VOCABULARY_MAX_ID. Of equal texts the last one's id counts; of equal
@@ -25,11 +26,13 @@ mr_status mr_vocabulary_from_json(mr_json_value object, mr_vocabulary *out, mr_e
 void mr_vocabulary_fini(mr_vocabulary *vocabulary);
 
 int32_t mr_vocabulary_id(const mr_vocabulary *vocabulary, mr_str text); /* -1 when absent */
+/* The same in two steps, for many at once: the hash, with its slot on the way from memory; then the id. */
+uint32_t mr_vocabulary_prefetch(const mr_vocabulary *vocabulary, mr_str text);
+int32_t mr_vocabulary_id_hashed(const mr_vocabulary *vocabulary, mr_str text, uint32_t hash);
 static inline mr_str mr_vocabulary_text(const mr_vocabulary *vocabulary, int32_t id)
 {
     return id >= 0 && (size_t)id < vocabulary->size ? vocabulary->texts[id] : (mr_str){ 0 };
 }
-size_t mr_vocabulary_bytes(const mr_vocabulary *vocabulary);
 
 /* Hash of short texts; used by the other tables of this folder too. */
 uint64_t mr_hash_bytes(const char *data, size_t length);
