@@ -98,12 +98,15 @@ static int measure(const char *path, size_t workers, size_t dimension)
     while (metrics.workers[MR_WORKER_IDLE] < workers);
     work(model, workers, vectors, dimension);
     double account = (double)mr_governor_used(governor) / (1 << 20), resident = (double)(mr_mem_rss() - before) / (1 << 20);
-    printf("%7zu  %11.1f  %12.1f\n", workers, account, resident);
-    fflush(stdout);
     mr_pool_unpin(model, workers);
     mr_pools_destroy(pools);
-    /* The account is an upper bound, but for a thread's own stack and heap: 4 MiB each. Weights of its own would be far beyond. */
-    return mr_governor_used(governor) == 0 && resident <= account + 4.0 * (double)workers ? 0 : 1;
+    size_t after = mr_mem_rss();
+    double left = after > before ? (double)(after - before) / (1 << 20) : 0;
+    printf("%7zu  %11.1f  %12.1f  %15.1f\n", workers, account, resident, left);
+    fflush(stdout);
+    /* The account is an upper bound, but for a thread's own stack and heap: 4 MiB each. Weights of its own would be far beyond.
+     * When all have gone, so has what they held; libraries keep some buffers. */
+    return mr_governor_used(governor) == 0 && resident <= account + 4.0 * (double)workers && left < resident / 2 ? 0 : 1;
 }
 
 int main(int argc, char **argv)
@@ -117,7 +120,7 @@ int main(int argc, char **argv)
         return 77;
     }
     for (size_t i = 0; i < LENGTH; i++) ids[i] = (int32_t)(1000 + i);
-    printf("workers  account MiB  resident MiB\n");
+    printf("workers  account MiB  resident MiB  left afterwards\n");
     fflush(stdout);
     int failed = 0;
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
