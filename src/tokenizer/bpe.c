@@ -6,39 +6,46 @@
 
 #include "core/mem.h"
 
-#define EMPTY UINT64_MAX
-
 /* ---------------------------------------------------------------- merge table */
+
+/* A slot is pair << 20 | rank, so that eight fit a cache line: 22 bits for each id (MR_VOCABULARY_MAX_ID). */
+#define RANK_BITS 20
+#define EMPTY UINT64_MAX
+#define NO_MERGE UINT32_MAX
+_Static_assert(MR_VOCABULARY_MAX_ID < (1 << 22) - 1, "an id of a pair has 22 bits, and EMPTY is no pair");
 
 static uint64_t pair_of(int32_t left, int32_t right)
 {
-    return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+    return (uint64_t)(uint32_t)left << 22 | (uint32_t)right;
 }
 
 static size_t slot_of(const mr_bpe *model, uint64_t pair)
 {
     uint64_t hash = pair * UINT64_C(0x9E3779B97F4A7C15);
-    return (size_t)(hash ^ hash >> 32) & model->merge_mask;
+    return (size_t)(hash >> 20) & model->merge_mask;
 }
 
-static const mr_bpe_merge *find_merge(const mr_bpe *model, int32_t left, int32_t right)
+/* The rank of a pair's merge. */
+static uint32_t find_merge(const mr_bpe *model, int32_t left, int32_t right)
 {
     uint64_t pair = pair_of(left, right);
     for (size_t slot = slot_of(model, pair);; slot = (slot + 1) & model->merge_mask) {
-        const mr_bpe_merge *merge = model->merges + slot;
-        if (merge->pair == pair) return merge;
-        if (merge->pair == EMPTY) return NULL;
+        uint64_t merge = model->merges[slot];
+        if (merge >> RANK_BITS == pair) return (uint32_t)merge & ((1u << RANK_BITS) - 1);
+        if (merge == EMPTY) return NO_MERGE;
     }
 }
 
-mr_status mr_bpe_table_create(mr_bpe *model, size_t count, mr_error *error)
+mr_status mr_bpe_table_create(mr_bpe *model, size_t pairs, size_t ranks, mr_error *error)
 {
     size_t slots = 16;
-    while (slots < 2 * count) slots *= 2;
+    if (ranks > 1u << RANK_BITS) return mr_error_set(error, MR_MODEL_UNSUPPORTED, "BPE with %zu merges; at most %u are supported", ranks, 1u << RANK_BITS);
+    while (slots < 2 * pairs) slots *= 2;
     model->merges = mr_mem_alloc_array(slots, sizeof *model->merges, MR_MEM_TOKENIZER);
-    if (!model->merges) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory for %zu merges", count);
+    model->joined = mr_mem_calloc(ranks + 1, sizeof *model->joined, MR_MEM_TOKENIZER);
+    if (!model->merges || !model->joined) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory for %zu merges", pairs);
     model->merge_mask = slots - 1;
-    for (size_t i = 0; i < slots; i++) model->merges[i].pair = EMPTY;
+    for (size_t i = 0; i < slots; i++) model->merges[i] = EMPTY;
     return MR_OK;
 }
 
@@ -46,8 +53,9 @@ void mr_bpe_table_put(mr_bpe *model, int32_t left, int32_t right, uint32_t rank,
 {
     uint64_t pair = pair_of(left, right);
     size_t slot = slot_of(model, pair);
-    while (model->merges[slot].pair != EMPTY && model->merges[slot].pair != pair) slot = (slot + 1) & model->merge_mask;
-    model->merges[slot] = (mr_bpe_merge){ pair, rank, id }; /* a pair listed twice: the last counts */
+    while (model->merges[slot] != EMPTY && model->merges[slot] >> RANK_BITS != pair) slot = (slot + 1) & model->merge_mask;
+    model->merges[slot] = pair << RANK_BITS | rank; /* a pair listed twice: the last counts */
+    model->joined[rank] = id;
 }
 
 /* ---------------------------------------------------------------- reading */
@@ -137,7 +145,7 @@ static mr_status read_merges(mr_json_value list, const mr_vocabulary *vocabulary
     int32_t guess = 0;
     if (mr_json_present(list)) MR_TRY(mr_json_expect(list, MR_JSON_ARRAY, "BPE: \"merges\"", error));
     else list = (mr_json_value){ 0 };
-    MR_TRY(mr_bpe_table_create(model, mr_json_count(list), error));
+    MR_TRY(mr_bpe_table_create(model, mr_json_count(list), mr_json_count(list), error));
     mr_json_value item = mr_json_first(list);
     while (status == MR_OK && mr_json_more(list, item)) status = read_group(list, &item, &rank, &guess, vocabulary, model, &joined, error);
     mr_buf_fini(&joined);
@@ -234,6 +242,7 @@ done:
 void mr_bpe_fini(mr_bpe *model)
 {
     mr_mem_free(model->merges);
+    mr_mem_free(model->joined);
     mr_mem_free(model->joins);
     mr_vocabulary_fini(&model->whole);
     free((char *)model->suffix.data);
@@ -303,29 +312,20 @@ static void merge_short(const mr_bpe *model, mr_bpe_scratch *scratch)
     mr_bpe_symbol *s = scratch->symbols;
     size_t count = scratch->count;
     uint32_t ranks[SHORT_PIECE];
-    int32_t joined[SHORT_PIECE];
-    for (size_t i = 0; i + 1 < count; i++) {
-        const mr_bpe_merge *merge = find_merge(model, s[i].id, s[i + 1].id);
-        ranks[i] = merge ? merge->rank : UINT32_MAX;
-        joined[i] = merge ? merge->id : 0;
-    }
+    for (size_t i = 0; i + 1 < count; i++) ranks[i] = find_merge(model, s[i].id, s[i + 1].id);
     while (count > 1) {
         size_t best = 0;
         for (size_t i = 1; i + 1 < count; i++)
             if (ranks[i] < ranks[best]) best = i;
-        if (ranks[best] == UINT32_MAX) break;
-        s[best].id = joined[best];
+        if (ranks[best] == NO_MERGE) break;
+        s[best].id = model->joined[ranks[best]];
         count--;
         for (size_t i = best + 1; i < count; i++) {
             s[i].id = s[i + 1].id;
             ranks[i - 1] = ranks[i];
-            joined[i - 1] = joined[i];
         }
-        for (size_t i = best ? best - 1 : 0; i <= best && i + 1 < count; i++) {
-            const mr_bpe_merge *merge = find_merge(model, s[i].id, s[i + 1].id);
-            ranks[i] = merge ? merge->rank : UINT32_MAX;
-            joined[i] = merge ? merge->id : 0;
-        }
+        if (best > 0) ranks[best - 1] = find_merge(model, s[best - 1].id, s[best].id);
+        if (best + 1 < count) ranks[best] = find_merge(model, s[best].id, s[best + 1].id);
     }
     scratch->count = count;
 }
@@ -355,9 +355,9 @@ static void heap_up(mr_bpe_candidate *heap, size_t at)
 static bool candidate(const mr_bpe *model, const mr_bpe_symbol *s, uint32_t at, mr_bpe_candidate *out)
 {
     if (at == MR_BPE_END || s[at].next == MR_BPE_END) return false;
-    const mr_bpe_merge *merge = find_merge(model, s[at].id, s[s[at].next].id);
-    if (!merge) return false;
-    *out = (mr_bpe_candidate){ (uint64_t)merge->rank << 32 | at, merge->pair, merge->id };
+    uint32_t rank = find_merge(model, s[at].id, s[s[at].next].id);
+    if (rank == NO_MERGE) return false;
+    *out = (mr_bpe_candidate){ (uint64_t)rank << 32 | at, pair_of(s[at].id, s[s[at].next].id) };
     return true;
 }
 
@@ -379,7 +379,7 @@ static void merge_long(const mr_bpe *model, mr_bpe_scratch *scratch)
         if (waiting) heap_down(heap, waiting, 0);
         uint32_t at = (uint32_t)best.order, next = s[at].id < 0 ? MR_BPE_END : s[at].next;
         if (next == MR_BPE_END || pair_of(s[at].id, s[next].id) != best.pair) continue; /* joined otherwise meanwhile */
-        s[at].id = best.id;
+        s[at].id = model->joined[best.order >> 32];
         s[at].next = s[next].next;
         s[next].id = -1;
         if (s[at].next != MR_BPE_END) s[s[at].next].previous = at;

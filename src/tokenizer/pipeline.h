@@ -57,7 +57,6 @@ typedef struct mr_bpe_symbol {
 typedef struct mr_bpe_candidate {
     uint64_t order; /* rank << 32 | place */
     uint64_t pair;
-    int32_t id; /* of the two joined */
 } mr_bpe_candidate;
 
 typedef struct mr_bpe_scratch {
@@ -270,17 +269,12 @@ typedef struct mr_word_level {
     int32_t unk_id; /* -1: none */
 } mr_word_level;
 
-typedef struct mr_bpe_merge {
-    uint64_t pair; /* left id << 32 | right id; UINT64_MAX: empty slot */
-    uint32_t rank;
-    int32_t id; /* of the two joined */
-} mr_bpe_merge;
-
 #define MR_BPE_MAX_SUFFIX 64
 
 typedef struct mr_bpe {
-    mr_bpe_merge *merges; /* open addressing */
+    uint64_t *merges; /* open addressing: pairs with the ranks of their merges */
     size_t merge_mask;
+    int32_t *joined; /* [rank] id of what the merge makes */
     int32_t symbols[2][256]; /* [last]: ids of the bytes (bytes) or of U+0000 .. U+00FF, of which ASCII is used */
     int32_t fallback[256];   /* ids of <0xHH>, -1: none */
     int32_t unk_id;          /* -1: none */
@@ -332,8 +326,8 @@ bool mr_wordpiece_run(const mr_wordpiece *model, mr_str piece, mr_ids *ids);
 mr_status mr_tiktoken_open(const char *data, size_t length, const char *path, mr_model *out, mr_error *error);
 
 mr_status mr_bpe_open(mr_json_value component, const mr_vocabulary *vocabulary, bool bytes, mr_bpe *out, mr_error *error);
-/* For models that are not in a tokenizer.json: an empty table for `count` pairs, and its entries. */
-mr_status mr_bpe_table_create(mr_bpe *model, size_t count, mr_error *error);
+/* For models that are not in a tokenizer.json: an empty table for so many pairs and ranks, and its entries. */
+mr_status mr_bpe_table_create(mr_bpe *model, size_t pairs, size_t ranks, mr_error *error);
 void mr_bpe_table_put(mr_bpe *model, int32_t left, int32_t right, uint32_t rank, int32_t id);
 void mr_bpe_fini(mr_bpe *model);
 bool mr_bpe_run(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str piece, mr_bpe_scratch *scratch, mr_ids *ids);

@@ -69,7 +69,7 @@ static mr_status read_pairs(const table *t, mr_bpe *bpe, mr_error *error)
 {
     size_t pairs = 0;
     for (int fill = 0; fill < 2; fill++) { /* count, then enter */
-        if (fill) MR_TRY(mr_bpe_table_create(bpe, pairs, error));
+        if (fill) MR_TRY(mr_bpe_table_create(bpe, pairs, bpe->whole.size, error));
         for (size_t i = 0; i < t->count; i++) {
             mr_str text = t->texts[i];
             for (size_t cut = 1; cut < text.length; cut++) {

@@ -4,7 +4,7 @@
 
 #include "tokenizer/json_tree.h"
 
-#define MR_VOCABULARY_MAX_ID ((1 << 22) - 1) /* the largest real ones have 2^18 */
+#define MR_VOCABULARY_MAX_ID ((1 << 22) - 2) /* the largest real ones have 2^18 */
 
 typedef struct mr_vocabulary {
     mr_str *texts;     /* [size] by id; data NULL where no text has that id */

