@@ -68,6 +68,7 @@ mr_status mr_output_merge_parts(const char *path, mr_error *error)
     merging merge;
     mr_status status;
     MR_TRY_OR(status, merging_init(&merge, path, error), done);
+    if (mr_path_exists(path) && mr_path_is_json_lines(path)) goto done;
     if (mr_path_exists(path)) {
         hid_t file;
         mr_embedding_schema schema;
@@ -157,6 +158,7 @@ mr_status mr_output_merge_files(const char *const *paths, size_t count, const ch
     bool same;
     char fingerprint[MR_SHA256_HEX];
     if (count == 0) return mr_error_set(error, MR_INVALID_ARGUMENT, "no files to merge");
+    if (mr_path_is_json_lines(path)) return mr_error_set(error, MR_INVALID_ARGUMENT, "%s: merge into an .h5 file, then export it to JSON lines", path);
     mr_status status;
     MR_TRY_OR(status, merging_init(&merge, path, error), done);
     MR_TRY_OR(status, list_files(&merge, paths, count, &rows, &job, error), done);

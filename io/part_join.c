@@ -5,13 +5,44 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
+#include "core/log.h"
 #include "io/file_publish.h"
 #include "io/id_index.h"
+#include "io/json_write.h"
+#include "io/text_output.h"
 
 #define STEP_ROWS ((size_t)512)             /* copied at once: 2 MiB of 1024-wide f32 */
+#define FINGERPRINT_ATTRIBUTE "user.millrace.fingerprint"
+#define FINGERPRINT_MAX 256
+#define JSON_GROWTH 4                       /* a float takes 9 to 13 characters instead of 4 bytes */
 #define SPARE_BYTES (UINT64_C(1) << 20)     /* for metadata, beside the sum of the parts */
+
+bool mr_path_is_json_lines(const char *path)
+{
+    return mr_str_ends_with(mr_str_of(path), ".jsonl") || mr_str_ends_with(mr_str_of(path), ".ndjson");
+}
+
+bool mr_lines_fingerprint_is(const char *path, const char *fingerprint)
+{
+    char stored[FINGERPRINT_MAX];
+    ssize_t length = getxattr(path, FINGERPRINT_ATTRIBUTE, stored, sizeof stored);
+    return length >= 0 && (size_t)length == strlen(fingerprint) && memcmp(stored, fingerprint, (size_t)length) == 0;
+}
+
+/* Best effort: without it a finished file is refused instead of recognised. */
+static void note_fingerprint(const mr_part *model, const char *path)
+{
+    hid_t file;
+    if (mr_h5_open(model->path, &file, NULL) != MR_OK) return;
+    char *fingerprint = mr_h5_get_text(file, "fingerprint");
+    H5Fclose(file);
+    if (fingerprint && setxattr(path, FINGERPRINT_ATTRIBUTE, fingerprint, strlen(fingerprint), 0) != 0)
+        mr_log(MR_LOG_DEBUG, "io", "%s: no extended attributes here: %s", path, strerror(errno));
+    free(fingerprint);
+}
 
 /* Rows [from, from + count) of one part. */
 typedef struct segment {
@@ -103,7 +134,7 @@ static mr_status plan(const mr_part_list *list, joining *join, mr_error *error)
     return MR_OK;
 }
 
-static mr_status check_space(const joining *join, const char *temporary, mr_error *error)
+static mr_status check_space(const joining *join, uint64_t growth, const char *temporary, mr_error *error)
 {
     char directory[4096];
     const char *slash = strrchr(temporary, '/');
@@ -113,7 +144,7 @@ static mr_status check_space(const joining *join, const char *temporary, mr_erro
     directory[length] = '\0';
     struct statvfs disk;
     if (statvfs(directory, &disk) != 0) return MR_OK; /* then the writes will tell */
-    uint64_t available = (uint64_t)disk.f_bavail * disk.f_frsize, needed = join->part_bytes + SPARE_BYTES;
+    uint64_t available = (uint64_t)disk.f_bavail * disk.f_frsize, needed = join->part_bytes * growth + SPARE_BYTES;
     if (available >= needed) return MR_OK;
     char need[16], have[16];
     return mr_error_set(error, MR_NO_SPACE, "joining %zu parts needs %s in %s, %s are free. Nothing is lost: make room and run the same command again",
@@ -159,7 +190,9 @@ static void raise_source_numbers(mr_block *block, uint32_t base)
     for (size_t i = 0; base && i < block->rows; i++) numbers[i] += base;
 }
 
-static mr_status copy_segment(joining *join, const segment *piece, mr_table_writer *writer, mr_block *block, mr_error *error)
+typedef mr_status block_taker(void *context, const mr_block *block, mr_error *error);
+
+static mr_status each_block_of(joining *join, const segment *piece, mr_block *block, block_taker *taker, void *context, mr_error *error)
 {
     open_part part;
     MR_TRY(take(join, piece->part, &part, error));
@@ -169,22 +202,35 @@ static mr_status copy_segment(joining *join, const segment *piece, mr_table_writ
         status = mr_table_reader_read(part.reader, piece->from + done, rest < STEP_ROWS ? (size_t)rest : STEP_ROWS, block, error);
         if (status == MR_OK) mr_part_facts_count(&join->facts, block);
         if (status == MR_OK) raise_source_numbers(block, piece->part->source_base);
-        if (status == MR_OK) status = mr_table_writer_append(writer, block, error);
+        if (status == MR_OK) status = taker(context, block, error);
     }
     give_back(join, piece->part, &part);
     return status;
 }
 
-static mr_status copy_rows(joining *join, hid_t file, mr_error *error)
+/* Every row in order, a block at a time. */
+static mr_status each_block(joining *join, block_taker *taker, void *context, mr_error *error)
 {
     mr_block block;
-    mr_table_writer *writer = NULL;
+    mr_status status = MR_OK;
     if (!mr_block_init(&block, join->schema.columns, join->schema.count)) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate rows");
-    mr_status status = mr_table_writer_create(file, join->schema.columns, join->schema.count, join->total, join->packed, &writer, error);
-    for (size_t s = 0; status == MR_OK && s < join->count; s++) status = copy_segment(join, &join->segments[s], writer, &block, error);
+    for (size_t s = 0; status == MR_OK && s < join->count; s++) status = each_block_of(join, &join->segments[s], &block, taker, context, error);
+    mr_block_fini(&block);
+    return status;
+}
+
+static mr_status take_for_table(void *writer, const mr_block *block, mr_error *error)
+{
+    return mr_table_writer_append(writer, block, error);
+}
+
+static mr_status copy_rows(joining *join, hid_t file, mr_error *error)
+{
+    mr_table_writer *writer;
+    MR_TRY(mr_table_writer_create(file, join->schema.columns, join->schema.count, join->total, join->packed, &writer, error));
+    mr_status status = each_block(join, take_for_table, writer, error);
     if (status == MR_OK) status = mr_table_writer_finish(writer, error);
     mr_table_writer_destroy(writer);
-    mr_block_fini(&block);
     return status;
 }
 
@@ -245,6 +291,41 @@ static mr_status write_joined(joining *join, const mr_part *model, const char *t
     return cause != MR_OK ? cause : status;
 }
 
+typedef struct lines_writer {
+    const mr_embedding_schema *schema;
+    mr_text_output output;
+} lines_writer;
+
+static mr_status take_for_lines(void *context, const mr_block *block, mr_error *error)
+{
+    lines_writer *writer = context;
+    const mr_embedding_schema *schema = writer->schema;
+    for (size_t i = 0; i < block->rows; i++) {
+        mr_embedding_row row = { .id = mr_block_packed(block, MR_COLUMN_ID, i), .error = mr_block_packed(block, MR_COLUMN_ERROR, i) };
+        uint8_t status = *(const uint8_t *)mr_block_fixed(block, MR_COLUMN_STATUS, i);
+        row.status = status < MR_ROW_STATUS_COUNT ? (mr_row_status)status : MR_ROW_FAILED;
+        memcpy(&row.tokens, mr_block_fixed(block, MR_COLUMN_TOKENS, i), sizeof row.tokens);
+        if (schema->text) row.text = mr_block_packed(block, schema->text, i);
+        const float *vector = mr_block_fixed(block, MR_COLUMN_EMBEDDING, i); /* parts of JSON lines hold f32 */
+        bool has_vector = row.status == MR_ROW_OK || row.status == MR_ROW_TRUNCATED;
+        if (!mr_json_append_row(&writer->output.held, &row, has_vector ? vector : NULL, schema->dimension)) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate rows");
+        MR_TRY(mr_text_output_flush(&writer->output, false, error));
+    }
+    return MR_OK;
+}
+
+static mr_status write_lines(joining *join, const mr_part *model, const char *temporary, mr_error *error)
+{
+    lines_writer writer = { .schema = &join->schema };
+    if (join->schema.dtype != MR_VECTOR_F32) return mr_error_set(error, MR_OUTPUT_DIFFERS, "%s does not hold f32, which JSON lines are made of", model->path);
+    MR_TRY(mr_text_output_open(&writer.output, temporary, true, error));
+    mr_status status = each_block(join, take_for_lines, &writer, error);
+    if (status == MR_OK) status = mr_text_output_finish(&writer.output, error);
+    mr_text_output_close(&writer.output);
+    if (status == MR_OK) note_fingerprint(model, temporary);
+    return status;
+}
+
 /* Schema of the base or the first part, which all others share. */
 static mr_status read_model(const mr_part *model, joining *join, mr_error *error)
 {
@@ -269,14 +350,14 @@ mr_status mr_part_list_join(const mr_part_list *list, uint64_t total, mr_join_op
     if (list->count == 0 && !options.base) return mr_error_set(error, MR_INCOMPLETE, "%s has no parts to join", path);
     joining join = { .total = total, .distinct = list->distinct, .options = options };
     mr_status status;
-    bool existed = false;
+    bool existed = false, lines = mr_path_is_json_lines(path);
     if (options.base) MR_TRY_OR(status, set_base(&join, options.base, error), done);
     MR_TRY_OR(status, plan(list, &join, error), done);
-    MR_TRY_OR(status, check_space(&join, temporary, error), done);
+    MR_TRY_OR(status, check_space(&join, lines ? JSON_GROWTH : 1, temporary, error), done);
     const mr_part *model = options.base ? &join.base : join.count ? join.segments[0].part : &list->items[0];
     MR_TRY_OR(status, read_model(model, &join, error), done);
     MR_TRY_OR(status, measure(&join, error), done);
-    MR_TRY_OR(status, write_joined(&join, model, temporary, error), done);
+    MR_TRY_OR(status, (lines ? write_lines : write_joined)(&join, model, temporary, error), done);
     if (options.replace) status = mr_file_replace(temporary, path, error);
     else status = mr_file_publish(temporary, path, &existed, error);
     if (existed) status = mr_error_set(error, MR_OUTPUT_DIFFERS, "%s was made by somebody else meanwhile; the parts are kept", path);

@@ -1,8 +1,13 @@
-/* All parts of a job -> one file. Private to io/. */
+/* All parts of a job -> one file: HDF5, or JSON lines when its name says so. Private to io/. */
 #ifndef MR_IO_PART_JOIN_H
 #define MR_IO_PART_JOIN_H
 
 #include "io/part_list.h"
+
+bool mr_path_is_json_lines(const char *path); /* .jsonl or .ndjson */
+
+/* Whether the joined file of JSON lines was made by this job; false where the file system keeps no such attributes. */
+bool mr_lines_fingerprint_is(const char *path, const char *fingerprint);
 
 /* Zero for the parts of a job. */
 typedef struct mr_join_options {

@@ -12,23 +12,16 @@ struct mr_sink {
     mr_error broken; /* status != OK: a commit may be lost, so nothing more is taken */
 };
 
-static const mr_sink_kind *kind_of(const char *path)
-{
-    mr_str name = mr_str_of(path);
-    bool lines = strcmp(path, "-") == 0 || mr_str_ends_with(name, ".jsonl") || mr_str_ends_with(name, ".ndjson");
-    return lines ? &mr_sink_json_lines : &mr_sink_hdf5;
-}
-
 mr_status mr_sink_open(const mr_sink_options *options, mr_sink **out, bool *finished, mr_error *error)
 {
     if (!options->path || !options->path[0]) return mr_error_set(error, MR_INVALID_ARGUMENT, "no output path given");
     if (options->dimension == 0) return mr_error_set(error, MR_INVALID_ARGUMENT, "%s: vectors of dimension 0", options->path);
     mr_sink *sink = calloc(1, sizeof *sink);
     if (!sink) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a sink", options->path);
-    sink->kind = kind_of(options->path);
+    sink->kind = strcmp(options->path, "-") == 0 ? &mr_sink_stdout : &mr_sink_parts;
     if (options->lock_name && !sink->kind->finish_shard) {
         free(sink);
-        return mr_error_set(error, MR_CONFIG, "%s: several shards can share an HDF5 output only", options->path);
+        return mr_error_set(error, MR_CONFIG, "shards share a file, not stdout");
     }
     bool done = false;
     mr_status status = sink->kind->open(options, &sink->self, &done, error);

@@ -1,11 +1,10 @@
 /* Sinks: rows in input order -> one finished output. docs/output-format.md describes the files.
  *
- * HDF5 (any path but the two below). Rows go to immutable part files named by record range,
+ * A file: rows go to immutable part files named by record range,
  *   OUT.parts/part-<first, 12 digits>-<end, 12 digits>.h5
  * written as a temporary file, closed, fsynced, renamed (never replacing), directory fsynced. The rename is the commit.
- * mr_sink_finish joins the parts the same way into OUT.
- * JSON lines (OUT.jsonl, OUT.ndjson, or "-" for stdout): one object a row. A file is written beside its name and renamed
- * by finish; nothing is committed before, so an interrupted run starts over.
+ * mr_sink_finish joins the parts the same way into OUT: HDF5, or JSON lines (one object a row) when its name ends in
+ * .jsonl or .ndjson. "-" is stdout: JSON lines as they come, nothing to resume.
  *
  * A sink has one owner thread; libhdf5 is not thread-safe, so no other thread may use mr_sink_* or mr_embedding_file_*
  * (of any object) at the same time. */
@@ -19,7 +18,7 @@
 typedef struct mr_sink_options {
     const char *path;               /* OUT.h5, OUT.jsonl or "-"; missing directories are made */
     size_t dimension;
-    mr_vector_dtype dtype;          /* HDF5; JSON lines always hold the f32 values */
+    mr_vector_dtype dtype;          /* JSON lines are always made of f32 */
     bool store_text;                /* keep the record's text beside its vector */
     const mr_attribute *attributes; /* [attribute_count], written as root attributes in this order; borrowed until close.
                                        The sink's own names are refused: schema, schema_version, fingerprint, job, dtype,

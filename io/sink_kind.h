@@ -14,7 +14,7 @@ typedef struct mr_sink_kind {
     void (*close)(void *sink);
 } mr_sink_kind;
 
-extern const mr_sink_kind mr_sink_hdf5;
-extern const mr_sink_kind mr_sink_json_lines;
+extern const mr_sink_kind mr_sink_parts; /* files: HDF5 parts, joined at the end */
+extern const mr_sink_kind mr_sink_stdout;
 
 #endif

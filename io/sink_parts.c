@@ -1,4 +1,4 @@
-/* Rows -> parts -> one HDF5 file: the commit protocol. */
+/* Rows -> parts -> one HDF5 file, or one of JSON lines: the commit protocol. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,7 @@
 #define DEFAULT_INTERVAL (30 * MR_CLOCK_SECOND)
 #define DEFAULT_LOCK_NAME "run"
 
-typedef struct hdf5_sink {
+typedef struct parts_sink {
     mr_sink_options options;
     const char *lock_name;
     char *parts; /* directory */
@@ -31,11 +31,11 @@ typedef struct hdf5_sink {
     uint64_t first;
     int64_t since_ns; /* when its first row came */
     void *stored;     /* one converted vector */
-} hdf5_sink;
+} parts_sink;
 
 static void close_sink(void *sink)
 {
-    hdf5_sink *self = sink;
+    parts_sink *self = sink;
     mr_output_lock_release(self->lock);
     if (self->parts) rmdir(self->parts); /* stays while it holds anything */
     mr_block_fini(&self->block);
@@ -54,17 +54,18 @@ static mr_status check_attributes(const mr_sink_options *options, mr_error *erro
     return MR_OK;
 }
 
-static hdf5_sink *create(const mr_sink_options *options)
+static parts_sink *create(const mr_sink_options *options)
 {
-    hdf5_sink *self = calloc(1, sizeof *self);
+    parts_sink *self = calloc(1, sizeof *self);
     if (!self) return NULL;
     self->options = *options;
     if (!self->options.fingerprint) self->options.fingerprint = "";
     if (!self->options.job_text) self->options.job_text = "";
     if (!self->options.clock) self->options.clock = mr_clock_monotonic();
     if (self->options.commit_interval_ns <= 0) self->options.commit_interval_ns = DEFAULT_INTERVAL;
-    mr_embedding_schema_init(&self->schema, options->dtype, options->dimension, options->store_text);
-    size_t row_bytes = mr_vector_stored_bytes(options->dtype, options->dimension);
+    if (mr_path_is_json_lines(options->path)) self->options.dtype = MR_VECTOR_F32;
+    mr_embedding_schema_init(&self->schema, self->options.dtype, options->dimension, options->store_text);
+    size_t row_bytes = mr_vector_stored_bytes(self->options.dtype, options->dimension);
     uint64_t *rows = &self->options.rows_per_part;
     for (*rows = *rows ? *rows : DEFAULT_ROWS_PER_PART; !options->rows_per_part && *rows > 16 && *rows * row_bytes > PART_BYTES;) *rows /= 2;
     self->lock_name = options->lock_name ? options->lock_name : DEFAULT_LOCK_NAME;
@@ -76,14 +77,23 @@ static hdf5_sink *create(const mr_sink_options *options)
     return NULL;
 }
 
+/* JSON lines cannot say what made them; an extended attribute of the file does, where the file system has such. */
+static mr_status check_lines(const parts_sink *self, bool *finished, mr_error *error)
+{
+    *finished = mr_lines_fingerprint_is(self->options.path, self->options.fingerprint);
+    if (*finished) return MR_OK;
+    return mr_error_set(error, MR_OUTPUT_DIFFERS, "%s exists and does not say that this job made it. Choose another output or add --overwrite", self->options.path);
+}
+
 /* OUT is there: *finished when it is this job's, OUTPUT_DIFFERS when not. */
-static mr_status check_output(const hdf5_sink *self, bool *finished, mr_error *error)
+static mr_status check_output(const parts_sink *self, bool *finished, mr_error *error)
 {
     struct stat info;
     *finished = false;
     if (lstat(self->options.path, &info) != 0) return MR_OK;
     if (S_ISDIR(info.st_mode)) return mr_error_set(error, MR_CANNOT_CREATE, "%s is a directory", self->options.path);
     if (self->options.overwrite) return MR_OK;
+    if (mr_path_is_json_lines(self->options.path)) return check_lines(self, finished, error);
     hid_t file;
     mr_embedding_schema stored;
     mr_error problem;
@@ -100,7 +110,7 @@ static mr_status check_output(const hdf5_sink *self, bool *finished, mr_error *e
 }
 
 /* What a run that was killed between the last rename and its end left behind. */
-static void remove_leftovers(const hdf5_sink *self)
+static void remove_leftovers(const parts_sink *self)
 {
     mr_output_lock *lock;
     if (self->options.keep_parts || !mr_path_is_directory(self->parts)) return;
@@ -110,7 +120,7 @@ static void remove_leftovers(const hdf5_sink *self)
     rmdir(self->parts);
 }
 
-static mr_status take_parts_directory(hdf5_sink *self, mr_error *error)
+static mr_status take_parts_directory(parts_sink *self, mr_error *error)
 {
     MR_TRY(mr_path_make_directories(self->parts, error));
     MR_TRY(mr_path_sync_directory_of(self->parts, error));
@@ -125,7 +135,7 @@ static mr_status take_parts_directory(hdf5_sink *self, mr_error *error)
 }
 
 /* With --overwrite a finished output goes, with its parts; so do parts of another job. */
-static mr_status drop_old(const hdf5_sink *self, mr_error *error)
+static mr_status drop_old(const parts_sink *self, mr_error *error)
 {
     struct stat info;
     if (lstat(self->options.path, &info) != 0) return MR_OK;
@@ -134,7 +144,7 @@ static mr_status drop_old(const hdf5_sink *self, mr_error *error)
     return mr_path_sync_directory_of(self->options.path, error);
 }
 
-static mr_status read_parts(hdf5_sink *self, mr_error *error)
+static mr_status read_parts(parts_sink *self, mr_error *error)
 {
     mr_part_list list = { 0 };
     mr_status status = mr_part_list_scan(&list, self->parts, error);
@@ -164,7 +174,7 @@ static mr_status list_good_rows(mr_embedding_file *file, mr_part_list *list, mr_
 }
 
 /* The output stands, but for its failed rows and what an earlier retry has committed. *finished: none failed. */
-static mr_status read_finished(hdf5_sink *self, bool *finished, mr_error *error)
+static mr_status read_finished(parts_sink *self, bool *finished, mr_error *error)
 {
     mr_embedding_file *file;
     mr_part_list list = { 0 };
@@ -183,7 +193,7 @@ static mr_status read_finished(hdf5_sink *self, bool *finished, mr_error *error)
 
 static mr_status open_retry(const mr_sink_options *options, void **out, bool *finished, mr_error *error)
 {
-    hdf5_sink *self = create(options);
+    parts_sink *self = create(options);
     if (!self) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a sink", options->path);
     mr_status status;
     MR_TRY_OR(status, check_output(self, finished, error), failed);
@@ -206,8 +216,9 @@ static mr_status open_sink(const mr_sink_options *options, void **out, bool *fin
 {
     MR_TRY(check_attributes(options, error));
     if (options->retry_failed && options->overwrite) return mr_error_set(error, MR_INVALID_ARGUMENT, "failed rows are retried in an output that stays: not with overwrite");
+    if (options->retry_failed && mr_path_is_json_lines(options->path)) return mr_error_set(error, MR_INVALID_ARGUMENT, "%s: failed rows are retried in HDF5 outputs only", options->path);
     if (options->retry_failed) return open_retry(options, out, finished, error);
-    hdf5_sink *self = create(options);
+    parts_sink *self = create(options);
     if (!self) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a sink", options->path);
     mr_status status;
     MR_TRY_OR(status, check_output(self, finished, error), failed);
@@ -229,12 +240,12 @@ failed:
 
 static const mr_range *committed_ranges(const void *sink, size_t *count)
 {
-    const hdf5_sink *self = sink;
+    const parts_sink *self = sink;
     *count = self->committed_count;
     return self->committed;
 }
 
-static mr_status write_part(hdf5_sink *self, mr_error *error)
+static mr_status write_part(parts_sink *self, mr_error *error)
 {
     char *path = mr_part_path(self->parts, self->first, self->first + self->block.rows);
     if (!path) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate a path");
@@ -249,11 +260,11 @@ static mr_status write_part(hdf5_sink *self, mr_error *error)
 
 static mr_status commit(void *sink, mr_error *error)
 {
-    hdf5_sink *self = sink;
+    parts_sink *self = sink;
     return self->block.rows ? write_part(self, error) : MR_OK;
 }
 
-static bool append(hdf5_sink *self, const mr_embedding_row *row)
+static bool append(parts_sink *self, const mr_embedding_row *row)
 {
     mr_block *block = &self->block;
     const uint8_t row_status = (uint8_t)row->status;
@@ -271,7 +282,7 @@ static bool append(hdf5_sink *self, const mr_embedding_row *row)
 
 static mr_status put(void *sink, const mr_embedding_row *row, mr_error *error)
 {
-    hdf5_sink *self = sink;
+    parts_sink *self = sink;
     int64_t now = mr_clock_now(self->options.clock);
     if (self->block.rows && row->ordinal != self->first + self->block.rows) MR_TRY(commit(self, error));
     if (self->block.rows == 0) {
@@ -285,7 +296,7 @@ static mr_status put(void *sink, const mr_embedding_row *row, mr_error *error)
 
 static mr_status finish(void *sink, uint64_t total, mr_error *error)
 {
-    hdf5_sink *self = sink;
+    parts_sink *self = sink;
     MR_TRY(commit(self, error));
     mr_part_list list = { 0 };
     mr_status status;
@@ -306,9 +317,9 @@ done:
 
 static mr_status finish_shard(void *sink, uint64_t total, mr_error *error)
 {
-    hdf5_sink *self = sink;
+    parts_sink *self = sink;
     MR_TRY(commit(self, error));
     return mr_parts_note_total(self->parts, total, error);
 }
 
-const mr_sink_kind mr_sink_hdf5 = { open_sink, committed_ranges, put, commit, finish, finish_shard, close_sink };
+const mr_sink_kind mr_sink_parts = { open_sink, committed_ranges, put, commit, finish, finish_shard, close_sink };
