@@ -46,6 +46,7 @@ typedef struct mr_job {
     char *max_failed;
     int overwrite;
     int keep_parts;
+    bool retry_failed;    /* no setting: what `millrace retry-failed` does with a finished output's own job */
 } mr_job;
 
 void mr_job_init(mr_job *job);
@@ -92,9 +93,11 @@ mr_status mr_job_setting_assign(mr_job *job, const mr_setting *setting, const ch
 /* The text of a choice setting by key; NULL when not given. */
 const char *mr_job_choice(const mr_job *job, const char *key);
 
-/* One "key: value" line per identity setting, malloc'ed: what the fingerprint is made of. */
+/* One "key: value" line per identity setting (a line per item of a list), malloc'ed: what the fingerprint is made of. */
 char *mr_job_identity_text(const mr_job *job);
 /* Every setting that was given, the same form: stored in the output as the job's text. */
 char *mr_job_text(const mr_job *job);
+/* And back: on top of `job`. CONFIG for a line it does not know. */
+mr_status mr_job_read_text(mr_job *job, const char *text, mr_error *error);
 
 #endif

@@ -1,5 +1,6 @@
 #include "pipelines/job.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -150,6 +151,32 @@ mr_status mr_job_set(mr_job *job, const char *assignment, mr_error *error)
     }
     free(key);
     return status;
+}
+
+/* One "key: value" of mr_job_text; the value may be a JSON string. */
+static mr_status read_line(mr_job *job, const char *line, size_t length, mr_error *error)
+{
+    const char *colon = memchr(line, ':', length);
+    char *key = colon && length >= (size_t)(colon - line) + 2 ? mr_strndup(line, (size_t)(colon - line)) : NULL;
+    char *value = key ? mr_strndup(colon + 2, length - (size_t)(colon - line) - 2) : NULL;
+    const mr_setting *setting = value ? setting_by_key(key) : NULL;
+    json_t *quoted = setting && value[0] == '"' ? json_loads(value, JSON_DECODE_ANY, NULL) : NULL;
+    mr_status status = setting ? mr_job_setting_assign(job, setting, json_is_string(quoted) ? json_string_value(quoted) : value, key, error)
+                               : mr_error_set(error, MR_CONFIG, "not a setting: %.*s", (int)length, line);
+    json_decref(quoted);
+    free(value);
+    free(key);
+    return status;
+}
+
+mr_status mr_job_read_text(mr_job *job, const char *text, mr_error *error)
+{
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+        MR_TRY(read_line(job, text, length, error));
+        text += length + (text[length] == '\n');
+    }
+    return MR_OK;
 }
 
 static mr_status check_max_failed(const char *text, mr_error *error)

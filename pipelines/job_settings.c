@@ -1,6 +1,7 @@
 /* The table of settings and how one of them is read from and written as text. */
 #include <ctype.h>
 #include <errno.h>
+#include <jansson.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,23 +138,35 @@ mr_status mr_job_setting_assign(mr_job *job, const mr_setting *setting, const ch
     return mr_error_set(error, MR_INTERNAL, "setting %s has no type", setting->key);
 }
 
-/* Appends the value; false when nobody gave one. */
-static bool print_value(const mr_job *job, const mr_setting *setting, mr_buf *out)
+/* "key: value"; a value that would not survive a line of its own is written as a JSON string. */
+static bool print_line(mr_buf *out, const char *key, const char *value)
+{
+    if (!strchr(value, '\n') && value[0] != '"') return mr_buf_printf(out, "%s: %s\n", key, value);
+    json_t *string = json_string(value);
+    char *quoted = string ? json_dumps(string, JSON_ENCODE_ANY | JSON_ENSURE_ASCII) : NULL;
+    bool done = quoted && mr_buf_printf(out, "%s: %s\n", key, quoted);
+    free(quoted);
+    json_decref(string);
+    return done;
+}
+
+/* Nothing for a setting that nobody gave. */
+static bool print_setting(mr_buf *out, const mr_job *job, const mr_setting *setting)
 {
     const void *slot = field_const(job, setting);
+    const char *const *string = slot;
     const mr_strings *list = slot;
+    const uint64_t *number = slot;
+    const int *choice = slot;
+    bool done = true;
     switch (setting->type) {
-    case MR_SETTING_STRING:
-        return *(char *const *)slot && mr_buf_append_str(out, *(char *const *)slot);
+    case MR_SETTING_STRING: return !*string || print_line(out, setting->key, *string);
     case MR_SETTING_STRINGS:
-        for (size_t i = 0; i < list->count; i++) mr_buf_printf(out, "%s%s", i ? " " : "", list->items[i]);
-        return list->count > 0;
-    case MR_SETTING_COUNT:
-        return *(const uint64_t *)slot != 0 && mr_buf_printf(out, "%llu", (unsigned long long)*(const uint64_t *)slot);
-    case MR_SETTING_CHOICE:
-        return *(const int *)slot != MR_UNSET && mr_buf_append_str(out, setting->choices[*(const int *)slot]);
-    case MR_SETTING_BOOL:
-        return *(const int *)slot != MR_UNSET && mr_buf_append_str(out, *(const int *)slot ? "true" : "false");
+        for (size_t i = 0; done && i < list->count; i++) done = print_line(out, setting->key, list->items[i]);
+        return done;
+    case MR_SETTING_COUNT: return *number == 0 || mr_buf_printf(out, "%s: %llu\n", setting->key, (unsigned long long)*number);
+    case MR_SETTING_CHOICE: return *choice == MR_UNSET || print_line(out, setting->key, setting->choices[*choice]);
+    case MR_SETTING_BOOL: return *choice == MR_UNSET || print_line(out, setting->key, *choice ? "true" : "false");
     }
     return false;
 }
@@ -161,13 +174,12 @@ static bool print_value(const mr_job *job, const mr_setting *setting, mr_buf *ou
 static char *print_settings(const mr_job *job, bool identity_only)
 {
     mr_buf out = { 0 };
-    for (size_t i = 0; i < SETTING_COUNT; i++) {
-        if (identity_only && !settings[i].is_identity) continue;
-        mr_buf value = { 0 };
-        if (print_value(job, &settings[i], &value)) mr_buf_printf(&out, "%s: %s\n", settings[i].key, value.data);
-        mr_buf_fini(&value);
-    }
-    return mr_buf_detach(&out);
+    bool done = true;
+    for (size_t i = 0; done && i < SETTING_COUNT; i++)
+        if (!identity_only || settings[i].is_identity) done = print_setting(&out, job, &settings[i]);
+    if (done) return mr_buf_detach(&out);
+    mr_buf_fini(&out);
+    return NULL;
 }
 
 const char *mr_job_choice(const mr_job *job, const char *key)

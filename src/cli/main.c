@@ -122,7 +122,7 @@ static void print_log_line(void *context, mr_log_level level, const char *module
 static void print_overview(FILE *out)
 {
     fputs("millrace: runs a model over every record of a corpus, on CPUs\n\nusage: millrace COMMAND [ARGUMENTS]\n\n", out);
-    for (size_t i = 0; i < COMMAND_COUNT; i++) fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+    for (size_t i = 0; i < COMMAND_COUNT; i++) fprintf(out, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
     fputs("\nA first job:\n"
           "  millrace fetch sentence-transformers/all-MiniLM-L6-v2\n"
           "  millrace embed corpus.jsonl -m sentence-transformers/all-MiniLM-L6-v2 -o corpus.h5\n"

@@ -108,6 +108,16 @@ class Resume(Case):
         self.assertEqual(datasets(self.dir / "shared.h5"), datasets(self.dir / "whole.h5"))
         self.run_millrace("embed", corpus, "-m", MODEL, "-o", "x.jsonl", "--shard", "0/2", code=78)
 
+    def test_retry_failed(self):
+        """A retry of truly bad records keeps every other row and says that they failed again."""
+        corpus = self.write_jsonl("mixed.jsonl", ['{"id":"a","text":"fine"}', "broken", '{"id":"c","text":"also fine"}'])
+        out = self.embed(corpus, code=3)
+        before = datasets(out)
+        self.run_millrace("retry-failed", out, "--threads", "1", code=3)
+        self.assertEqual(datasets(out), before)
+        self.run_millrace("verify", out)
+        self.assertFalse((self.dir / "out.h5.retry.parts").exists())
+
     def test_another_job_is_refused(self):
         corpus = self.corpus(50)
         self.embed(corpus)

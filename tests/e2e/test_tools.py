@@ -7,7 +7,7 @@ import numpy as np
 
 from harness import GOLDEN, MODEL, Case, strings
 
-COMMANDS = "embed run plan tokenize neighbors inspect status verify merge export models fetch doctor".split()
+COMMANDS = "embed run plan tokenize neighbors inspect status verify merge retry-failed export models fetch doctor".split()
 
 
 class Help(Case):

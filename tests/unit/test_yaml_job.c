@@ -36,6 +36,18 @@ static void a_whole_job_is_read(void **state)
     assert_non_null(strstr(identity, "embedding.dim: 64\n"));
     assert_null(strstr(identity, "resources.memory"));
     assert_non_null(strstr(whole, "resources.memory: 80%\n"));
+    mr_job again;
+    mr_job_init(&again);
+    assert_int_equal(mr_job_set(&job, "embedding.prompt_text=two\nlines: \"x\"", &error), MR_OK);
+    free(whole);
+    whole = mr_job_text(&job);
+    assert_int_equal(mr_job_read_text(&again, whole, &error), MR_OK);
+    assert_string_equal(again.prompt_text, "two\nlines: \"x\"");
+    char *twice = mr_job_text(&again);
+    assert_string_equal(twice, whole);
+    assert_int_equal(mr_job_read_text(&again, "nonsense: 1\n", &error), MR_CONFIG);
+    mr_job_fini(&again);
+    free(twice);
     free(identity);
     free(whole);
     mr_job_fini(&job);
