@@ -1,6 +1,7 @@
 /* docs/pool-rules.md, section 2: worker life. Expected numbers are those of the rules. */
 #include <sched.h>
-#include <time.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "pool_fixture.h"
 #include "registry/pool/pool_internal.h"
@@ -502,6 +503,48 @@ static void pinned_threads_get_cores_of_their_own(void **state)
     mr_affinity_destroy(affinity);
 }
 
+/* The memory policy of this thread, as the kernel sees it; -1 where it will not tell. */
+static int memory_policy(void)
+{
+    int policy = -1;
+    return syscall(SYS_get_mempolicy, &policy, NULL, 0UL, NULL, 0UL) == 0 ? policy : -1;
+}
+
+static int policy_of_load;
+
+static void look_and_load(void *context, const mr_load_request *request, mr_load *load)
+{
+    policy_of_load = memory_policy();
+    mr_load_synchronously(context, request, load);
+}
+
+static void weights_are_interleaved_on_request(void **state)
+{
+    (void)state;
+    enum { DEFAULT_POLICY = 0, INTERLEAVE_POLICY = 3 }; /* linux/mempolicy.h */
+    mr_affinity *affinity;
+    assert_int_equal(mr_affinity_create(&affinity, NULL), MR_OK);
+    bool possible = memory_policy() == DEFAULT_POLICY && mr_affinity_interleave(affinity, true);
+    if (possible) assert_int_equal(memory_policy(), INTERLEAVE_POLICY);
+    if (possible) assert_true(mr_affinity_interleave(affinity, false));
+    mr_affinity_destroy(affinity);
+    if (!possible) skip(); /* a container that forbids memory policies */
+    assert_int_equal(memory_policy(), DEFAULT_POLICY);
+    for (int on = 0; on <= 1; on++) {
+        fixture f = fixture_default();
+        f.settings.interleave_weights = on;
+        fixture_start(&f);
+        fake_model *fake = fake_new();
+        mr_pool_model *model;
+        mr_pool_model_spec spec = { .key = "a/b", .path = fake->path, .vtable = fake_vtable(TEXT), .options = { .threads_per_worker = 1 },
+                                    .loader = { look_and_load, NULL }, .max_workers = 1 };
+        assert_int_equal(mr_pools_add_model(f.pools, &spec, &model, NULL), MR_OK);
+        assert_int_equal(call_once(model, TEXT, NULL), MR_OK);
+        assert_int_equal(policy_of_load, on ? INTERLEAVE_POLICY : DEFAULT_POLICY);
+        fixture_end(&f);
+    }
+}
+
 static void scratch_that_fails_ends_the_wait_with_its_cause(void **state)
 {
     (void)state;
@@ -536,6 +579,7 @@ int main(void)
         cmocka_unit_test(a_loader_that_never_answers_is_given_up),
         cmocka_unit_test(a_slow_load_delays_no_other_model),
         cmocka_unit_test(pinned_threads_get_cores_of_their_own),
+        cmocka_unit_test(weights_are_interleaved_on_request),
         cmocka_unit_test(scratch_that_fails_ends_the_wait_with_its_cause),
     };
     return RUN_TESTS(tests);

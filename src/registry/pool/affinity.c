@@ -97,3 +97,10 @@ void mr_affinity_release(mr_affinity *affinity, mr_core_set cores)
     mark(affinity, cores, false);
     pthread_mutex_unlock(&affinity->lock);
 }
+
+bool mr_affinity_interleave(mr_affinity *affinity, bool on)
+{
+    if (affinity->cores == 0) return false;
+    return hwloc_set_membind(affinity->topology, hwloc_topology_get_topology_nodeset(affinity->topology), on ? HWLOC_MEMBIND_INTERLEAVE : HWLOC_MEMBIND_DEFAULT,
+                             HWLOC_MEMBIND_THREAD | HWLOC_MEMBIND_BYNODESET) == 0;
+}

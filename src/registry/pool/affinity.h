@@ -1,4 +1,4 @@
-/* Cores for worker threads: disjoint sets, neighbours together. */
+/* Where threads run and where their memory lies: disjoint core sets for workers, weights spread over the memory nodes. */
 #ifndef MR_POOL_AFFINITY_H
 #define MR_POOL_AFFINITY_H
 
@@ -23,5 +23,9 @@ typedef struct mr_core_set {
 mr_core_set mr_affinity_bind(mr_affinity *affinity, size_t threads);
 /* When the thread ends. */
 void mr_affinity_release(mr_affinity *affinity, mr_core_set cores);
+
+/* From now on new memory of the calling thread is spread over all memory nodes, page by page; off: next to the core that
+ * touches it first. For loading weights that workers on all nodes will read. False when the system refuses. */
+bool mr_affinity_interleave(mr_affinity *affinity, bool on);
 
 #endif

@@ -19,7 +19,7 @@ mr_status mr_pools_create(const mr_pool_settings *settings, mr_governor *governo
     pools->governor = governor;
     pools->clock = clock ? clock : mr_clock_monotonic();
     mr_status status = mr_maintenance_create(pools, &pools->maintenance, error);
-    if (status == MR_OK && settings->pin_threads) status = mr_affinity_create(&pools->affinity, error);
+    if (status == MR_OK && (settings->pin_threads || settings->interleave_weights)) status = mr_affinity_create(&pools->affinity, error);
     if (status != MR_OK) {
         mr_maintenance_destroy(pools->maintenance);
         free(pools);

@@ -174,7 +174,7 @@ struct mr_pools {
     mr_governor *governor;
     mr_clock *clock;
     mr_maintenance *maintenance;
-    mr_affinity *affinity; /* NULL: threads are not pinned */
+    mr_affinity *affinity; /* NULL: threads and memory go where the system puts them */
     atomic_bool shutting_down;
     atomic_uint_least64_t drained; /* answered since then */
     pthread_mutex_t shutdown_lock; /* first in the order: one sequence at a time */

@@ -36,6 +36,7 @@ typedef struct mr_pool_settings {
 #undef MR_POOL_SETTING_FIELD
     const char *metrics_path; /* Prometheus text file, replaced each metrics_interval; NULL: none. Borrowed */
     bool pin_threads;         /* each worker to cores of its own */
+    bool interleave_weights;  /* over the memory nodes, for machines with more than one */
 } mr_pool_settings;
 
 mr_pool_settings mr_pool_settings_default(void);

@@ -71,8 +71,10 @@ mr_status mr_weights_load(mr_worker *worker, void **loaded_model, mr_error *erro
     if (worker->leave) mr_load_cancel(load);
     pthread_mutex_unlock(&model->lock);
 
+    bool spread = first && model->pools->settings.interleave_weights && mr_affinity_interleave(model->pools->affinity, true);
     mr_loader loader = first ? model->loader : (mr_loader){ load_preloaded, worker };
     loader.start(loader.context, &model->spec, load);
+    if (spread) (void)mr_affinity_interleave(model->pools->affinity, false); /* scratch stays near its worker */
     int64_t deadline = mr_clock_deadline(model->pools->clock, model->pools->settings.load_timeout);
     *loaded_model = NULL;
     mr_status status = mr_load_wait(load, model->pools->clock, deadline, loaded_model, error);

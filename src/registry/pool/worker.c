@@ -248,7 +248,7 @@ static void *worker_main(void *argument)
     mr_error error = { 0 };
     mr_core_set cores = { 0 };
     pthread_setname_np(pthread_self(), "millrace-worker");
-    if (affinity) cores = mr_affinity_bind(affinity, model->spec.options.threads_per_worker);
+    if (model->pools->settings.pin_threads) cores = mr_affinity_bind(affinity, model->spec.options.threads_per_worker);
     pthread_mutex_lock(&model->lock);
     enter(self, MR_WORKER_LOADING);
     pthread_mutex_unlock(&model->lock);
@@ -263,7 +263,7 @@ static void *worker_main(void *argument)
         if (self->brought_weights) mr_breaker_record(&model->breaker, mr_pool_now(model), model->breaker.round, MR_VERDICT_FAILURE);
     }
     wind_up(self);
-    if (affinity) mr_affinity_release(affinity, cores);
+    if (cores.count > 0) mr_affinity_release(affinity, cores);
     model->threads--;
     pthread_cond_destroy(&self->wake);
     free(self);
