@@ -325,6 +325,9 @@ bool mr_wordpiece_run(const mr_wordpiece *model, mr_str piece, mr_ids *ids);
 /* From the contents of a tiktoken.model; `path` appears in error texts. */
 mr_status mr_tiktoken_open(const char *data, size_t length, const char *path, mr_model *out, mr_error *error);
 
+/* Appends to `json` the tokenizer.json that a BERT vocab.txt and its tokenizer_config.json (may be absent) amount to. */
+mr_status mr_vocab_txt_convert(const char *path, size_t max_bytes, mr_json_value config, mr_buf *json, mr_error *error);
+
 mr_status mr_bpe_open(mr_json_value component, const mr_vocabulary *vocabulary, bool bytes, mr_bpe *out, mr_error *error);
 /* For models that are not in a tokenizer.json: an empty table for so many pairs and ranks, and its entries. */
 mr_status mr_bpe_table_create(mr_bpe *model, size_t pairs, size_t ranks, mr_error *error);

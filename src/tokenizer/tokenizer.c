@@ -112,40 +112,52 @@ mr_status mr_tokenizer_open_bytes(const void *json, size_t length, mr_tokenizer 
 
 /* The paths of a model directory's tokenizer files. */
 typedef struct paths {
-    char *json, *tiktoken, *config;
+    char *json, *tiktoken, *vocab, *config;
 } paths;
+
+/* The tokenizer.json, there or made; no tree when tiktoken.model is all there is. */
+static mr_status read_tree(const char *directory, const paths *p, mr_json_value config, mr_json_tree *tree, mr_error *error)
+{
+    if (mr_path_exists(p->json)) return mr_json_tree_read(p->json, MAX_FILE_BYTES, tree, error);
+    if (mr_path_exists(p->tiktoken)) return MR_OK;
+    if (!mr_path_exists(p->vocab))
+        return mr_error_set(error, MR_MODEL_FILES_MISSING, "%s: no tokenizer.json, tiktoken.model or vocab.txt; fetch the model again or convert its tokenizer", directory);
+    mr_buf json = { 0 };
+    mr_status status = mr_vocab_txt_convert(p->vocab, MAX_FILE_BYTES, config, &json, error);
+    if (status != MR_OK) {
+        mr_buf_fini(&json);
+        return status;
+    }
+    return mr_json_tree_parse(json.data, json.length, p->vocab, tree, error);
+}
 
 static mr_status open_paths(const char *directory, const paths *p, mr_tokenizer **out, mr_error *error)
 {
-    mr_json_tree tree = { 0 }, config = { 0 };
-    mr_json_value root = { 0 }, settings = { 0 };
+    mr_json_tree tree = { 0 }, config_tree = { 0 };
+    mr_json_value config = { 0 };
     mr_status status = MR_OK;
-    bool has_json = mr_path_exists(p->json);
-    if (!has_json && !mr_path_exists(p->tiktoken))
-        return mr_error_set(error, MR_MODEL_FILES_MISSING, "%s: no tokenizer.json and no tiktoken.model; fetch the model again or convert its tokenizer", directory);
     if (mr_path_exists(p->config)) {
-        MR_TRY_OR(status, mr_json_tree_read(p->config, MAX_FILE_BYTES, &config, error), done);
-        settings = mr_json_root(&config);
+        MR_TRY_OR(status, mr_json_tree_read(p->config, MAX_FILE_BYTES, &config_tree, error), done);
+        config = mr_json_root(&config_tree);
     }
-    if (has_json) {
-        MR_TRY_OR(status, mr_json_tree_read(p->json, MAX_FILE_BYTES, &tree, error), done);
-        root = mr_json_root(&tree);
-    }
-    status = open_any(root, p->tiktoken, settings, out, error);
+    MR_TRY_OR(status, read_tree(directory, p, config, &tree, error), done);
+    status = open_any(tree.nodes ? mr_json_root(&tree) : (mr_json_value){ 0 }, p->tiktoken, config, out, error);
 done:
     mr_json_tree_fini(&tree);
-    mr_json_tree_fini(&config);
+    mr_json_tree_fini(&config_tree);
     return status;
 }
 
 mr_status mr_tokenizer_open(const char *directory, mr_tokenizer **out, mr_error *error)
 {
-    paths p = { mr_path_join(directory, "tokenizer.json"), mr_path_join(directory, "tiktoken.model"), mr_path_join(directory, "tokenizer_config.json") };
+    paths p = { mr_path_join(directory, "tokenizer.json"), mr_path_join(directory, "tiktoken.model"), mr_path_join(directory, "vocab.txt"),
+                mr_path_join(directory, "tokenizer_config.json") };
     mr_status status = MR_OUT_OF_MEMORY;
-    if (p.json && p.tiktoken && p.config) status = open_paths(directory, &p, out, error);
+    if (p.json && p.tiktoken && p.vocab && p.config) status = open_paths(directory, &p, out, error);
     else mr_error_set(error, status, "%s: out of memory", directory);
     free(p.json);
     free(p.tiktoken);
+    free(p.vocab);
     free(p.config);
     return status;
 }

@@ -1,6 +1,9 @@
 /* What the golden files do not reach: refused files, options, added-token flags, odd components. */
 #include "../cm.h"
 
+#include <pthread.h>
+
+#include "core/file.h"
 #include "tokenizer/tokenizer.h"
 
 #define VOCAB "\"vocab\": {\"[UNK]\": 0, \"a\": 1, \"b\": 2, \"##b\": 3, \"c\": 4, \"x\": 5}"
@@ -71,6 +74,37 @@ static void test_missing_directory(void **state)
     (void)state;
     assert_int_equal(mr_tokenizer_open(MR_TEST_TMP, &tokenizer, &error), MR_MODEL_FILES_MISSING);
     assert_non_null(strstr(error.text, "tokenizer.json"));
+}
+
+/* A directory with vocab.txt alone. */
+static void test_vocab_txt(void **state)
+{
+    mr_tokenizer *tokenizer;
+    mr_tokenizer_scratch *scratch;
+    mr_encoding encoding = { 0 };
+    mr_error error;
+    static const char directory[] = MR_TEST_TMP "/vocab_txt", path[] = MR_TEST_TMP "/vocab_txt/vocab.txt";
+    (void)state;
+    assert_int_equal(mr_path_make_directories(directory, NULL), MR_OK);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("[PAD]\n[UNK]\r\n[CLS]\n[SEP]\n\"\n\\\nhi\n##gh", file);
+    fclose(file);
+    if (mr_tokenizer_open(directory, &tokenizer, &error) != MR_OK) fail_msg("%s", error.text);
+    assert_int_equal(mr_tokenizer_scratch_create(&scratch, NULL), MR_OK);
+    assert_int_equal(mr_tokenizer_encode(tokenizer, scratch, MR_STR("HIGH \"\\ ho[SEP]"), &(mr_encode_options){ .add_special_tokens = true }, &encoding, &error), MR_OK);
+    static const int32_t expected[] = { 2, 6, 7, 4, 5, 1, 3, 3 };
+    assert_int_equal(encoding.count, 8);
+    assert_memory_equal(encoding.ids, expected, sizeof expected);
+    mr_encoding_fini(&encoding);
+    mr_tokenizer_scratch_destroy(scratch);
+    mr_tokenizer_close(tokenizer);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("a\nb\n", file);
+    fclose(file);
+    assert_int_equal(mr_tokenizer_open(directory, &tokenizer, &error), MR_MODEL_UNSUPPORTED);
+    assert_int_equal(remove(path), 0);
 }
 
 static void test_added_token_flags(void **state)
@@ -151,11 +185,61 @@ static void test_questions(void **state)
     mr_tokenizer_close(tokenizer);
 }
 
+/* One tokenizer, several threads, each with its scratch; and one scratch used with several tokenizers. */
+static mr_tokenizer *shared;
+
+static void *encode_often(void *argument)
+{
+    mr_tokenizer_scratch *scratch;
+    mr_encoding encoding = { 0 };
+    size_t wrong = 0;
+    if (mr_tokenizer_scratch_create(&scratch, NULL) != MR_OK) return argument;
+    for (int i = 0; i < 2000; i++) {
+        mr_str text = i % 2 ? MR_STR("ab c a") : MR_STR("c c abb b");
+        if (mr_tokenizer_encode(shared, scratch, text, &(mr_encode_options){ 0 }, &encoding, NULL) != MR_OK || encoding.count != (i % 2 ? 4u : 6u)) wrong++;
+    }
+    mr_encoding_fini(&encoding);
+    mr_tokenizer_scratch_destroy(scratch);
+    return wrong ? argument : NULL;
+}
+
+static void test_threads(void **state)
+{
+    pthread_t threads[4];
+    (void)state;
+    shared = open_text("{" WORDPIECE ", \"pre_tokenizer\": {\"type\": \"WhitespaceSplit\"}}");
+    for (size_t i = 0; i < 4; i++) assert_int_equal(pthread_create(&threads[i], NULL, encode_often, &shared), 0);
+    for (size_t i = 0; i < 4; i++) {
+        void *failed;
+        assert_int_equal(pthread_join(threads[i], &failed), 0);
+        assert_null(failed);
+    }
+    mr_tokenizer_close(shared);
+}
+
+static void test_scratch_changes_hands(void **state)
+{
+    mr_tokenizer_scratch *scratch;
+    mr_encoding encoding = { 0 };
+    (void)state;
+    assert_int_equal(mr_tokenizer_scratch_create(&scratch, NULL), MR_OK);
+    for (int32_t id = 1; id < 4; id++) {
+        char json[128];
+        snprintf(json, sizeof json, "{\"model\": {\"type\": \"WordLevel\", \"vocab\": {\"a\": %d}}}", id);
+        mr_tokenizer *tokenizer = open_text(json);
+        assert_int_equal(mr_tokenizer_encode(tokenizer, scratch, MR_STR("a"), &(mr_encode_options){ 0 }, &encoding, NULL), MR_OK);
+        assert_int_equal(encoding.ids[0], id);
+        mr_tokenizer_close(tokenizer);
+    }
+    mr_encoding_fini(&encoding);
+    mr_tokenizer_scratch_destroy(scratch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused_files), cmocka_unit_test(test_missing_directory), cmocka_unit_test(test_added_token_flags),
-        cmocka_unit_test(test_truncation), cmocka_unit_test(test_pre_tokenizers), cmocka_unit_test(test_questions),
+        cmocka_unit_test(test_refused_files), cmocka_unit_test(test_missing_directory), cmocka_unit_test(test_vocab_txt), cmocka_unit_test(test_added_token_flags),
+        cmocka_unit_test(test_truncation), cmocka_unit_test(test_pre_tokenizers), cmocka_unit_test(test_questions), cmocka_unit_test(test_threads), cmocka_unit_test(test_scratch_changes_hands),
     };
     return RUN_TESTS(tests);
 }
