@@ -2,7 +2,7 @@
 `peers.py export JOB.json` makes the ONNX files first.
 
 Each peer gets what its users would give it: texts sorted by length, batches of 32 padded to their longest text, as
-many threads as the run allows, float32, mean pooling and normalisation done by the peer itself.
+many threads as the run allows, the run's precision, mean pooling and normalisation done by the peer itself.
 """
 import json
 import os
@@ -19,7 +19,8 @@ def sentence_transformers(job):
     from sentence_transformers import SentenceTransformer
 
     torch.set_num_threads(job["threads"])
-    model = SentenceTransformer(job["model"], device="cpu", local_files_only=True)
+    settings = {"dtype": torch.bfloat16} if job["precision"] == "bf16" else {}
+    model = SentenceTransformer(job["model"], device="cpu", local_files_only=True, model_kwargs=settings)
     model.max_seq_length = job["max_tokens"]
     # encode() sorts by length itself.
     return lambda texts: model.encode(texts, batch_size=BATCH, normalize_embeddings=True, convert_to_numpy=True)
@@ -93,6 +94,13 @@ def export_onnx(job):
     config = model.model.config
     optimizer.optimize_model(job["onnx"], model_type="bert", num_heads=config.num_attention_heads, hidden_size=config.hidden_size,
                              opt_level=0).save_model_to_file(job["onnx_fused"])
+    if job["precision"] == "int8":
+        from onnx import TensorProto
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        # The type of what comes out of a fused operator, which shape inference does not know.
+        quantize_dynamic(job["onnx_fused"], job["onnx_fused"], per_channel=True, weight_type=QuantType.QInt8,
+                         extra_options={"DefaultTensorType": TensorProto.FLOAT})
 
 
 def onnxruntime(job):
@@ -110,7 +118,7 @@ def openvino(job):
     import openvino as ov
 
     core = ov.Core()
-    settings = {"INFERENCE_NUM_THREADS": job["threads"], "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    settings = {"INFERENCE_NUM_THREADS": job["threads"], "INFERENCE_PRECISION_HINT": job["precision"], "PERFORMANCE_HINT": "LATENCY"}
     compiled = core.compile_model(core.read_model(job["onnx"]), "CPU", settings)
     return batched(job, lambda inputs: compiled(inputs)[0])
 
