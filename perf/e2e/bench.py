@@ -185,7 +185,9 @@ def main():
         os.execv(python, [str(python), __file__, *sys.argv[1:]])
     import report
 
-    load_before = os.getloadavg()[0]  # other work on the machine: near 0, or the figures mean little
+    load_before = os.getloadavg()[0]
+    if load_before > 0.5:  # threads that wait for each other suffer most from others' work: it does not hit all alike
+        print(f"bench: the machine is busy (load {load_before:.1f}); on an idle one the figures will differ", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="millrace-bench.") as scratch:
         folder = pathlib.Path(scratch)
         count = write_corpus(options, folder / "corpus.jsonl")

@@ -44,6 +44,6 @@ def picture(results, path):
     axes.set_xlim(0, max(rates) * 1.25)
     axes.set_xlabel("texts/s (peak resident memory)")
     axes.spines[["top", "right"]].set_visible(False)
-    figure.text(0.01, 0.01, "\n".join(textwrap.wrap(conditions(results), 130)), fontsize=5.5, color="#475569")
-    figure.tight_layout(rect=(0, 0.14, 1, 1))
+    figure.text(0.01, 0.01, "\n".join(textwrap.wrap(conditions(results), 190)), fontsize=5.5, color="#475569")
+    figure.tight_layout(rect=(0, 0.12, 1, 1))
     figure.savefig(path, dpi=150)
