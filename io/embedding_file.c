@@ -55,7 +55,8 @@ static mr_status open_tables(mr_embedding_file *file, mr_error *error)
     MR_TRY(mr_table_reader_open(file->file, file->path, columns + 1, others, &file->rows, error));
     MR_TRY(mr_table_reader_open(file->file, file->path, &mr_source_files_column, 1, &file->sources, error));
     if (mr_table_reader_rows(file->rows) != mr_table_reader_rows(file->vectors))
-        return mr_error_set(error, MR_BAD_INPUT, "%s: %llu vectors but %llu rows", file->path, (unsigned long long)mr_table_reader_rows(file->vectors), (unsigned long long)mr_table_reader_rows(file->rows));
+        return mr_error_set(error, MR_BAD_INPUT, "%s: %llu vectors but %llu rows",
+                            file->path, (unsigned long long)mr_table_reader_rows(file->vectors), (unsigned long long)mr_table_reader_rows(file->rows));
     if (!mr_block_init(&file->vector_block, columns, 1) || !mr_block_init(&file->row_block, columns + 1, others) ||
         !mr_block_init(&file->scan_block, columns + 1, others) || !mr_block_init(&file->source_block, &mr_source_files_column, 1))
         return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a reader", file->path);
@@ -153,7 +154,8 @@ static mr_status check_range(const mr_embedding_file *file, uint64_t first, uint
 {
     uint64_t rows = mr_embedding_file_rows(file);
     if (first <= rows && count <= rows - first) return MR_OK;
-    return mr_error_set(error, MR_INVALID_ARGUMENT, "%s has %llu rows, no row %llu", file->path, (unsigned long long)rows, (unsigned long long)(first > rows ? first : rows));
+    return mr_error_set(error, MR_INVALID_ARGUMENT, "%s has %llu rows, no row %llu",
+                        file->path, (unsigned long long)rows, (unsigned long long)(first > rows ? first : rows));
 }
 
 static mr_status load_vectors(mr_embedding_file *file, uint64_t first, size_t count, float *vectors, mr_error *error)
@@ -195,7 +197,8 @@ mr_status mr_embedding_file_row(mr_embedding_file *file, uint64_t row, mr_embedd
     const mr_block *block = &file->row_block;
     size_t i = (size_t)(row - file->window_first);
     uint8_t status = *(const uint8_t *)mr_block_fixed(block, STATUS, i);
-    if (status >= MR_ROW_STATUS_COUNT) return mr_error_set(error, MR_BAD_INPUT, "%s: row %llu has the unknown status %u", file->path, (unsigned long long)row, status);
+    if (status >= MR_ROW_STATUS_COUNT) return mr_error_set(error, MR_BAD_INPUT, "%s: row %llu has the unknown status %u",
+                                                           file->path, (unsigned long long)row, status);
     mr_embedding_row found = {
         .ordinal = row,
         .status = (mr_row_status)status,

@@ -30,7 +30,8 @@ mr_status mr_export_npy(mr_embedding_file *file, const char *path, bool overwrit
     float *vectors = malloc(STEP_ROWS * row_bytes);
     if (!vectors) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate rows");
     mr_status status = mr_text_output_open(&output, path, overwrite, error);
-    if (status == MR_OK && !append_header(&output.held, rows, mr_embedding_file_dimension(file))) status = mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate a header");
+    if (status == MR_OK && !append_header(&output.held, rows, mr_embedding_file_dimension(file)))
+        status = mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate a header");
     for (uint64_t first = 0; status == MR_OK && first < rows; first += STEP_ROWS) {
         size_t count = rows - first < STEP_ROWS ? (size_t)(rows - first) : STEP_ROWS;
         status = mr_embedding_file_vectors(file, first, count, vectors, error);

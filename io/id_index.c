@@ -111,8 +111,10 @@ mr_status mr_id_index_open(hid_t file, const char *path, uint64_t rows, mr_id_in
     mr_id_index *index = calloc(1, sizeof *index);
     if (!index) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a reader", path);
     mr_status status = mr_table_reader_open(file, path, index_columns, 2, &index->reader, error);
-    if (status == MR_OK && mr_table_reader_rows(index->reader) != rows) status = mr_error_set(error, MR_BAD_INPUT, "%s: the index of ids does not have a row for each row", path);
-    if (status == MR_OK && !(mr_block_init(&index->block, index_columns, 2) && mr_block_init(&index->run, index_columns, 2))) status = mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a reader", path);
+    if (status == MR_OK && mr_table_reader_rows(index->reader) != rows)
+        status = mr_error_set(error, MR_BAD_INPUT, "%s: the index of ids does not have a row for each row", path);
+    if (status == MR_OK && !(mr_block_init(&index->block, index_columns, 2) && mr_block_init(&index->run, index_columns, 2)))
+        status = mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a reader", path);
     if (status == MR_OK) *out = index;
     else mr_id_index_close(index);
     return status;

@@ -92,7 +92,8 @@ static mr_status read_text(const char *text_field, bool required, mr_json_line *
     } else if (json_object_get(line->root, "custom_id") && json_is_object(json_object_get(line->root, "body"))) {
         name = "body.input";
         value = batch_input(line->root);
-        if (json_is_array(value)) return mr_error_set(error, MR_BAD_RECORD, "\"body.input\" holds %zu texts; a record has one: give each its own line", json_array_size(value));
+        if (json_is_array(value)) return mr_error_set(error, MR_BAD_RECORD, "\"body.input\" holds %zu texts; a record has one: give each its own line",
+                                                      json_array_size(value));
     } else {
         name = "text";
         value = first_of(line->root, text_fields, 4, &name);

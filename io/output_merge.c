@@ -108,7 +108,8 @@ static mr_status add_file(mr_part_list *list, const char *path, uint64_t *rows, 
     for (size_t i = 0; status == MR_OK && i < sizeof vital_attributes / sizeof *vital_attributes; i++) {
         const char *ours = mr_embedding_file_attribute(model, vital_attributes[i]), *theirs = mr_embedding_file_attribute(file, vital_attributes[i]);
         if (strcmp(ours ? ours : "", theirs ? theirs : "") != 0)
-            status = mr_error_set(error, MR_OUTPUT_DIFFERS, "%s was made with %s = %s, the files before it with %s: their vectors do not belong together", path, vital_attributes[i], theirs ? theirs : "", ours ? ours : "");
+            status = mr_error_set(error, MR_OUTPUT_DIFFERS, "%s was made with %s = %s, the files before it with %s: their vectors do not belong together",
+                                  path, vital_attributes[i], theirs ? theirs : "", ours ? ours : "");
     }
     uint64_t count = mr_embedding_file_rows(file);
     if (status == MR_OK && !mr_buf_printf(job, "merged: %s %s %llu rows\n", path, fingerprint ? fingerprint : "", (unsigned long long)count))

@@ -83,7 +83,8 @@ static mr_status check_number(const checking *check, const char *name, uint64_t 
 {
     char *text = mr_h5_get_text(check->file, name);
     bool equal = text && strtoull(text, NULL, 10) == expected;
-    mr_status status = equal ? MR_OK : mr_error_set(error, MR_BAD_INPUT, "%s: the attribute %s is %s, the rows give %llu", check->path, name, text ? text : "missing", (unsigned long long)expected);
+    mr_status status = equal ? MR_OK : mr_error_set(error, MR_BAD_INPUT, "%s: the attribute %s is %s, the rows give %llu",
+                                                    check->path, name, text ? text : "missing", (unsigned long long)expected);
     free(text);
     return status;
 }
@@ -110,7 +111,8 @@ static mr_status check_index(const checking *check, uint64_t rows, mr_error *err
     for (uint64_t i = 0; status == MR_OK && i < rows; i++) {
         uint64_t hash, row;
         status = mr_id_index_entry(index, i, &hash, &row, error);
-        if (status == MR_OK && hash < before) status = mr_error_set(error, MR_BAD_INPUT, "%s: the index of ids is not in order at %llu", check->path, (unsigned long long)i);
+        if (status == MR_OK && hash < before) status = mr_error_set(error, MR_BAD_INPUT, "%s: the index of ids is not in order at %llu",
+                                                                    check->path, (unsigned long long)i);
         if (status == MR_OK) sum += mix_pair(hash, row);
         before = hash;
     }
@@ -167,7 +169,8 @@ static mr_status verify_parts(const char *path, mr_error *error)
     for (size_t i = 0; status == MR_OK && i < list.count; i++) status = verify_file(list.items[i].path, list.items[i].first, false, error);
     if (status == MR_OK) status = mr_part_list_ranges(&list, &ranges, &count, error);
     for (size_t i = 0; i < count; i++) rows += ranges[i].end - ranges[i].first;
-    if (status == MR_OK) status = mr_error_set(error, MR_INCOMPLETE, "%s is not finished; its %zu parts with %llu records are sound", path, list.count, (unsigned long long)rows);
+    if (status == MR_OK) status = mr_error_set(error, MR_INCOMPLETE, "%s is not finished; its %zu parts with %llu records are sound",
+                                               path, list.count, (unsigned long long)rows);
     free(ranges);
     mr_part_list_fini(&list);
     free(parts);

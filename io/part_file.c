@@ -108,7 +108,9 @@ static mr_status write_source_names(hid_t file, const mr_sink_options *options, 
         good = mr_block_put_packed(&names, 0, mr_str_of(options->source_names[i]));
         mr_block_end_row(&names);
     }
-    mr_status status = good ? mr_part_file_write_table(file, &mr_source_files_column, 1, &names, error) : mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the names of inputs");
+    mr_status status = MR_OUT_OF_MEMORY;
+    if (good) status = mr_part_file_write_table(file, &mr_source_files_column, 1, &names, error);
+    else mr_error_set(error, status, "cannot allocate the names of inputs");
     mr_block_fini(&names);
     return status;
 }

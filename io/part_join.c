@@ -123,14 +123,16 @@ static mr_status plan(const mr_part_list *list, joining *join, mr_error *error)
     if (!join->segments) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the plan of a join");
     while (at < join->total) {
         part = find_part(list, join, &next, part == &join->base ? NULL : part, at, &end);
-        if (!part) return mr_error_set(error, MR_INCOMPLETE, "records %llu to %llu are not done yet; run the same command again", (unsigned long long)at, (unsigned long long)end - 1);
+        if (!part) return mr_error_set(error, MR_INCOMPLETE, "records %llu to %llu are not done yet; run the same command again",
+                                       (unsigned long long)at, (unsigned long long)end - 1);
         join->segments[join->count++] = (segment){ part, at - part->first, end - at };
         if (part != &join->base) join->part_bytes += part->file_bytes;
         at = end;
     }
     for (size_t p = 0; p < list->count; p++)
         if (list->items[p].end > join->total)
-            return mr_error_set(error, MR_OUTPUT_DIFFERS, "%s goes beyond the %llu records of the input: the input has become shorter. Use --overwrite", list->items[p].path, (unsigned long long)join->total);
+            return mr_error_set(error, MR_OUTPUT_DIFFERS, "%s goes beyond the %llu records of the input: the input has become shorter. Use --overwrite",
+                                list->items[p].path, (unsigned long long)join->total);
     return MR_OK;
 }
 
@@ -308,7 +310,8 @@ static mr_status take_for_lines(void *context, const mr_block *block, mr_error *
         if (schema->text) row.text = mr_block_packed(block, schema->text, i);
         const float *vector = mr_block_fixed(block, MR_COLUMN_EMBEDDING, i); /* parts of JSON lines hold f32 */
         bool has_vector = row.status == MR_ROW_OK || row.status == MR_ROW_TRUNCATED;
-        if (!mr_json_append_row(&writer->output.held, &row, has_vector ? vector : NULL, schema->dimension)) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate rows");
+        if (!mr_json_append_row(&writer->output.held, &row, has_vector ? vector : NULL, schema->dimension))
+            return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate rows");
         MR_TRY(mr_text_output_flush(&writer->output, false, error));
     }
     return MR_OK;

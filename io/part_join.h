@@ -18,9 +18,10 @@ typedef struct mr_join_options {
 } mr_join_options;
 
 /* Joins ordinals 0..total-1 into `temporary`, syncs it and publishes it as `path`; attributes and input names come from
- * the first part. Memory is bounded by a few hundred rows. Every part's checksums are compared: a damaged one is removed
- * and INCOMPLETE says that another run redoes it (distinct files and the base are never removed: BAD_INPUT). INCOMPLETE also names the first missing records. OUTPUT_DIFFERS when
- * `path` exists by now (without `replace`), or parts go beyond `total`; NO_SPACE before writing when the disk cannot hold it. */
+ * the base or the first part. Memory is bounded by a few hundred rows and the index of ids. Every part's checksums are
+ * compared: a damaged one is removed and INCOMPLETE says that another run redoes it (distinct files and the base are
+ * never removed: BAD_INPUT). INCOMPLETE also names the first missing records. OUTPUT_DIFFERS when `path` exists by now
+ * (without `replace`), or parts go beyond `total`; NO_SPACE before writing when the disk cannot hold it. */
 mr_status mr_part_list_join(const mr_part_list *list, uint64_t total, mr_join_options options, const char *temporary, const char *path, mr_error *error);
 
 #endif

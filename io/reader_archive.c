@@ -202,7 +202,9 @@ static mr_status read_json(archive_reader *self, mr_json_line *json, mr_error *e
     bool demanded = !self->filled[SLOT_IMAGE] && !self->filled[SLOT_TEXT];
     const mr_buf *bytes = &self->bytes[SLOT_JSON];
     mr_error problem;
-    mr_status status = (demanded ? mr_json_line_parse : mr_json_line_parse_optional)(bytes->data, bytes->length, self->options->text_field, self->options->id_field, json, &problem);
+    const mr_reader_options *options = self->options;
+    mr_status (*parse)(const char *, size_t, const char *, const char *, mr_json_line *, mr_error *) = demanded ? mr_json_line_parse : mr_json_line_parse_optional;
+    mr_status status = parse(bytes->data, bytes->length, options->text_field, options->id_field, json, &problem);
     if (status == MR_OK) return MR_OK;
     if (status == MR_BAD_RECORD && !self->problem)
         self->problem = mr_strf("%s: member %.*s.json: %s", self->options->name, (int)self->stem.length, self->stem.data, problem.text);
@@ -229,7 +231,8 @@ static mr_status finish_record(archive_reader *self, mr_record **out, mr_error *
     if (out) {
         mr_json_line json = { 0 };
         mr_str text = none, image = none;
-        mr_str id = self->members > 1 && self->stem.length ? (mr_str){ self->stem.data, self->stem.length } : (mr_str){ self->first_name.data, self->first_name.length };
+        const mr_buf *name = self->members > 1 && self->stem.length ? &self->stem : &self->first_name;
+        mr_str id = { name->data, name->length };
         if (self->filled[SLOT_JSON] && !self->problem) status = read_json(self, &json, error);
         if (json.id.length) id = json.id;
         if (json.has_text) text = json.text;

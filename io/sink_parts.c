@@ -106,7 +106,8 @@ static mr_status check_output(const parts_sink *self, bool *finished, mr_error *
     *finished = status == MR_OK;
     if (status == MR_OUTPUT_DIFFERS && error) *error = problem;
     if (status == MR_OK || status == MR_OUTPUT_DIFFERS) return status;
-    return mr_error_set(error, MR_OUTPUT_DIFFERS, "%s exists and is not an output of such a job (%s). Choose another output or add --overwrite", self->options.path, problem.text);
+    return mr_error_set(error, MR_OUTPUT_DIFFERS, "%s exists and is not an output of such a job (%s). Choose another output or add --overwrite",
+                        self->options.path, problem.text);
 }
 
 /* What a run that was killed between the last rename and its end left behind. */
@@ -215,8 +216,10 @@ failed:
 static mr_status open_sink(const mr_sink_options *options, void **out, bool *finished, mr_error *error)
 {
     MR_TRY(check_attributes(options, error));
-    if (options->retry_failed && options->overwrite) return mr_error_set(error, MR_INVALID_ARGUMENT, "failed rows are retried in an output that stays: not with overwrite");
-    if (options->retry_failed && mr_path_is_json_lines(options->path)) return mr_error_set(error, MR_INVALID_ARGUMENT, "%s: failed rows are retried in HDF5 outputs only", options->path);
+    if (options->retry_failed && options->overwrite)
+        return mr_error_set(error, MR_INVALID_ARGUMENT, "failed rows are retried in an output that stays: not with overwrite");
+    if (options->retry_failed && mr_path_is_json_lines(options->path))
+        return mr_error_set(error, MR_INVALID_ARGUMENT, "%s: failed rows are retried in HDF5 outputs only", options->path);
     if (options->retry_failed) return open_retry(options, out, finished, error);
     parts_sink *self = create(options);
     if (!self) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a sink", options->path);

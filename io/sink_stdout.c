@@ -41,7 +41,8 @@ static const mr_range *committed_ranges(const void *sink, size_t *count)
 static mr_status put(void *sink, const mr_embedding_row *row, mr_error *error)
 {
     stdout_sink *self = sink;
-    if (row->ordinal != self->rows) return mr_error_set(error, MR_INTERNAL, "row %llu where row %llu was due", (unsigned long long)row->ordinal, (unsigned long long)self->rows);
+    if (row->ordinal != self->rows) return mr_error_set(error, MR_INTERNAL, "row %llu where row %llu was due",
+                                                        (unsigned long long)row->ordinal, (unsigned long long)self->rows);
     mr_embedding_row kept = *row;
     if (!self->options.store_text) kept.text = (mr_str){ "", 0 };
     if (!mr_json_append_row(&self->output.held, &kept, row->vector, self->options.dimension))

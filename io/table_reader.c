@@ -61,7 +61,8 @@ static mr_status open_dataset(hid_t file, const char *path, const char *name, mr
     if (id < 0) return mr_h5_error(error, MR_BAD_INPUT, "%s: no dataset %s", path, name);
     *set = (dataset){ .id = id, .element = element, .width = width };
     if (!is_self_contained(id)) return mr_error_set(error, MR_BAD_INPUT, "%s: the dataset %s keeps its values in other files", path, name);
-    if (!has_type(id, element) || !read_shape(id, width, &set->rows)) return mr_error_set(error, MR_BAD_INPUT, "%s: the dataset %s has another type or shape than expected", path, name);
+    if (!has_type(id, element) || !read_shape(id, width, &set->rows)) return mr_error_set(error, MR_BAD_INPUT,
+                                                                                          "%s: the dataset %s has another type or shape than expected", path, name);
     return MR_OK;
 }
 
@@ -130,7 +131,8 @@ static mr_status read_rows(const mr_table_reader *reader, const dataset *set, ui
     uint64_t row_bytes = mr_element_bytes(set->element) * (set->width ? set->width : 1);
     if (first > set->rows || count > set->rows - first || count > READ_LIMIT / row_bytes)
         return mr_error_set(error, MR_BAD_INPUT, "%s: rows %llu and on are not there", reader->path, (unsigned long long)first);
-    if (!mr_buf_reserve(out, (size_t)(count * row_bytes))) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate %llu rows", reader->path, (unsigned long long)count);
+    if (!mr_buf_reserve(out, (size_t)(count * row_bytes))) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate %llu rows",
+                                                                               reader->path, (unsigned long long)count);
     const hsize_t start[2] = { first, 0 }, size[2] = { count, set->width };
     hid_t memory = H5Screate_simple(set->width ? 2 : 1, size, NULL);
     hid_t space = H5Dget_space(set->id);
@@ -155,8 +157,10 @@ static mr_status read_packed(mr_table_reader *reader, size_t column, uint64_t fi
     uint64_t *offsets = (uint64_t *)(void *)buffer->data; /* malloc'ed, so aligned */
     uint64_t base = offsets[0];
     for (size_t i = 0; i < count; i++)
-        if (offsets[i] > offsets[i + 1]) return mr_error_set(error, MR_BAD_INPUT, "%s: %s/offsets descends at row %llu", reader->path, reader->columns[column].name, (unsigned long long)(first + i));
-    if (offsets[count] > sets->values.rows) return mr_error_set(error, MR_BAD_INPUT, "%s: %s/offsets points behind %s/bytes", reader->path, reader->columns[column].name, reader->columns[column].name);
+        if (offsets[i] > offsets[i + 1]) return mr_error_set(error, MR_BAD_INPUT, "%s: %s/offsets descends at row %llu",
+                                                             reader->path, reader->columns[column].name, (unsigned long long)(first + i));
+    if (offsets[count] > sets->values.rows) return mr_error_set(error, MR_BAD_INPUT, "%s: %s/offsets points behind %s/bytes",
+                                                                reader->path, reader->columns[column].name, reader->columns[column].name);
     MR_TRY(read_rows(reader, &sets->values, base, offsets[count] - base, &block->data[column].bytes, error));
     for (size_t i = 0; i <= count; i++) offsets[i] -= base;
     return MR_OK;
@@ -205,7 +209,8 @@ mr_status mr_table_reader_packed_bytes(mr_table_reader *reader, size_t column, u
 
 #define VERIFY_BYTES ((uint64_t)4 << 20)
 
-static mr_status verify_dataset(const mr_table_reader *reader, const dataset *set, const char *name, const char *part, EVP_MD_CTX *hash, mr_buf *buffer, mr_error *error)
+static mr_status verify_dataset(const mr_table_reader *reader, const dataset *set, const char *name, const char *part,
+                                EVP_MD_CTX *hash, mr_buf *buffer, mr_error *error)
 {
     uint64_t row_bytes = mr_element_bytes(set->element) * (set->width ? set->width : 1);
     uint64_t step = VERIFY_BYTES / row_bytes ? VERIFY_BYTES / row_bytes : 1;
