@@ -41,6 +41,12 @@
 #include "kernels/simd/simd_avx2.h"
 #endif
 
+/* The cache lines of p[0 .. n). */
+SIMD_INLINE void v_prefetch(const float *p, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16) _mm_prefetch((const char *)(p + i), _MM_HINT_T0);
+}
+
 /* Results and operands, as vdpbf16ps always has it, for all that follows: pass the returned mode to _mm_setcsr at the end. */
 SIMD_INLINE unsigned v_subnormals_to_zero(void)
 {

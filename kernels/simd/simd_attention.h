@@ -91,6 +91,13 @@ SIMD_INLINE void pack_block(const float *rows, size_t ld, size_t count, size_t i
     for (size_t i = 0; i < words; i++) _mm256_storeu_ps(panel + i * TILE_COLUMNS, _mm256_loadu_ps(turned[i]));
 }
 
+/* A head's part of a row is a few cache lines on a page of its own, which no hardware prefetcher foresees: ask for the next
+ * head's part when this head's is read. */
+SIMD_INLINE void foresee(const state *s, const float *row)
+{
+    if (s->head + 1 < s->a->last_head) v_prefetch(row + s->a->head_dim, s->a->head_dim);
+}
+
 /* Keys become columns; columns up to the next vector are 0. */
 static void pack_k(const state *s, const float *k, size_t keys)
 {
@@ -98,6 +105,7 @@ static void pack_k(const state *s, const float *k, size_t keys)
     for (size_t key = 0; key < (keys + VW - 1) / VW * VW; key += 8) {
         float *panel = s->k + key / TILE_COLUMNS * TILE_COLUMNS * s->depth + key % TILE_COLUMNS;
         const size_t count = key >= keys ? 0 : keys - key < 8 ? keys - key : 8;
+        for (size_t r = 0; r < count; r++) foresee(s, k + (key + r) * ld);
         for (size_t i = 0; i < dim; i += 8 * INPUTS) {
             const size_t inputs = dim - i < 8 * INPUTS ? dim - i : 8 * INPUTS;
             if (!NARROW && count == 8 && inputs == 8) {
@@ -115,6 +123,7 @@ static void pack_v(const state *s, const float *v, size_t keys)
     const size_t dim = s->a->head_dim, ld = s->a->ldv;
     for (size_t key = 0; key < keys; key += INPUTS) {
         float *out = s->v + key / INPUTS * s->dim;
+        for (size_t r = 0; r < INPUTS && key + r < keys; r++) foresee(s, v + (key + r) * ld);
         for (size_t i = 0; i < s->dim; i += VW) {
             const size_t live = i < dim ? dim - i : 0;
             vf words = v_load_n(v + key * ld + i, live);
@@ -239,6 +248,7 @@ static void attend_rows(state *s, size_t query, size_t slot, size_t rows)
     const float *q = a->q + query * a->ldq + s->head * a->head_dim;
     size_t low, high, ldq = a->ldq;
     if (!visible_keys(s, query, rows, &low, &high)) return;
+    for (size_t r = 0; r < rows; r++) foresee(s, q + r * ldq);
     if (NARROW) {
         for (size_t r = 0; r < rows; r++) to_words(q + r * ldq, a->head_dim, s->q + r * s->dim);
         q = s->q;
