@@ -91,11 +91,11 @@ static mr_status run_piece(const mr_model *model, mr_tokenizer_scratch *scratch,
 }
 
 /* One piece through the cache. */
-static mr_status run_cached(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str piece, mr_ids *ids, mr_error *error)
+static mr_status run_cached(const mr_model *model, mr_tokenizer_scratch *scratch, size_t place, mr_str piece, mr_ids *ids, mr_error *error)
 {
     if (piece.length > MR_WORD_CACHE_KEY) return run_piece(model, scratch, piece, ids, error);
     if (!mr_ids_reserve(ids, MR_WORD_CACHE_IDS)) return out_of_memory(error);
-    mr_word_cache_entry *entry = mr_word_cache_place(&scratch->cache, piece);
+    mr_word_cache_entry *entry = mr_word_cache_place(&scratch->cache, place, piece);
     if (mr_word_cache_hits(entry, piece)) {
         memcpy(ids->items + ids->count, entry->ids, sizeof entry->ids); /* always all: the length is known to the compiler */
         ids->count += entry->count;
@@ -115,19 +115,39 @@ static mr_status run_cached(const mr_model *model, mr_tokenizer_scratch *scratch
     return MR_OK;
 }
 
+/* SentencePiece's BPE sees whole texts: cut where nothing can join. */
+static const mr_pieces *cut_parts(const mr_bpe *bpe, mr_tokenizer_scratch *scratch, mr_str text, const mr_pieces *pieces)
+{
+    mr_pieces *parts = &scratch->pieces[pieces == &scratch->pieces[0]];
+    parts->count = 0;
+    for (size_t i = 0; i < pieces->count; i++) {
+        size_t start = pieces->items[i].start;
+        mr_str piece = { text.data + start, pieces->items[i].length };
+        for (size_t at = 0, end; at < piece.length; at = end) {
+            end = mr_bpe_part_end(bpe, piece, at);
+            if (!mr_pieces_add(parts, start + at, start + end)) return NULL;
+        }
+    }
+    return parts;
+}
+
+/* How far ahead a piece's place in the cache is requested from memory. */
+#define AHEAD 8
+
 mr_status mr_model_run(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str text, const mr_pieces *pieces, mr_ids *ids, mr_error *error)
 {
+    size_t places[AHEAD] = { 0 };
     if (!mr_word_cache_prepare(&scratch->cache, model->serial)) return out_of_memory(error);
-    for (size_t i = 0; i < pieces->count; i++) {
-        mr_str piece = { text.data + pieces->items[i].start, pieces->items[i].length };
-        if (model->type != MR_MODEL_BPE || !model->bpe.parts) {
-            MR_TRY(run_cached(model, scratch, piece, ids, error));
-            continue;
+    if (model->type == MR_MODEL_BPE && model->bpe.parts) pieces = cut_parts(&model->bpe, scratch, text, pieces);
+    if (!pieces) return out_of_memory(error);
+    for (size_t i = 0; i < pieces->count + AHEAD; i++) {
+        if (i >= AHEAD) {
+            mr_piece piece = pieces->items[i - AHEAD];
+            MR_TRY(run_cached(model, scratch, places[i % AHEAD], (mr_str){ text.data + piece.start, piece.length }, ids, error));
         }
-        for (size_t at = 0, end; at < piece.length; at = end) {
-            end = mr_bpe_part_end(&model->bpe, piece, at);
-            MR_TRY(run_cached(model, scratch, (mr_str){ piece.data + at, end - at }, ids, error));
-        }
+        if (i >= pieces->count) continue;
+        mr_piece next = pieces->items[i];
+        if (next.length <= MR_WORD_CACHE_KEY) places[i % AHEAD] = mr_word_cache_request(&scratch->cache, (mr_str){ text.data + next.start, next.length });
     }
     return MR_OK;
 }

@@ -9,23 +9,21 @@
 /* How many free places are tried before a new block is opened: bounds the build at a few percent of waste. */
 #define MAX_TRIES 64
 
-/* Keys sorted by bytes. The first 8 bytes, big-endian, decide most comparisons. */
+/* Keys sorted by bytes. The first 8 bytes, big-endian, decide most comparisons; equal keys stay in their order. */
 typedef struct key {
     uint64_t prefix;
-    mr_str text;
-    uint32_t order;
-    int32_t value;
+    const mr_str *text; /* in the caller's list */
 } key;
 
 static int compare_keys(const void *left, const void *right)
 {
     const key *a = left, *b = right;
     if (a->prefix != b->prefix) return a->prefix < b->prefix ? -1 : 1;
-    size_t shorter = a->text.length < b->text.length ? a->text.length : b->text.length;
-    int difference = memcmp(a->text.data, b->text.data, shorter);
+    size_t shorter = a->text->length < b->text->length ? a->text->length : b->text->length;
+    int difference = memcmp(a->text->data, b->text->data, shorter);
     if (difference) return difference;
-    if (a->text.length != b->text.length) return a->text.length < b->text.length ? -1 : 1;
-    return a->order < b->order ? -1 : 1;
+    if (a->text->length != b->text->length) return a->text->length < b->text->length ? -1 : 1;
+    return a->text < b->text ? -1 : 1;
 }
 
 static uint64_t prefix_of(mr_str text)
@@ -139,16 +137,16 @@ static bool push_range(ranges *stack, range item)
 }
 
 /* Gives `r.node` its value and its children. */
-static bool expand(builder *b, const key *keys, range r, ranges *stack)
+static bool expand(builder *b, const key *keys, const mr_str *strings, const int32_t *values, range r, ranges *stack)
 {
     unsigned char labels[BLOCK];
     uint32_t starts[BLOCK + 1];
     size_t count = 0;
     uint32_t at = r.first;
     int32_t value = -1;
-    for (; at < r.end && keys[at].text.length == r.depth; at++) value = keys[at].value; /* equal keys: last wins */
+    for (; at < r.end && keys[at].text->length == r.depth; at++) value = values[keys[at].text - strings]; /* equal keys: last wins */
     for (uint32_t i = at; i < r.end; i++) {
-        unsigned char label = (unsigned char)keys[i].text.data[r.depth];
+        unsigned char label = (unsigned char)keys[i].text->data[r.depth];
         if (count == 0 || labels[count - 1] != label) {
             labels[count] = label;
             starts[count++] = i;
@@ -180,13 +178,13 @@ mr_status mr_trie_build(const mr_str *strings, const int32_t *values, size_t cou
     if (!keys) goto done;
     size_t kept = 0;
     for (size_t i = 0; i < count; i++)
-        if (strings[i].length) keys[kept++] = (key){ prefix_of(strings[i]), strings[i], (uint32_t)i, values[i] };
+        if (strings[i].length) keys[kept++] = (key){ prefix_of(strings[i]), &strings[i] };
     qsort(keys, kept, sizeof *keys, compare_keys);
     if (!add_block(&b)) goto done;
     unlink_free(&b, MR_TRIE_ROOT);
     if (!push_range(&stack, (range){ 0, (uint32_t)kept, 0, MR_TRIE_ROOT })) goto done;
     while (stack.count > 0)
-        if (!expand(&b, keys, stack.items[--stack.count], &stack)) goto done;
+        if (!expand(&b, keys, strings, values, stack.items[--stack.count], &stack)) goto done;
     /* Free places: a check that no step can match, since a step never leads from a place to itself. */
     for (uint32_t i = 0; i < b.count; i++)
         if (!b.used[i]) b.nodes[i] = (mr_trie_node){ .base = i, .check = i, .value = -1 };

@@ -51,6 +51,19 @@ static mr_status allocate(mr_vocabulary *v, size_t size, size_t count, size_t to
     return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory for a vocabulary of %zu texts", count);
 }
 
+/* How far ahead slots are requested from memory. */
+#define AHEAD 16
+
+static void insert(mr_vocabulary *v, mr_str copy, uint32_t hash, int32_t id)
+{
+    size_t slot = find_slot(v, copy, hash);
+    if (!v->slots[slot].id) v->count++;
+    if (!v->texts[id].data) v->texts[id] = copy;
+    /* A slot points to its text through the id, so a text that shares its id with another one is not found:
+     * no published vocabulary has such, and the first is as good as the second. */
+    if (mr_str_equal(v->texts[id], copy)) v->slots[slot] = (struct mr_vocabulary_slot){ hash, (uint32_t)id + 1 };
+}
+
 mr_status mr_vocabulary_build(const mr_str *texts, const int32_t *ids, size_t count, mr_vocabulary *out, mr_error *error)
 {
     size_t size = 0, total = 0;
@@ -60,18 +73,16 @@ mr_status mr_vocabulary_build(const mr_str *texts, const int32_t *ids, size_t co
     }
     mr_vocabulary v;
     MR_TRY(allocate(&v, size, count, total, error));
+    uint32_t hashes[AHEAD];
     char *to = v.bytes;
-    for (size_t i = 0; i < count; i++) {
-        mr_str copy = { to, texts[i].length };
-        if (copy.length) memcpy(to, texts[i].data, copy.length);
-        to += copy.length;
-        uint32_t hash = (uint32_t)mr_hash_bytes(copy.data, copy.length);
-        size_t slot = find_slot(&v, copy, hash);
-        if (!v.slots[slot].id) v.count++;
-        if (!v.texts[ids[i]].data) v.texts[ids[i]] = copy;
-        /* A slot points to its text through the id, so a text that shares its id with another one is not found:
-         * no published vocabulary has such, and the first is as good as the second. */
-        if (mr_str_equal(v.texts[ids[i]], copy)) v.slots[slot] = (struct mr_vocabulary_slot){ hash, (uint32_t)ids[i] + 1 };
+    for (size_t i = 0; i < count + AHEAD; i++) {
+        if (i >= AHEAD) {
+            mr_str text = texts[i - AHEAD], copy = { to, text.length };
+            if (copy.length) memcpy(to, text.data, copy.length);
+            to += copy.length;
+            insert(&v, copy, hashes[i % AHEAD], ids[i - AHEAD]);
+        }
+        if (i < count) hashes[i % AHEAD] = mr_vocabulary_prefetch(&v, texts[i]);
     }
     *out = v;
     return MR_OK;

@@ -30,8 +30,10 @@ typedef struct mr_word_cache {
 bool mr_word_cache_prepare(mr_word_cache *cache, uint64_t owner);
 void mr_word_cache_fini(mr_word_cache *cache);
 
+/* Where a piece belongs; its place is then on the way from memory. */
+size_t mr_word_cache_request(const mr_word_cache *cache, mr_str piece);
 /* The place of a piece of 1 .. MR_WORD_CACHE_KEY bytes: its entry, or the one to overwrite. */
-mr_word_cache_entry *mr_word_cache_place(mr_word_cache *cache, mr_str piece);
+mr_word_cache_entry *mr_word_cache_place(mr_word_cache *cache, size_t place, mr_str piece);
 static inline bool mr_word_cache_hits(const mr_word_cache_entry *entry, mr_str piece)
 {
     return entry->length == piece.length && memcmp(entry->key, piece.data, piece.length) == 0;
