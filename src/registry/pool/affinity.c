@@ -101,6 +101,7 @@ void mr_affinity_release(mr_affinity *affinity, mr_core_set cores)
 bool mr_affinity_interleave(mr_affinity *affinity, bool on)
 {
     if (affinity->cores == 0) return false;
-    return hwloc_set_membind(affinity->topology, hwloc_topology_get_topology_nodeset(affinity->topology), on ? HWLOC_MEMBIND_INTERLEAVE : HWLOC_MEMBIND_DEFAULT,
-                             HWLOC_MEMBIND_THREAD | HWLOC_MEMBIND_BYNODESET) == 0;
+    hwloc_const_nodeset_t all = hwloc_topology_get_topology_nodeset(affinity->topology);
+    hwloc_membind_policy_t policy = on ? HWLOC_MEMBIND_INTERLEAVE : HWLOC_MEMBIND_DEFAULT;
+    return hwloc_set_membind(affinity->topology, all, policy, HWLOC_MEMBIND_THREAD | HWLOC_MEMBIND_BYNODESET) == 0;
 }

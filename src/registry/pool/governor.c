@@ -164,6 +164,7 @@ void mr_guard_release(mr_guard *guard)
 
 void mr_guard_split(mr_guard *from, size_t bytes, mr_mem_tag tag, mr_guard *out)
 {
+    if (bytes > from->bytes) bytes = from->bytes;
     atomic_fetch_sub_explicit(&from->governor->used_by[from->tag], bytes, memory_order_relaxed);
     atomic_fetch_add_explicit(&from->governor->used_by[tag], bytes, memory_order_relaxed);
     from->bytes -= bytes;

@@ -55,7 +55,7 @@ void mr_governor_set_idle_source(mr_governor *governor, mr_idle_source *source, 
 mr_status mr_governor_acquire(mr_governor *governor, size_t bytes, mr_mem_tag tag, mr_guard *guard, mr_eviction *eviction, mr_error *error);
 /* Gives everything back; a second call, or one on a zeroed guard, does nothing. */
 void mr_guard_release(mr_guard *guard);
-/* Moves `bytes` (<= from->bytes) into *out under another tag; the sum stays. */
+/* Moves `bytes`, at most what is there, into *out under another tag; the sum stays. */
 void mr_guard_split(mr_guard *from, size_t bytes, mr_mem_tag tag, mr_guard *out);
 /* Sets the account to what was measured. Growth stops at the limit; returns the bytes that did not fit. */
 size_t mr_guard_correct(mr_guard *guard, size_t measured_bytes);

@@ -119,9 +119,11 @@ static bool format_latency(mr_buf *out, const gathered *all)
 static bool format_gauges(mr_buf *out, const gathered *all)
 {
     bool ok = header(out, "queue_depth", "gauge", "Requests waiting in queues.");
-    for (size_t i = 0; i < all->count && ok; i++) ok = sample(out, "queue_depth", &all->models[i]) && mr_buf_printf(out, "} %zu\n", all->models[i].queued);
+    for (size_t i = 0; i < all->count && ok; i++)
+        ok = sample(out, "queue_depth", &all->models[i]) && mr_buf_printf(out, "} %zu\n", all->models[i].queued);
     ok = ok && header(out, "pending_requests", "gauge", "Requests waiting or running.");
-    for (size_t i = 0; i < all->count && ok; i++) ok = sample(out, "pending_requests", &all->models[i]) && mr_buf_printf(out, "} %zu\n", all->models[i].pending);
+    for (size_t i = 0; i < all->count && ok; i++)
+        ok = sample(out, "pending_requests", &all->models[i]) && mr_buf_printf(out, "} %zu\n", all->models[i].pending);
     ok = ok && header(out, "breaker_state", "gauge", "Circuit breaker: 0 closed, 1 open, 2 half-open.");
     for (size_t i = 0; i < all->count && ok; i++)
         ok = sample(out, "breaker_state", &all->models[i]) && mr_buf_printf(out, "} %d\n", (int)all->models[i].breaker);
@@ -139,8 +141,10 @@ static bool format_memory(mr_buf *out, const mr_governor *governor)
               mr_buf_printf(out, "millrace_memory_limit_bytes %zu\n", mr_governor_limit(governor)) &&
               header(out, "memory_acquired_bytes", "gauge", "What it has handed out, by use.");
     for (int tag = 0; tag < MR_MEM_TAG_COUNT && ok; tag++)
-        ok = mr_buf_printf(out, "millrace_memory_acquired_bytes{use=\"%s\"} %zu\n", mr_mem_tag_text((mr_mem_tag)tag), mr_governor_used_by(governor, (mr_mem_tag)tag));
-    return ok && header(out, "resident_bytes", "gauge", "Resident set of the process.") && mr_buf_printf(out, "millrace_resident_bytes %zu\n", mr_mem_rss()) &&
+        ok = mr_buf_printf(out, "millrace_memory_acquired_bytes{use=\"%s\"} %zu\n", mr_mem_tag_text((mr_mem_tag)tag),
+                           mr_governor_used_by(governor, (mr_mem_tag)tag));
+    return ok && header(out, "resident_bytes", "gauge", "Resident set of the process.") &&
+           mr_buf_printf(out, "millrace_resident_bytes %zu\n", mr_mem_rss()) &&
            header(out, "memory_pressure", "gauge", "Memory pressure: 0 low, 1 normal, 2 high, 3 critical.") &&
            mr_buf_printf(out, "millrace_memory_pressure %d\n", (int)mr_governor_pressure(governor));
 }

@@ -40,7 +40,8 @@ static bool send_all(int peer, const char *data, size_t length)
 static void respond(int peer, const char *status, const char *body, size_t length)
 {
     mr_buf head = { 0 };
-    if (mr_buf_printf(&head, "HTTP/1.1 %s\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", status, length) &&
+    if (mr_buf_printf(&head, "HTTP/1.1 %s\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: %zu\r\n"
+                             "Connection: close\r\n\r\n", status, length) &&
         send_all(peer, head.data, head.length))
         (void)send_all(peer, body, length);
     mr_buf_fini(&head);

@@ -100,7 +100,9 @@ mr_status mr_pool_await_worker(mr_pool_model *model, bool start, bool wait, int6
         }
         if (!in_time) return mr_error_set(error, MR_TIMEOUT, "%s: no worker became ready in time", model->spec.key);
         if (mr_pool_live(model) == 0 && !model->spawning) {
-            if (!start) return mr_error_set(error, MR_WORKER_DIED, "%s: no worker is there or on its way (last failure: %.400s)", model->spec.key, model->failure.text);
+            if (!start)
+                return mr_error_set(error, MR_WORKER_DIED, "%s: no worker is there or on its way (last failure: %.400s)", model->spec.key,
+                                    model->failure.text);
             MR_TRY(mr_spawn_cold(model, model->pools->settings.cold_start_workers, error));
             continue;
         }

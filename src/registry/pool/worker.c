@@ -84,8 +84,9 @@ static mr_status run_current(mr_worker *self, mr_error *error)
     else enter(self, MR_WORKER_READY);
     mr_verdict verdict = verdict_of(status, &outcome);
     if (verdict == MR_VERDICT_FAILURE) note_failure(model, status, error);
-    if (!job->answered && job->deadline_ns <= self->last_used_ns) status = mr_error_set(error, MR_TIMEOUT, "%s: the request ran past its time", model->spec.key);
-    if (!job->answered) mr_job_account(model, job, status, verdict);
+    if (job->answered) return status; /* counted when it was */
+    if (job->deadline_ns <= self->last_used_ns) status = mr_error_set(error, MR_TIMEOUT, "%s: the request ran past its time", model->spec.key);
+    mr_job_account(model, job, status, verdict);
     return status;
 }
 
