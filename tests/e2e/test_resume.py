@@ -106,7 +106,7 @@ class Resume(Case):
         self.run_millrace("verify", "shared.h5", "whole.h5")
         self.assertIn("finished", self.run_millrace("status", "shared.h5")[0])
         self.assertEqual(datasets(self.dir / "shared.h5"), datasets(self.dir / "whole.h5"))
-        self.run_millrace("embed", corpus, "-m", MODEL, "-o", "x.jsonl", "--shard", "0/2", code=78)
+        self.run_millrace("embed", corpus, "-m", MODEL, "-o", "-", "--shard", "0/2", code=78)
 
     def test_retry_failed(self):
         """A retry of truly bad records keeps every other row and says that they failed again."""
