@@ -118,9 +118,10 @@ static void the_text_file_is_replaced_each_interval(void **state)
     f.settings.metrics_interval = 15 * SECOND;
     fixture_start(&f);
     mr_pool_model *model = fixture_add(&f, fake_new(), TEXT, "a/b", 1);
-    for (int i = 1; i <= 2; i++) {
+    for (int i = 1; i <= 3; i++) {
         assert_int_equal(call_once(model, TEXT, NULL), MR_OK);
-        fixture_advance(&f, 15 * SECOND, 0);
+        if (i < 3) fixture_advance(&f, 15 * SECOND, 0);
+        else (void)mr_pools_shutdown(f.pools, NULL); /* a short job has no interval: the end writes too */
         char *text, expected[128];
         size_t length;
         snprintf(expected, sizeof expected, "millrace_requests_total{model=\"a/b\",capability=\"text_embedding\"} %d", i);

@@ -167,13 +167,18 @@ static void do_cool_down(mr_maintenance *self, int64_t now, int64_t *due)
     mr_pools_each(self->pools, cool_down_model, &now);
 }
 
+void mr_maintenance_write_metrics(mr_pools *pools)
+{
+    mr_error error;
+    if (pools->settings.metrics_path && mr_pools_write_metrics(pools, pools->settings.metrics_path, &error) != MR_OK)
+        mr_log(MR_LOG_WARN, MR_POOL_LOG, "metrics: %s", error.text);
+}
+
 static void do_metrics(mr_maintenance *self, int64_t now, int64_t *due)
 {
     (void)now;
     (void)due;
-    mr_error error;
-    if (self->pools->settings.metrics_path && mr_pools_write_metrics(self->pools, self->pools->settings.metrics_path, &error) != MR_OK)
-        mr_log(MR_LOG_WARN, MR_POOL_LOG, "metrics: %s", error.text);
+    mr_maintenance_write_metrics(self->pools);
 }
 
 /* In this order when several are due at once: a ping is judged before the next one is sent. */

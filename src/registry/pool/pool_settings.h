@@ -34,7 +34,7 @@ typedef struct mr_pool_settings {
 #define MR_POOL_SETTING_FIELD(kind, name, value, minimum, why) mr_setting_##kind name;
     MR_POOL_SETTING_LIST(MR_POOL_SETTING_FIELD)
 #undef MR_POOL_SETTING_FIELD
-    const char *metrics_path; /* Prometheus text file, replaced each metrics_interval; NULL: none. Borrowed */
+    const char *metrics_path; /* Prometheus text file, replaced each metrics_interval and at the end; NULL: none. Borrowed */
     bool pin_threads;         /* each worker to cores of its own */
     bool interleave_weights;  /* over the memory nodes, for machines with more than one */
 } mr_pool_settings;

@@ -86,6 +86,7 @@ static void run_sequence(mr_pools *pools)
     pools->report = (mr_shutdown_report){ .seconds = (double)(mr_clock_now(pools->clock) - started) / (double)MR_CLOCK_SECOND,
                                           .drained = atomic_load(&pools->drained), .dropped = at.dropped, .stuck = at.stuck };
     summarise(&pools->report);
+    mr_maintenance_write_metrics(pools); /* the last word, whatever the interval */
 }
 
 mr_status mr_pools_shutdown(mr_pools *pools, mr_shutdown_report *report)
