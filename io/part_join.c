@@ -102,10 +102,10 @@ static void give_back(const joining *join, const mr_part *part, open_part *opene
 }
 
 /* The part that holds `at` and goes on longest, else the base up to where the next part begins. *next moves over the
- * list, which is sorted. NULL: nothing holds it, up to *end. */
-static const mr_part *find_part(const mr_part_list *list, const joining *join, size_t *next, const mr_part *current, uint64_t at, uint64_t *end)
+ * list, which is sorted: what it leaves behind ends before the part it gives. NULL: nothing holds it, up to *end. */
+static const mr_part *find_part(const mr_part_list *list, const joining *join, size_t *next, uint64_t at, uint64_t *end)
 {
-    const mr_part *best = current && current->end > at ? current : NULL;
+    const mr_part *best = NULL;
     for (; *next < list->count && list->items[*next].first <= at; (*next)++)
         if (list->items[*next].end > at && (!best || list->items[*next].end > best->end)) best = &list->items[*next];
     uint64_t limit = *next < list->count && list->items[*next].first < join->total ? list->items[*next].first : join->total;
@@ -118,11 +118,10 @@ static mr_status plan(const mr_part_list *list, joining *join, mr_error *error)
 {
     uint64_t at = 0, end;
     size_t next = 0;
-    const mr_part *part = NULL;
     join->segments = calloc(2 * list->count + 2, sizeof *join->segments);
     if (!join->segments) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the plan of a join");
     while (at < join->total) {
-        part = find_part(list, join, &next, part == &join->base ? NULL : part, at, &end);
+        const mr_part *part = find_part(list, join, &next, at, &end);
         if (!part) return mr_error_set(error, MR_INCOMPLETE, "records %llu to %llu are not done yet; run the same command again",
                                        (unsigned long long)at, (unsigned long long)end - 1);
         join->segments[join->count++] = (segment){ part, at - part->first, end - at };
