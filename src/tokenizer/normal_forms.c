@@ -158,6 +158,24 @@ static bool put_starter(writer *w, uint32_t c)
     return true;
 }
 
+bool mr_unicode_is_normal(mr_normal_form form, mr_str text)
+{
+    if (mr_is_ascii(text.data, text.length)) return true;
+    if (form == MR_NFD || form == MR_NFKD) return false;
+    uint32_t last = 0;
+    for (size_t at = 0, length; at < text.length; at += length) {
+        if ((unsigned char)text.data[at] < 0x80) {
+            length = 1;
+            last = 0;
+            continue;
+        }
+        uint32_t record = mr_unicode_lookup(mr_utf8_decode(text.data + at, &length)), class = record >> 13 & 255;
+        if (mr_unicode_breaks_nfc(record, form == MR_NFKC) || (class && class < last)) return false;
+        last = class;
+    }
+    return true;
+}
+
 bool mr_unicode_normalize(mr_normal_form form, mr_str text, mr_marks *marks, mr_buf *out)
 {
     bool compatible = form == MR_NFKC || form == MR_NFKD;

@@ -257,7 +257,7 @@ static mr_status run_step(const mr_normalizer_step *step, mr_tokenizer_scratch *
     switch (step->type) {
     case MR_NORMALIZER_STRIP: *segment = run_strip(step, *segment); return MR_OK;
     case MR_NORMALIZER_FORM:
-        if (mr_is_ascii(segment->text.data, segment->text.length)) return MR_OK;
+        if (mr_unicode_is_normal(step->form, segment->text)) return MR_OK;
         done = mr_unicode_normalize(step->form, segment->text, &scratch->marks, out);
         break;
     case MR_NORMALIZER_LOWERCASE: done = run_lowercase(segment->text, out); break;

@@ -59,6 +59,9 @@ static inline bool mr_unicode_is_word(uint32_t c) { return mr_unicode_lookup(c) 
 /* Assigned between 14.0 and 16.0: unknown to the regular expression library of Debian 12. */
 static inline bool mr_unicode_is_newer(uint32_t c) { return mr_unicode_lookup(c) >> 24 & 1; }
 
+/* A text may not be in NFC (NFKC) if it has this: Quick_Check is not Yes (Unicode 9.0). */
+static inline bool mr_unicode_breaks_nfc(uint32_t record, bool compatible) { return record >> (compatible ? 26 : 25) & 1; }
+
 /* Lower case of Unicode 17.0, one to one; U+0130, which becomes `i` U+0307, is left to the caller. */
 static inline uint32_t mr_unicode_lower(uint32_t c)
 {
@@ -135,6 +138,8 @@ bool mr_marks_sort(mr_marks *marks);
 size_t mr_unicode_decompose(uint32_t c, bool compatible, uint32_t out[MR_DECOMPOSITION_MAX]);
 /* 0 when the two do not compose. */
 uint32_t mr_unicode_compose(uint32_t first, uint32_t second);
+/* True when `text` is known to be in that form already; false when it may not be. */
+bool mr_unicode_is_normal(mr_normal_form form, mr_str text);
 /* Appends the normal form of `text`. False when out of memory. */
 bool mr_unicode_normalize(mr_normal_form form, mr_str text, mr_marks *marks, mr_buf *out);
 

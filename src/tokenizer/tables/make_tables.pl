@@ -64,8 +64,8 @@ sub property {
 }
 
 # ---------------------------------------------------------------- one record per code point
-my ($gc, $ccc, $gcb, $age, $alphabetic) = map { property($_) }
-    qw(General_Category Canonical_Combining_Class Grapheme_Cluster_Break Age Alphabetic);
+my ($gc, $ccc, $gcb, $age, $alphabetic, $nfc_check, $nfkc_check) = map { property($_) }
+    qw(General_Category Canonical_Combining_Class Grapheme_Cluster_Break Age Alphabetic NFC_Quick_Check NFKC_Quick_Check);
 my %short = (Unassigned => 'Cn', Control => 'Cc', Format => 'Cf', Private_Use => 'Co', Surrogate => 'Cs');
 my @present8 = map { $_ ne 'Unassigned' && $_ ne 'NA' && (s/^V//r =~ s/_/./r) <= 8.0 ? 1 : 0 } @$age;
 my @present9 = map { $_ ne 'Unassigned' && $_ ne 'NA' && (s/^V//r =~ s/_/./r) <= 9.0 ? 1 : 0 } @$age;
@@ -105,7 +105,8 @@ for my $c (0 .. $LAST) {
     $class = 0 if $class eq 'Not_Reordered';
     $class = Unicode::UCD::prop_value_aliases('ccc', $class) && (grep { /^\d+$/ } Unicode::UCD::prop_value_aliases('ccc', $class))[0]
         unless $class =~ /^\d+$/;
-    $record[$c] = $gc8[$c] | $gc16[$c] << 5 | $break[$c] << 10 | $class << 13 | ($space{$c} ? 1 << 21 : 0) | $han[$c] << 22 | ($word ? 1 << 23 : 0) | $newer[$c] << 24;
+    $record[$c] = $gc8[$c] | $gc16[$c] << 5 | $break[$c] << 10 | $class << 13 | ($space{$c} ? 1 << 21 : 0) | $han[$c] << 22 | ($word ? 1 << 23 : 0) | $newer[$c] << 24
+        | ($present9[$c] && $nfc_check->[$c] !~ /^Y/ ? 1 << 25 : 0) | ($present9[$c] && $nfkc_check->[$c] !~ /^Y/ ? 1 << 26 : 0);
 }
 
 # ---------------------------------------------------------------- lower case, as a difference
