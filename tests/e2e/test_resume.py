@@ -69,6 +69,20 @@ class Resume(Case):
         self.run_millrace(*self.arguments(corpus, "stopped.h5"))
         self.assertEqual(datasets(self.dir / "stopped.h5"), datasets(self.dir / "whole.h5"))
 
+    def test_second_signal_stops_at_once(self):
+        """Whatever the first signal has begun by then, the second one ends the process, and what was committed stays."""
+        corpus = self.corpus(ROWS)
+        process = self.start(*self.arguments(corpus, "twice.h5"))
+        self.wait_for_part(process, self.dir / "twice.h5.parts", 1)
+        process.terminate()
+        process.send_signal(signal.SIGINT)
+        begun = time.monotonic()
+        process.communicate(timeout=TIMEOUT)
+        self.assertLess(time.monotonic() - begun, 5)
+        self.assertEqual(process.returncode, 75)
+        self.check_parts(self.dir / "twice.h5.parts")
+        self.run_millrace(*self.arguments(corpus, "twice.h5"))
+
     def test_failed_rows_of_an_earlier_run_count(self):
         records = ["not json", *[f'{{"id":"r{i}","text":"river {i}"}}' for i in range(ROWS)]]
         corpus = self.write_jsonl("bad.jsonl", records)
