@@ -1,6 +1,7 @@
 /* Packing of linear layers and the call through the table. */
 #include "kernels/gemm.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -54,16 +55,18 @@ static bool scale_of(const float *weight, size_t k, float *scale)
 {
     float largest = 0.0f;
     for (size_t p = 0; p < k; p++) {
-        if (!isfinite(weight[p])) return false;
-        largest = fmaxf(largest, fabsf(weight[p]));
+        const float size = fabsf(weight[p]);
+        if (!(size <= FLT_MAX)) return false;
+        if (size > largest) largest = size;
     }
     *scale = largest / 127.0f;
     return true;
 }
 
-/* Up to CHUNK inputs as they are stored; the sum of int8 ones. */
-enum { CHUNK = 256 };
+/* GROUP outputs are packed at a time, CHUNK inputs of each: 64 bytes are written at once to every word of the panel. */
+enum { GROUP = 16, CHUNK = 64 };
 
+/* Inputs of one output as they are stored; returns the sum of int8 ones. */
 static int32_t encode(const mr_kernels *kernels, mr_linear_format format, const float *weight, size_t count, float scale, void *out)
 {
     int32_t sum = 0;
@@ -72,28 +75,12 @@ static int32_t encode(const mr_kernels *kernels, mr_linear_format format, const 
     } else if (format == MR_LINEAR_BF16) {
         kernels->f32_to_bf16(weight, out, count);
     } else {
-        for (size_t p = 0; p < count; p++) {
-            /* A scale that underflowed to 0 or near it: the weights are 0 for all that f32 can tell. */
-            const long value = scale > 1e-36f ? lrintf(weight[p] / scale) : 0;
+        /* A scale that underflowed to 0 or near it: the weights are 0 for all that f32 can tell. */
+        for (size_t p = 0; p < count && scale > 1e-36f; p++) {
+            const int32_t value = (int32_t)lrintf(weight[p] / scale);
             ((int8_t *)out)[p] = (int8_t)value;
-            sum += (int32_t)value;
+            sum += value;
         }
-    }
-    return sum;
-}
-
-/* One output's weights become one column of its panel. Returns their sum for int8. */
-static int32_t pack_column(const mr_kernels *kernels, mr_linear_format format, const float *weight, size_t k, float scale, uint32_t *column,
-                           size_t columns)
-{
-    int32_t sum = 0;
-    const size_t inputs = mr_linear_word_inputs(format);
-    for (size_t p = 0; p < k; p += CHUNK) {
-        const size_t count = k - p < CHUNK ? k - p : CHUNK, words = mr_linear_words(format, count);
-        uint32_t chunk[CHUNK];
-        chunk[words - 1] = 0; /* inputs beyond k */
-        sum += encode(kernels, format, weight + p, count, scale, chunk);
-        for (size_t w = 0; w < words; w++) column[(p / inputs + w) * columns] = chunk[w];
     }
     return sum;
 }
@@ -107,6 +94,9 @@ typedef struct packing {
     uint32_t *weights;
     float *bias, *scales; /* scales and sums NULL but for int8 */
     int32_t *sums;
+    size_t row;                   /* the first of the group in the making */
+    const float *group[GROUP];    /* its rows of W; NULL = beyond n */
+    size_t filled;
 } packing;
 
 static packing packing_of(const mr_kernels *kernels, mr_linear_format format, const layout *size, size_t k, void *memory)
@@ -120,37 +110,51 @@ static packing packing_of(const mr_kernels *kernels, mr_linear_format format, co
     return p;
 }
 
-static mr_status pack_row(const packing *p, size_t row, const float *weight, float bias, mr_error *error)
+/* The group's rows become GROUP columns of their panel. */
+static void pack_group(const packing *p)
 {
-    const size_t columns = p->size.columns;
-    uint32_t *column = p->weights + row / columns * columns * mr_linear_words(p->format, p->k) + row % columns;
-    float scale = 1.0f;
-    if (p->format == MR_LINEAR_INT8 && !scale_of(weight, p->k, &scale)) {
-        return mr_error_set(error, MR_INVALID_ARGUMENT, "linear layer: row %zu holds a weight that is not finite", row);
+    const size_t columns = p->size.columns, inputs = mr_linear_word_inputs(p->format);
+    uint32_t *panel = p->weights + p->row / columns * columns * mr_linear_words(p->format, p->k) + p->row % columns;
+    for (size_t first = 0; first < p->k; first += CHUNK) {
+        const size_t count = p->k - first < CHUNK ? p->k - first : CHUNK, words = mr_linear_words(p->format, count);
+        uint32_t chunk[GROUP][CHUNK] = {{0}}; /* also the inputs beyond k of a last word */
+        for (size_t r = 0; r < GROUP; r++) {
+            if (p->group[r] == NULL) continue;
+            const float scale = p->scales != NULL ? p->scales[p->row + r] : 1.0f;
+            const int32_t sum = encode(p->kernels, p->format, p->group[r] + first, count, scale, chunk[r]);
+            if (p->sums != NULL) p->sums[p->row + r] += sum;
+        }
+        for (size_t w = 0; w < words; w++) {
+            uint32_t *line = panel + (first / inputs + w) * columns;
+            for (size_t r = 0; r < GROUP; r++) line[r] = chunk[r][w];
+        }
     }
-    const int32_t sum = pack_column(p->kernels, p->format, weight, p->k, scale, column, columns);
-    p->bias[row] = bias;
-    if (p->scales != NULL) p->scales[row] = scale;
-    if (p->sums != NULL) p->sums[row] = sum;
-    return MR_OK;
 }
 
-/* Outputs row .. padded - 1, which nobody reads, give 0. */
-static void pack_padding(const packing *p, size_t row)
+/* Takes the next row of W; NULL for the padding. */
+static mr_status pack_row(packing *p, const float *weight, float bias, mr_error *error)
 {
-    const size_t columns = p->size.columns, words = mr_linear_words(p->format, p->k);
-    for (; row < p->size.padded; row++) {
-        for (size_t w = 0; w < words; w++) p->weights[(row / columns * words + w) * columns + row % columns] = 0;
-        p->bias[row] = 0.0f;
-        if (p->scales != NULL) p->scales[row] = 0.0f;
-        if (p->sums != NULL) p->sums[row] = 0;
+    const size_t row = p->row + p->filled;
+    float scale = 0.0f;
+    if (p->scales != NULL && weight != NULL && !scale_of(weight, p->k, &scale)) {
+        return mr_error_set(error, MR_INVALID_ARGUMENT, "linear layer: row %zu holds a weight that is not finite", row);
     }
+    p->bias[row] = bias;
+    if (p->scales != NULL) p->scales[row] = scale;
+    if (p->sums != NULL) p->sums[row] = 0;
+    p->group[p->filled++] = weight;
+    if (p->filled == GROUP) {
+        pack_group(p);
+        p->row += GROUP;
+        p->filled = 0;
+    }
+    return MR_OK;
 }
 
 mr_status mr_linear_prepare(const mr_kernels *kernels, mr_linear_format format, const mr_linear_source *sources, size_t count, size_t k,
                             void *memory, size_t bytes, mr_linear *out, mr_error *error)
 {
-    size_t n = 0, row = 0;
+    size_t n = 0;
     layout size;
     for (size_t i = 0; i < count; i++) {
         if (!mr_checked_add(n, sources[i].rows, &n)) return mr_error_set(error, MR_INVALID_ARGUMENT, "linear layer: too many rows");
@@ -163,13 +167,13 @@ mr_status mr_linear_prepare(const mr_kernels *kernels, mr_linear_format format, 
         return mr_error_set(error, MR_INVALID_ARGUMENT, "linear layer [%zu, %zu]: needs %zu bytes at a multiple of 64, got %zu", n, k,
                             size.total, bytes);
     }
-    const packing p = packing_of(kernels, format, &size, k, memory);
+    packing p = packing_of(kernels, format, &size, k, memory);
     for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < sources[i].rows; j++, row++) {
-            MR_TRY(pack_row(&p, row, sources[i].weight + j * sources[i].ld, sources[i].bias != NULL ? sources[i].bias[j] : 0.0f, error));
+        for (size_t j = 0; j < sources[i].rows; j++) {
+            MR_TRY(pack_row(&p, sources[i].weight + j * sources[i].ld, sources[i].bias != NULL ? sources[i].bias[j] : 0.0f, error));
         }
     }
-    pack_padding(&p, row);
+    for (size_t row = n; row < size.padded; row++) MR_TRY(pack_row(&p, NULL, 0.0f, error)); /* whole panels: the last group is full */
     *out = (mr_linear){.kernels = kernels, .format = format, .n = n, .k = k, .weights = p.weights, .bias = p.bias, .scales = p.scales,
                        .sums = p.sums};
     return MR_OK;
