@@ -12,6 +12,7 @@
 
 #define MAX_ENTRY_BYTES ((size_t)1 << 20) /* 4096 files with their hashes take half of it */
 #define MAX_ENTRIES 10000
+#define MAX_PATH_BYTES 512 /* keeps a file of aliases to one long text from filling the memory */
 
 struct mr_catalogue {
     mr_catalogue_entry *entries; /* [count], sorted by key */
@@ -30,7 +31,7 @@ bool mr_catalogue_is_plain_path(const char *text)
         }
         starts_component = *c == '/';
     }
-    return !starts_component;
+    return !starts_component && strlen(text) <= MAX_PATH_BYTES;
 }
 
 static size_t position_of(const mr_catalogue *catalogue, const char *key)

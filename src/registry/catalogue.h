@@ -55,7 +55,8 @@ const mr_catalogue_entry *mr_catalogue_find(const mr_catalogue *catalogue, const
 const char *mr_catalogue_nearest(const mr_catalogue *catalogue, const char *key);
 /* Sum of the known sizes. */
 uint64_t mr_catalogue_entry_bytes(const mr_catalogue_entry *entry);
-/* "a/b" of plain components: [A-Za-z0-9._+-], none starting with a dot, no empty one. Keys and file paths are such. */
+/* "a/b" of plain components: [A-Za-z0-9._+-], none starting with a dot, no empty one, at most 512 bytes.
+ * Keys and file paths are such. */
 bool mr_catalogue_is_plain_path(const char *text);
 
 #endif

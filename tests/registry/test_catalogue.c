@@ -62,6 +62,11 @@ static void test_plain_paths(void **state)
     static const char *const other[] = { "", "/a", "a/", "a//b", "../a", "a/../b", ".hidden", "a b", "a\\b", "a\nb", "~a", "a:b", "\xc3\xa9" };
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) assert_true(mr_catalogue_is_plain_path(plain[i]));
     for (size_t i = 0; i < sizeof other / sizeof *other; i++) assert_false(mr_catalogue_is_plain_path(other[i]));
+    char longest[514] = { 0 };
+    memset(longest, 'a', 512);
+    assert_true(mr_catalogue_is_plain_path(longest));
+    longest[512] = 'a';
+    assert_false(mr_catalogue_is_plain_path(longest));
 }
 
 static void test_good_entry(void **state)
