@@ -105,7 +105,7 @@ static void batch_submit(batch *b, uint64_t number)
 void *mr_embed_batch(void *argument)
 {
     mr_job_run *run = argument;
-    const mr_batch_budget budget = { .max_tokens = run->plan->model_options.max_batch_tokens, .max_inputs = run->plan->model_options.max_batch_inputs,
+    mr_batch_budget budget = { .max_tokens = run->plan->model_options.max_batch_tokens, .max_inputs = run->plan->model_options.max_batch_inputs,
                                      .attention_length = run->plan->attention_length };
     batch *filling = NULL;
     mr_trace_name_thread("batch");
@@ -120,7 +120,10 @@ void *mr_embed_batch(void *argument)
         }
         if (status == MR_END) return NULL;
         if (!item) continue;
-        if (!filling) filling = batch_create(run);
+        if (!filling) {
+            budget.max_tokens = mr_governor_batch_budget(run->governor, run->plan->model_options.max_batch_tokens); /* less under pressure */
+            filling = batch_create(run);
+        }
         if (!filling) {
             mr_error error;
             mr_error_set(&error, MR_OUT_OF_MEMORY, "out of memory while batching");

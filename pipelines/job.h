@@ -10,6 +10,8 @@
 typedef enum mr_job_kind { MR_JOB_EMBED, MR_JOB_KIND_COUNT } mr_job_kind;
 typedef enum mr_error_policy { MR_ON_ERROR_RECORD, MR_ON_ERROR_FAIL } mr_error_policy;
 
+typedef enum mr_pin_policy { MR_PIN_AUTO, MR_PIN_NONE } mr_pin_policy;
+
 #define MR_UNSET (-1) /* of a choice or a yes/no setting nobody gave */
 
 typedef struct mr_strings {
@@ -42,6 +44,7 @@ typedef struct mr_job {
     uint64_t batch_tokens;
     char *shard;
     char *metrics;
+    int pin;              /* mr_pin_policy */
     int on_error;         /* mr_error_policy */
     char *max_failed;
     int overwrite;

@@ -14,7 +14,7 @@
 void mr_job_init(mr_job *job)
 {
     *job = (mr_job){ .kind = MR_UNSET, .output_dtype = MR_UNSET, .store_text = MR_UNSET, .precision = MR_UNSET, .normalize = MR_UNSET,
-                     .pooling = MR_UNSET, .truncate = MR_UNSET, .on_error = MR_UNSET, .overwrite = MR_UNSET, .keep_parts = MR_UNSET };
+                     .pooling = MR_UNSET, .truncate = MR_UNSET, .on_error = MR_UNSET, .pin = MR_UNSET, .overwrite = MR_UNSET, .keep_parts = MR_UNSET };
 }
 
 static void clear_strings(mr_strings *list)
@@ -223,6 +223,7 @@ mr_status mr_job_check(mr_job *job, mr_error *error)
     if (job->max_failed) MR_TRY(check_max_failed(job->max_failed, error));
     set_default(&job->output_dtype, 0);
     set_default(&job->store_text, 0);
+    set_default(&job->pin, MR_PIN_AUTO);
     set_default(&job->on_error, MR_ON_ERROR_RECORD);
     set_default(&job->overwrite, 0);
     set_default(&job->keep_parts, 0);

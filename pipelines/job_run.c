@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cores.h"
 #include "core/log.h"
 #include "core/str.h"
 #include "pipelines/embed_run.h"
@@ -58,7 +59,7 @@ static mr_status open_model(mr_job_run *run, mr_error *error)
     mr_pool_settings pool_settings = mr_pool_settings_default();
     pool_settings.worker_ready_timeout = pool_settings.load_timeout; /* a job waits as long as a load may take */
     pool_settings.metrics_path = run->job->metrics;
-    pool_settings.pin_threads = plan->workers > 1;
+    pool_settings.pin_threads = run->job->pin == MR_PIN_AUTO && plan->workers > 1 && plan->cores == mr_cores_allowed(NULL);
     MR_TRY(mr_governor_create(&governor_settings, &run->governor, error));
     MR_TRY(mr_governor_acquire(run->governor, plan->window_bytes + plan->sink_bytes, MR_MEM_RECORDS, &run->guard, NULL, error));
     MR_TRY(mr_registry_create(&pool_settings, run->governor, run->clock, &run->registry, error));

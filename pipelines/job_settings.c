@@ -12,6 +12,7 @@
 static const char *const job_kinds[] = { "embed", NULL };
 static const char *const dtypes[] = { "f32", "f16", "int8", "binary", NULL };
 static const char *const precisions[] = { "auto", "f32", "bf16", "int8", NULL };
+static const char *const pins[] = { "auto", "none", NULL };
 static const char *const policies[] = { "record", "fail", NULL };
 static const char *const poolings[] = { "mean", "cls", "last", "max", "mean_sqrt_len", "weightedmean", NULL };
 
@@ -43,6 +44,7 @@ static const mr_setting settings[] = {
     { "resources.batch_tokens", "--batch-tokens", "N", "tokens per batch (default: by the plan; results do not depend on it)", MR_SETTING_COUNT, AT(batch_tokens), NULL, false },
     { "resources.shard", "--shard", "I/N", "do only shard I of N (from 0), or auto: Slurm, Kubernetes and AWS Batch arrays; then `millrace merge`", MR_SETTING_STRING, AT(shard), NULL, false },
     { "resources.metrics", "--metrics", "FILE", "keep Prometheus metrics in FILE (node_exporter's textfile collector reads it)", MR_SETTING_STRING, AT(metrics), NULL, false },
+    { "resources.pin", "--pin", "WHERE", "auto: each worker keeps to cores of its own (default); none", MR_SETTING_CHOICE, AT(pin), pins, false },
     { "on_error.policy", "--on-error", "POLICY", "record: a bad record gets a failed row (default); fail: stop at the first", MR_SETTING_CHOICE, AT(on_error), policies, false },
     { "on_error.max_failed", "--max-failed", "N|P%", "stop when more records than this have failed", MR_SETTING_STRING, AT(max_failed), NULL, false },
 };

@@ -32,6 +32,7 @@ const mr_command mr_command_embed = {
         "      --threads N           cores to use       --memory-limit SIZE   8G, 300M, 80% (default)\n"
         "      --batch-tokens N      tokens per batch (default: by the plan; results do not depend on it)\n"
         "      --shard I/N|auto      do only shard I of N (from 0); auto: Slurm, Kubernetes, AWS Batch arrays; then `millrace merge`\n"
+        "      --pin auto|none       each worker keeps to cores of its own (default), or not\n"
         "      --metrics FILE        keep Prometheus metrics in FILE (node_exporter's textfile collector)\n"
         "      --on-error POLICY     record (default), fail; --max-failed N|P%: stop when more have failed\n"
         "      --overwrite           drop an existing output of another job\n"

@@ -29,7 +29,7 @@ const mr_command mr_command_run = {
         "  embedding: {prompt: null, prompt_text: null, pooling: null, normalize: null, dim: null,\n"
         "              max_tokens: null, truncate: true}\n"
         "  resources: {threads: auto, memory: 80%, batch_tokens: auto, shard: null,\n"
-        "              metrics: null}\n"
+        "              metrics: null, pin: auto}\n"
         "  on_error: {policy: record, max_failed: 1%}\n"
         "\n"
         "      --set KEY=VALUE   for example --set embedding.dim=256\n"
