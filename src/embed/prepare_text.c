@@ -84,7 +84,6 @@ void mr_text_preparer_destroy(mr_text_preparer *preparer)
 }
 
 const mr_sentence_config *mr_text_preparer_config(const mr_text_preparer *preparer) { return preparer->config; }
-const mr_tokenizer *mr_text_preparer_tokenizer(const mr_text_preparer *preparer) { return preparer->tokenizer; }
 mr_str mr_text_preparer_prompt(const mr_text_preparer *preparer) { return (mr_str){ preparer->prompt.data, preparer->prompt.length }; }
 
 mr_status mr_text_preparer_run(const mr_text_preparer *preparer, mr_tokenizer_scratch *scratch, mr_str text, mr_encoding *encoding,

@@ -14,7 +14,6 @@ void mr_text_preparer_destroy(mr_text_preparer *preparer);
 
 /* All borrowed from the preparer. */
 const mr_sentence_config *mr_text_preparer_config(const mr_text_preparer *preparer);
-const mr_tokenizer *mr_text_preparer_tokenizer(const mr_text_preparer *preparer);
 mr_str mr_text_preparer_prompt(const mr_text_preparer *preparer); /* the one in force, empty when none */
 
 /* ids of prompt + text in `encoding`; *prompt_tokens of them are the pooling's to leave out; *truncated when the text was longer than

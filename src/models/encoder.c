@@ -103,8 +103,6 @@ void mr_encoder_close(mr_encoder *encoder)
     mr_mem_free(encoder);
 }
 
-const char *mr_encoder_name(const mr_encoder *encoder) { return encoder->architecture->name; }
-const mr_encoder_limits *mr_encoder_get_limits(const mr_encoder *encoder) { return &encoder->limits; }
 size_t mr_encoder_bytes(const mr_encoder *encoder) { return mr_params_bytes(encoder->params); }
 double mr_encoder_flops_per_token(const mr_encoder *encoder) { return mr_params_flops_per_row(encoder->params); }
 

@@ -43,8 +43,6 @@ mr_status mr_encoder_read_limits(const char *directory, mr_encoder_limits *out, 
 mr_status mr_encoder_open(const char *directory, const mr_params_options *options, mr_encoder **out, mr_error *error);
 void mr_encoder_close(mr_encoder *encoder);
 
-const char *mr_encoder_name(const mr_encoder *encoder); /* of the architecture */
-const mr_encoder_limits *mr_encoder_get_limits(const mr_encoder *encoder);
 size_t mr_encoder_bytes(const mr_encoder *encoder); /* weights, shared by all workers */
 double mr_encoder_flops_per_token(const mr_encoder *encoder); /* of the linear layers */
 

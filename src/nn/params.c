@@ -179,11 +179,6 @@ static mr_status load_vector(mr_params *params, const char *name, const char *su
     return MR_OK;
 }
 
-mr_status mr_params_vector(mr_params *params, const char *name, size_t n, const float **out, mr_error *error)
-{
-    return load_vector(params, name, "", n, out, error);
-}
-
 static bool has_suffixed(const mr_params *params, const char *name, const char *suffix)
 {
     char full[NAME_MAX_BYTES];

@@ -32,10 +32,7 @@ bool mr_params_has(const mr_params *params, const char *name);
 /* A zeroed struct or array that lives as long as the params. */
 mr_status mr_params_alloc(mr_params *params, size_t count, size_t size, void **out, mr_error *error);
 
-/* `name` [n] as f32. When measuring, *out is NULL. */
-mr_status mr_params_vector(mr_params *params, const char *name, size_t n, const float **out, mr_error *error);
-
-/* `name`.weight and, with has_bias, `name`.bias [n]; the old names .gamma and .beta also do. */
+/* `name`.weight and, with has_bias, `name`.bias [n] as f32; the old names .gamma and .beta also do. When measuring the pointers are NULL. */
 mr_status mr_params_norm(mr_params *params, const char *name, size_t n, double eps, bool has_bias, mr_norm *out, mr_error *error);
 
 /* `name` [rows, columns], left where it is, in its own dtype. */
