@@ -335,3 +335,14 @@ mr_status mr_json_expect(mr_json_value value, mr_json_type type, const char *wha
     if (mr_json_type_of(value) == type) return MR_OK;
     return mr_error_set(error, MR_MODEL_CORRUPT, "%s: %s must be %s", mr_json_path(value), what, names[type]);
 }
+
+bool mr_json_append_quoted(mr_buf *out, mr_str text)
+{
+    bool done = mr_buf_append(out, "\"", 1);
+    for (size_t i = 0; i < text.length && done; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if (c < 0x20) done = mr_buf_printf(out, "\\u%04x", c);
+        else done = (c != '"' && c != '\\' ? true : mr_buf_append(out, "\\", 1)) && mr_buf_append(out, text.data + i, 1);
+    }
+    return done && mr_buf_append(out, "\"", 1);
+}

@@ -73,6 +73,8 @@ mr_status mr_json_get_str(mr_json_value object, const char *key, mr_str fallback
 bool mr_json_to_size(mr_json_value value, size_t maximum, size_t *out);
 /* The same of digits. */
 bool mr_str_to_size(mr_str text, size_t maximum, size_t *out);
+/* Appends `text` as a JSON string. False when out of memory. */
+bool mr_json_append_quoted(mr_buf *out, mr_str text);
 /* The file, for error texts. */
 const char *mr_json_path(mr_json_value value);
 /* Fails unless `value` is of that type; `what` names it. */

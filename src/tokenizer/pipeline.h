@@ -327,6 +327,8 @@ mr_status mr_tiktoken_open(const char *data, size_t length, const char *path, mr
 
 /* Appends to `json` the tokenizer.json that a BERT vocab.txt and its tokenizer_config.json (may be absent) amount to. */
 mr_status mr_vocab_txt_convert(const char *path, size_t max_bytes, mr_json_value config, mr_buf *json, mr_error *error);
+/* The same for vocab.json and merges.txt of CLIP, GPT-2, RoBERTa and Qwen2. */
+mr_status mr_vocab_merges_convert(const char *vocab_path, const char *merges_path, size_t max_bytes, mr_json_value config, mr_buf *json, mr_error *error);
 
 mr_status mr_bpe_open(mr_json_value component, const mr_vocabulary *vocabulary, bool bytes, mr_bpe *out, mr_error *error);
 /* For models that are not in a tokenizer.json: an empty table for so many pairs and ranks, and its entries. */

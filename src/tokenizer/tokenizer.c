@@ -48,8 +48,8 @@ static mr_status read_added(mr_json_value list, mr_tokenizer *tokenizer, mr_erro
     return MR_OK;
 }
 
-/* `config`: tokenizer_config.json; may be absent. */
-static mr_status read_components(mr_json_value root, mr_json_value config, mr_tokenizer *tokenizer, mr_error *error)
+/* `config`: tokenizer_config.json; may be absent. Its list of added tokens counts where `root` was made from older files. */
+static mr_status read_components(mr_json_value root, mr_json_value config, bool made, mr_tokenizer *tokenizer, mr_error *error)
 {
     MR_TRY(mr_json_expect(root, MR_JSON_OBJECT, "the file", error));
     MR_TRY(mr_normalizer_open(mr_json_get(root, "normalizer"), &tokenizer->normalizer, error));
@@ -58,7 +58,8 @@ static mr_status read_components(mr_json_value root, mr_json_value config, mr_to
     MR_TRY(mr_model_open(mr_json_get(root, "model"), tokenizer->pre_tokenizer.bytes, &tokenizer->model, error));
     MR_TRY(mr_post_processor_open(mr_json_get(root, "post_processor"), &tokenizer->post_processor, error));
     MR_TRY(mr_decoder_open(mr_json_get(root, "decoder"), &tokenizer->decoder, error));
-    return read_added(mr_json_get(root, "added_tokens"), tokenizer, error);
+    mr_json_value listed = mr_json_get(config, "added_tokens_decoder");
+    return read_added(made && mr_json_present(listed) ? listed : mr_json_get(root, "added_tokens"), tokenizer, error);
 }
 
 /* A tiktoken.model says nothing but ranks. Kimi's class is the only one known to publish it with its own pattern. */
@@ -81,14 +82,14 @@ static mr_status read_tiktoken(const char *path, mr_json_value config, mr_tokeni
     return read_added(mr_json_get(config, "added_tokens_decoder"), tokenizer, error);
 }
 
-/* From tokenizer.json (`root`), or else from tiktoken.model at `path`. */
-static mr_status open_any(mr_json_value root, const char *path, mr_json_value config, mr_tokenizer **out, mr_error *error)
+/* From tokenizer.json (`root`; `made` from older files?), or else from tiktoken.model at `path`. */
+static mr_status open_any(mr_json_value root, bool made, const char *path, mr_json_value config, mr_tokenizer **out, mr_error *error)
 {
     size_t before = mr_mem_used(MR_MEM_TOKENIZER);
     mr_tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
     if (!tokenizer) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
     tokenizer->model_max_length = read_max_length(config);
-    mr_status status = root.tree ? read_components(root, config, tokenizer, error) : read_tiktoken(path, config, tokenizer, error);
+    mr_status status = root.tree ? read_components(root, config, made, tokenizer, error) : read_tiktoken(path, config, tokenizer, error);
     if (status != MR_OK) {
         mr_tokenizer_close(tokenizer);
         return status;
@@ -105,14 +106,14 @@ mr_status mr_tokenizer_open_bytes(const void *json, size_t length, mr_tokenizer 
     char *copy = mr_strndup(json, length);
     if (!copy) return mr_error_set(error, MR_OUT_OF_MEMORY, "tokenizer.json: out of memory");
     MR_TRY(mr_json_tree_parse(copy, length, "tokenizer.json", &tree, error));
-    mr_status status = open_any(mr_json_root(&tree), NULL, (mr_json_value){ 0 }, out, error);
+    mr_status status = open_any(mr_json_root(&tree), false, NULL, (mr_json_value){ 0 }, out, error);
     mr_json_tree_fini(&tree);
     return status;
 }
 
 /* The paths of a model directory's tokenizer files. */
 typedef struct paths {
-    char *json, *tiktoken, *vocab, *config;
+    char *json, *tiktoken, *vocab_txt, *vocab_json, *merges, *config;
 } paths;
 
 /* The tokenizer.json, there or made; no tree when tiktoken.model is all there is. */
@@ -120,15 +121,17 @@ static mr_status read_tree(const char *directory, const paths *p, mr_json_value 
 {
     if (mr_path_exists(p->json)) return mr_json_tree_read(p->json, MAX_FILE_BYTES, tree, error);
     if (mr_path_exists(p->tiktoken)) return MR_OK;
-    if (!mr_path_exists(p->vocab))
-        return mr_error_set(error, MR_MODEL_FILES_MISSING, "%s: no tokenizer.json, tiktoken.model or vocab.txt; fetch the model again or convert its tokenizer", directory);
+    bool text = mr_path_exists(p->vocab_txt);
+    if (!text && !(mr_path_exists(p->vocab_json) && mr_path_exists(p->merges)))
+        return mr_error_set(error, MR_MODEL_FILES_MISSING, "%s: no tokenizer.json, tiktoken.model, vocab.txt, or vocab.json with merges.txt; fetch the model again or convert its tokenizer", directory);
     mr_buf json = { 0 };
-    mr_status status = mr_vocab_txt_convert(p->vocab, MAX_FILE_BYTES, config, &json, error);
+    mr_status status = text ? mr_vocab_txt_convert(p->vocab_txt, MAX_FILE_BYTES, config, &json, error)
+                            : mr_vocab_merges_convert(p->vocab_json, p->merges, MAX_FILE_BYTES, config, &json, error);
     if (status != MR_OK) {
         mr_buf_fini(&json);
         return status;
     }
-    return mr_json_tree_parse(json.data, json.length, p->vocab, tree, error);
+    return mr_json_tree_parse(json.data, json.length, text ? p->vocab_txt : p->merges, tree, error);
 }
 
 static mr_status open_paths(const char *directory, const paths *p, mr_tokenizer **out, mr_error *error)
@@ -141,7 +144,7 @@ static mr_status open_paths(const char *directory, const paths *p, mr_tokenizer 
         config = mr_json_root(&config_tree);
     }
     MR_TRY_OR(status, read_tree(directory, p, config, &tree, error), done);
-    status = open_any(tree.nodes ? mr_json_root(&tree) : (mr_json_value){ 0 }, p->tiktoken, config, out, error);
+    status = open_any(tree.nodes ? mr_json_root(&tree) : (mr_json_value){ 0 }, !mr_path_exists(p->json), p->tiktoken, config, out, error);
 done:
     mr_json_tree_fini(&tree);
     mr_json_tree_fini(&config_tree);
@@ -151,13 +154,15 @@ done:
 mr_status mr_tokenizer_open(const char *directory, mr_tokenizer **out, mr_error *error)
 {
     paths p = { mr_path_join(directory, "tokenizer.json"), mr_path_join(directory, "tiktoken.model"), mr_path_join(directory, "vocab.txt"),
-                mr_path_join(directory, "tokenizer_config.json") };
+                mr_path_join(directory, "vocab.json"), mr_path_join(directory, "merges.txt"), mr_path_join(directory, "tokenizer_config.json") };
     mr_status status = MR_OUT_OF_MEMORY;
-    if (p.json && p.tiktoken && p.vocab && p.config) status = open_paths(directory, &p, out, error);
+    if (p.json && p.tiktoken && p.vocab_txt && p.vocab_json && p.merges && p.config) status = open_paths(directory, &p, out, error);
     else mr_error_set(error, status, "%s: out of memory", directory);
     free(p.json);
     free(p.tiktoken);
-    free(p.vocab);
+    free(p.vocab_txt);
+    free(p.vocab_json);
+    free(p.merges);
     free(p.config);
     return status;
 }

@@ -12,8 +12,8 @@
 typedef struct mr_tokenizer mr_tokenizer;
 typedef struct mr_tokenizer_scratch mr_tokenizer_scratch;
 
-/* `directory` holds tokenizer.json, else tiktoken.model, else BERT's vocab.txt; and tokenizer_config.json (optional
- * except for the second). The truncation and padding stored
+/* `directory` holds tokenizer.json, else tiktoken.model, else BERT's vocab.txt, else vocab.json with
+ * merges.txt (CLIP, GPT-2, RoBERTa, Qwen2); and tokenizer_config.json (optional with the first and third). The truncation and padding stored
  * in the file are ignored: the caller's max_tokens decides.
  * MODEL_FILES_MISSING, MODEL_CORRUPT (file, key), MODEL_UNSUPPORTED (component type). */
 mr_status mr_tokenizer_open(const char *directory, mr_tokenizer **out, mr_error *error);

@@ -6,17 +6,6 @@
 #include "core/file.h"
 #include "tokenizer/pipeline.h"
 
-static bool append_escaped(mr_buf *out, mr_str text)
-{
-    bool done = mr_buf_append(out, "\"", 1);
-    for (size_t i = 0; i < text.length && done; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if (c < 0x20) done = mr_buf_printf(out, "\\u%04x", c);
-        else done = (c != '"' && c != '\\' ? true : mr_buf_append(out, "\\", 1)) && mr_buf_append(out, text.data + i, 1);
-    }
-    return done && mr_buf_append(out, "\"", 1);
-}
-
 static const char *const special_names[] = { "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]" };
 enum { UNK = 1, CLS = 2, SEP = 3, SPECIALS = 5 };
 
@@ -32,7 +21,7 @@ static bool append_vocabulary(mr_buf *out, mr_str file, long lines[SPECIALS])
         if (text.length && text.data[text.length - 1] == '\r') text.length--;
         for (size_t i = 0; i < SPECIALS; i++)
             if (mr_type_is(text, special_names[i])) lines[i] = line;
-        if ((line && !mr_buf_append(out, ",", 1)) || !append_escaped(out, text) || !mr_buf_printf(out, ":%ld", line)) return false;
+        if ((line && !mr_buf_append(out, ",", 1)) || !mr_json_append_quoted(out, text) || !mr_buf_printf(out, ":%ld", line)) return false;
     }
     return true;
 }

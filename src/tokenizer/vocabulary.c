@@ -70,6 +70,8 @@ mr_status mr_vocabulary_build(const mr_str *texts, const int32_t *ids, size_t co
     for (size_t i = 0; i < count; i++) {
         if ((size_t)ids[i] + 1 > size) size = (size_t)ids[i] + 1;
         total += texts[i].length;
+        if (texts[i].length > MR_VOCABULARY_MAX_TEXT)
+            return mr_error_set(error, MR_MODEL_UNSUPPORTED, "the vocabulary's text of id %d is longer than %d bytes", (int)ids[i], MR_VOCABULARY_MAX_TEXT);
     }
     mr_vocabulary v;
     MR_TRY(allocate(&v, size, count, total, error));

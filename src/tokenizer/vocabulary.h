@@ -5,6 +5,8 @@
 #include "tokenizer/json_tree.h"
 
 #define MR_VOCABULARY_MAX_ID ((1 << 22) - 2) /* the largest real ones have 2^18 */
+/* Bytes of one text: models look this far ahead at every place of an input. Real ones have up to 768. */
+#define MR_VOCABULARY_MAX_TEXT 4096
 
 typedef struct mr_vocabulary {
     mr_str *texts;     /* [size] by id; data NULL where no text has that id */
@@ -18,7 +20,7 @@ typedef struct mr_vocabulary {
     size_t slot_mask;
 } mr_vocabulary;
 
-/* Texts are copied. ids [count], at most MR_VOCABULARY_MAX_ID. Of equal texts the last one's id counts; of equal
+/* Texts are copied; MODEL_UNSUPPORTED when one is too long. ids [count], at most MR_VOCABULARY_MAX_ID. Of equal texts the last one's id counts; of equal
  * ids the first text is shown. */
 mr_status mr_vocabulary_build(const mr_str *texts, const int32_t *ids, size_t count, mr_vocabulary *out, mr_error *error);
 /* From an object text -> id ("vocab" of WordPiece, BPE, WordLevel; a vocab.json). */

@@ -270,6 +270,45 @@ static void test_directory(void **state)
     free(g.expect);
 }
 
+static void write_file(const char *directory, const char *name, const char *text)
+{
+    char *path = mr_path_join(directory, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    free(path);
+}
+
+/* CLIP as vocab.json and merges.txt gives what its tokenizer.json gives. */
+static void test_older_files(void **state)
+{
+    static const char directory[] = MR_TEST_TMP "/vocab_merges";
+    mr_error error;
+    mr_buf file = golden_read(MR_TEST_DATA "/tokenizer/clip/tokenizer.json.gz"), lines = { 0 };
+    json_t *whole = json_loadb(file.data, file.length, JSON_ALLOW_NUL, NULL), *model = json_object_get(whole, "model"), *merge;
+    char *vocab = json_dumps(json_object_get(model, "vocab"), 0);
+    size_t i;
+    golden g = { .name = "clip (vocab.json)", .expect = MR_TEST_DATA "/tokenizer/clip" };
+    (void)state;
+    assert_true(mr_buf_append_str(&lines, "#version: 0.2\n"));
+    json_array_foreach(json_object_get(model, "merges"), i, merge) assert_true(mr_buf_printf(&lines, "%s\n", json_string_value(merge)));
+    assert_int_equal(mr_path_make_directories(directory, NULL), MR_OK);
+    write_file(directory, "vocab.json", vocab);
+    write_file(directory, "merges.txt", lines.data);
+    write_file(directory, "tokenizer_config.json", "{\"tokenizer_class\": \"CLIPTokenizer\", \"model_max_length\": 77}");
+    if (mr_tokenizer_open(directory, &g.tokenizer, &error) != MR_OK) fail_msg("%s", error.text);
+    assert_int_equal(mr_tokenizer_model_max_length(g.tokenizer), 77);
+    check_all(&g);
+    write_file(directory, "tokenizer_config.json", "{\"tokenizer_class\": \"OtherTokenizer\"}");
+    assert_int_equal(mr_tokenizer_open(directory, &g.tokenizer, &error), MR_MODEL_UNSUPPORTED);
+    assert_non_null(strstr(error.text, "OtherTokenizer"));
+    free(vocab);
+    json_decref(whole);
+    mr_buf_fini(&file);
+    mr_buf_fini(&lines);
+}
+
 static void test_case(void **state)
 {
     golden g = { .name = *state };
@@ -412,6 +451,7 @@ int main(int argc, char **argv)
             CASE("xlm-roberta+bytes"),
             CASE("t5-flux+sd3"),
             cmocka_unit_test_prestate(test_directory, (void *)"kimi-k2"),
+            cmocka_unit_test(test_older_files),
             cmocka_unit_test_prestate(test_invalid_utf8, (void *)"bert-uncased"),
             cmocka_unit_test_prestate(test_invalid_utf8, (void *)"qwen3"),
             cmocka_unit_test_prestate(test_invalid_utf8, (void *)"xlm-roberta"),
