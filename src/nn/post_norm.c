@@ -75,7 +75,9 @@ void mr_post_norm_run(const mr_post_norm_stack *stack, const mr_token_batch *bat
     mr_team_run(threads, panels, enter_panel, &job);
     for (job.layer = 0; job.layer < stack->layer_count; job.layer++) {
         int64_t begin = mr_trace_begin();
-        mr_self_attention_run(&stack->attention, batch, shared->qkv, shared->context, threads, shared->attention);
+        mr_self_attention attention = stack->attention;
+        attention.bf16 = stack->layers[job.layer].qkv.format != MR_LINEAR_F32;
+        mr_self_attention_run(&attention, batch, shared->qkv, shared->context, threads, shared->attention);
         mr_team_run(threads, panels, finish_panel, &job);
         mr_trace_end(begin, "layer", "index", job.layer);
         if (trace) trace->layer(trace->context, job.layer + 1, x, batch->tokens, stack->hidden);

@@ -98,6 +98,7 @@ void mr_pre_norm_run(const mr_pre_norm_stack *stack, const mr_token_batch *batch
         int64_t begin = mr_trace_begin();
         mr_self_attention attention = stack->attention;
         attention.window = stack->layers[job.layer].window;
+        attention.bf16 = stack->layers[job.layer].qkv.format != MR_LINEAR_F32;
         mr_self_attention_run(&attention, batch, shared->qkv, shared->context, threads, shared->attention);
         mr_team_run(threads, panels, finish_panel, &job);
         mr_trace_end(begin, "layer", "index", job.layer);

@@ -58,6 +58,7 @@ static void attend(void *context, size_t item, size_t member)
         .alibi = attention->alibi,
         .causal = attention->causal,
         .window = attention->window,
+        .bf16 = attention->bf16,
     };
     mr_attention_run(mr_kernels_get(), &call, job->scratch[member]);
 }
