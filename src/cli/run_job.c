@@ -18,6 +18,14 @@
 
 #define TICK_NS (100 * 1000 * 1000L) /* how fast a signal or the end of the job is noticed by the view */
 
+/* What the cores could do in this job's precision. */
+static double peak_of(const mr_job_plan *plan)
+{
+    mr_precision precision = plan->model_options.precision;
+    mr_linear_format format = precision == MR_PRECISION_INT8 ? MR_LINEAR_INT8 : precision == MR_PRECISION_BF16 ? MR_LINEAR_BF16 : MR_LINEAR_F32;
+    return mr_peak_flops(format) * (double)plan->cores;
+}
+
 static void print_plan(FILE *out, const mr_job *job, const mr_job_plan *plan)
 {
     char a[16], b[16], c[16];
@@ -37,7 +45,7 @@ static void print_plan(FILE *out, const mr_job *job, const mr_job_plan *plan)
     fprintf(out, " + output %s\n", mr_str_bytes(b, plan->sink_bytes));
     fprintf(out, "           limit %s of %s\n", mr_str_bytes(b, plan->memory_limit), mr_str_bytes(c, plan->memory_effective));
     if (plan->flops_per_token > 0.0) {
-        double seconds_per_million = plan->flops_per_token * 1e6 / (mr_peak_f32_flops() * (double)plan->cores);
+        double seconds_per_million = plan->flops_per_token * 1e6 / peak_of(plan);
         fprintf(out, "estimate   at least %.1f s per million tokens at this machine's measured peak\n", seconds_per_million);
     }
 }
@@ -58,11 +66,11 @@ static void print_plan_json(const mr_job *job, const mr_job_plan *plan)
     json_decref(root);
 }
 
-/* Share of what the cores could do: the linear layers' operations per second over the measured multiply-add peak. */
+/* Share of what the cores could do: the linear layers' operations per second over the peak measured in the same precision. */
 static double peak_share(const mr_job_plan *plan, const mr_job_progress *p)
 {
     double seconds = (double)p->elapsed_ns / (double)MR_CLOCK_SECOND;
-    double peak = mr_peak_f32_flops() * (double)plan->cores;
+    double peak = peak_of(plan);
     return seconds > 0.0 && peak > 0.0 ? (double)p->tokens * plan->flops_per_token / seconds / peak : 0.0;
 }
 
