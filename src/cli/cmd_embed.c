@@ -71,7 +71,10 @@ static int run(int argc, char **argv)
             goto done;
         }
     }
-    code = mr_cli_run_job(&job, &flags);
+    if (job.paths.count == 0) code = mr_cli_usage(&mr_command_embed, "no input given; name files, directories or - for stdin");
+    else if (!job.model) code = mr_cli_usage(&mr_command_embed, "no model given; add -m MODEL (`millrace models` lists the known ones)");
+    else if (!job.output_path) code = mr_cli_usage(&mr_command_embed, "no output given; add -o OUT.h5, OUT.jsonl, or - for stdout");
+    else code = mr_cli_run_job(&job, &flags);
 done:
     mr_job_fini(&job);
     return code;

@@ -67,7 +67,7 @@ bool mr_cli_read_job_flags(const mr_command *command, int argc, char **argv, mr_
         mr_error error;
         if (option == '?' || option == 'H') goto leave;
         if (apply(job, flags, option, &error) != MR_OK) {
-            *exit_code = mr_cli_fail(&error);
+            *exit_code = mr_cli_usage(command, "%s", error.text);
             goto leave;
         }
     }
