@@ -361,7 +361,6 @@ static bool candidate(const mr_bpe *model, const mr_bpe_symbol *s, uint32_t at, 
     return true;
 }
 
-/* Every join removes a symbol and adds at most two candidates: the heap never holds more than 3 a symbol. */
 static void merge_long(const mr_bpe *model, mr_bpe_scratch *scratch)
 {
     mr_bpe_symbol *s = scratch->symbols;
@@ -393,18 +392,26 @@ static void merge_long(const mr_bpe *model, mr_bpe_scratch *scratch)
     scratch->count = kept;
 }
 
-static bool reserve(mr_bpe_scratch *scratch, size_t count)
+static bool reserve_symbols(mr_bpe_scratch *scratch, size_t count)
 {
     if (count <= scratch->capacity) return true;
     size_t capacity = count + count / 2;
     mr_bpe_symbol *symbols = mr_mem_realloc(scratch->symbols, capacity * sizeof *symbols, MR_MEM_SCRATCH);
     if (!symbols) return false;
     scratch->symbols = symbols;
-    mr_bpe_candidate *heap = mr_mem_realloc(scratch->heap, 3 * capacity * sizeof *heap, MR_MEM_SCRATCH);
-    if (!heap) return false;
-    scratch->heap = heap;
     scratch->capacity = capacity;
     return true;
+}
+
+/* At first fewer candidates than symbols; every join takes one off and adds at most two. */
+static bool reserve_heap(mr_bpe_scratch *scratch)
+{
+    size_t count = 2 * scratch->count;
+    if (count <= scratch->heap_capacity) return true;
+    mr_mem_free(scratch->heap);
+    scratch->heap = mr_mem_alloc_array(count, sizeof *scratch->heap, MR_MEM_SCRATCH);
+    scratch->heap_capacity = scratch->heap ? count : 0;
+    return scratch->heap != NULL;
 }
 
 void mr_bpe_scratch_fini(mr_bpe_scratch *scratch)
@@ -420,13 +427,15 @@ bool mr_bpe_run(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str pie
         int32_t id = mr_vocabulary_id(model->bytes ? &model->whole : vocabulary, piece);
         if (id >= 0) return mr_ids_add(ids, id);
     }
-    if (!reserve(scratch, piece.length + model->suffix.length + 1)) return false;
+    if (!reserve_symbols(scratch, piece.length + model->suffix.length + 1)) return false;
     first_symbols(model, vocabulary, piece, scratch);
     if (scratch->count <= SHORT_PIECE) merge_short(model, scratch);
-    else merge_long(model, scratch);
+    else if (reserve_heap(scratch)) merge_long(model, scratch);
+    else return false;
     if (!mr_ids_reserve(ids, scratch->count)) return false;
     for (size_t i = 0; i < scratch->count; i++) ids->items[ids->count + i] = scratch->symbols[i].id;
     ids->count += scratch->count;
+    if (scratch->capacity > MR_SCRATCH_KEEP) mr_bpe_scratch_fini(scratch);
     return true;
 }
 

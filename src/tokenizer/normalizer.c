@@ -282,7 +282,7 @@ mr_status mr_normalizer_run(const mr_normalizer *normalizer, mr_tokenizer_scratc
     for (size_t i = 0; i < normalizer->count; i++) {
         if (segment->text.length == 0) return MR_OK;
         MR_TRY(run_step(normalizer->steps + i, scratch, segment, &scratch->normal[next], error));
-        if (segment->text.length > GROWN_MAX_BYTES) return mr_error_set(error, MR_BAD_RECORD, "text grows beyond 1 GiB by normalisation");
+        if (segment->text.length > GROWN_MAX_BYTES) return mr_error_set(error, MR_BAD_RECORD, "text grows beyond 256 MiB by normalisation");
         if (segment->text.data == scratch->normal[next].data) next ^= 1;
     }
     return MR_OK;

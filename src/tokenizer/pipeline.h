@@ -47,6 +47,9 @@ typedef struct mr_ids {
     size_t capacity;
 } mr_ids;
 
+/* What one endless piece took is given back: bytes of piece whose scratch is kept. */
+#define MR_SCRATCH_KEEP 65536
+
 /* BPE's symbols of one piece: a linked list in an array. */
 #define MR_BPE_END UINT32_MAX
 typedef struct mr_bpe_symbol {
@@ -61,9 +64,10 @@ typedef struct mr_bpe_candidate {
 
 typedef struct mr_bpe_scratch {
     mr_bpe_symbol *symbols; /* [capacity] */
-    mr_bpe_candidate *heap; /* [3 capacity] */
     size_t count;
     size_t capacity;
+    mr_bpe_candidate *heap; /* [heap_capacity] */
+    size_t heap_capacity;
 } mr_bpe_scratch;
 
 void mr_bpe_scratch_fini(mr_bpe_scratch *scratch);
@@ -115,8 +119,8 @@ static inline bool mr_pieces_add(mr_pieces *pieces, size_t start, size_t end)
     return true;
 }
 
-/* Texts longer than this are refused: offsets are 32 bits and normalisation may multiply the length. */
-#define MR_TEXT_MAX_BYTES (64u << 20)
+/* Texts longer than this are refused: a piece without borders takes up to 50 times its bytes of scratch. */
+#define MR_TEXT_MAX_BYTES (16u << 20)
 
 /* "file: normalizer type "X" is not supported". */
 mr_status mr_component_unsupported(mr_json_value component, const char *stage, mr_error *error);

@@ -199,5 +199,6 @@ mr_status mr_unigram_run(const mr_unigram *model, mr_str piece, mr_unigram_scrat
         if (!done) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory tokenizing a text");
         at = end;
     }
+    if (scratch->capacity > MR_SCRATCH_KEEP) mr_unigram_scratch_fini(scratch);
     return MR_OK;
 }
