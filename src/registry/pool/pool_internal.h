@@ -154,6 +154,8 @@ struct mr_pool_model {
     mr_worker *workers[MR_WORKERS_MAX];
     size_t worker_count;
     size_t threads; /* workers whose thread has not ended, given-up ones included */
+    bool has_ended;    /* `ended` is to be joined: by the next worker that ends, or by the shutdown */
+    pthread_t ended;   /* the worker thread that ended last */
     uint64_t next_id;
     bool spawning; /* somebody is deciding about workers, maybe with the lock released */
     size_t pinned;

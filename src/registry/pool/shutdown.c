@@ -60,7 +60,11 @@ static void await_threads(mr_pool_model *model, void *context)
     pthread_mutex_lock(&model->lock);
     while (model->threads > 0 && in_time) in_time = mr_clock_wait(model->pools->clock, &model->changed, &model->lock, at->deadline);
     at->stuck += model->threads;
+    bool join = model->threads == 0 && model->has_ended;
+    pthread_t ended = model->ended;
+    model->has_ended = model->has_ended && !join;
     pthread_mutex_unlock(&model->lock);
+    if (join) pthread_join(ended, NULL); /* it has only its return left, and perhaps the join of another such one */
 }
 
 static void summarise(const mr_shutdown_report *report)

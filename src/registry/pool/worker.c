@@ -265,11 +265,17 @@ static void *worker_main(void *argument)
     }
     wind_up(self);
     if (cores.count > 0) mr_affinity_release(affinity, cores);
+    /* Each ending thread joins the one that ended before it, so that one at most is left for the shutdown. */
+    bool join = model->has_ended;
+    pthread_t before = model->ended;
+    model->has_ended = true;
+    model->ended = pthread_self();
     model->threads--;
     pthread_cond_destroy(&self->wake);
     free(self);
     pthread_cond_broadcast(&model->changed);
-    pthread_mutex_unlock(&model->lock);
+    pthread_mutex_unlock(&model->lock); /* from here on the model may be gone */
+    if (join) pthread_join(before, NULL);
     return NULL;
 }
 
@@ -289,7 +295,6 @@ mr_status mr_worker_start(mr_pool_model *model, mr_guard *guard, mr_error *error
         free(worker);
         return mr_error_errno(error, failed, "%s: cannot start a worker thread", model->spec.key);
     }
-    pthread_detach(thread); /* model->threads says when it is gone */
     *guard = (mr_guard){ 0 };
     model->weights->references++;
     model->threads++;
