@@ -81,7 +81,7 @@ static void batch_done(void *context, mr_status status, const mr_error *error)
     if (status != MR_OK) mr_embed_run_fail(run, error);
     batch_free(b);
     pthread_mutex_lock(&run->lock);
-    if (--run->in_flight == 0) pthread_cond_broadcast(&run->idle);
+    run->in_flight--;
     pthread_mutex_unlock(&run->lock);
 }
 

@@ -64,7 +64,6 @@ struct mr_job_run {
     atomic_bool ended;           /* the writer is through */
 
     pthread_mutex_t lock;        /* error, in_flight; leaf */
-    pthread_cond_t idle;
     size_t in_flight;            /* requests submitted and not answered */
     mr_error error;              /* the first one; status MR_OK while there is none */
     mr_status outcome;           /* of the writer */

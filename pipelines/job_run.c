@@ -161,7 +161,6 @@ static void free_run(mr_job_run *run)
     mr_governor_destroy(run->governor);
     free(run->committed);
     free(run->preparers);
-    pthread_cond_destroy(&run->idle);
     pthread_mutex_destroy(&run->lock);
     free(run);
 }
@@ -177,7 +176,6 @@ mr_status mr_job_run_start(const mr_job *job, const mr_job_plan *plan, mr_job_ru
     run->clock = mr_clock_monotonic();
     atomic_store(&run->stop_deadline, MR_CLOCK_FOREVER);
     pthread_mutex_init(&run->lock, NULL);
-    mr_clock_cond_init(&run->idle);
 
     mr_status status;
     bool complete = false;

@@ -20,33 +20,16 @@ static const char *const precision_texts[] = {
 #undef TEXT
 };
 
-static bool find(const char *text, const char *const *texts, size_t count, int *out)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(text, texts[i]) == 0) {
-            *out = (int)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 const char *mr_capability_text(mr_capability capability) { return capability_texts[capability]; }
 size_t mr_capability_queue_capacity(mr_capability capability) { return queue_capacities[capability]; }
 const char *mr_precision_text(mr_precision precision) { return precision_texts[precision]; }
 
 bool mr_capability_parse(const char *text, mr_capability *out)
 {
-    int index;
-    if (!find(text, capability_texts, sizeof capability_texts / sizeof *capability_texts, &index)) return false;
-    *out = (mr_capability)index;
-    return true;
-}
-
-bool mr_precision_parse(const char *text, mr_precision *out)
-{
-    int index;
-    if (!find(text, precision_texts, sizeof precision_texts / sizeof *precision_texts, &index)) return false;
-    *out = (mr_precision)index;
-    return true;
+    for (int i = 0; i < MR_CAPABILITY_COUNT; i++) {
+        if (strcmp(text, capability_texts[i]) != 0) continue;
+        *out = (mr_capability)i;
+        return true;
+    }
+    return false;
 }

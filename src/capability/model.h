@@ -42,7 +42,6 @@ typedef enum mr_precision {
 } mr_precision;
 
 const char *mr_precision_text(mr_precision precision);
-bool mr_precision_parse(const char *text, mr_precision *out);
 
 /* Settings of one use of a model; decided by the plan, the same for all its workers. */
 typedef struct mr_model_options {

@@ -112,13 +112,6 @@ size_t mr_mem_used(mr_mem_tag tag)
     return atomic_load_explicit(&used_by_tag[tag], memory_order_relaxed);
 }
 
-size_t mr_mem_used_total(void)
-{
-    size_t total = 0;
-    for (int tag = 0; tag < MR_MEM_TAG_COUNT; tag++) total += mr_mem_used((mr_mem_tag)tag);
-    return total;
-}
-
 const char *mr_mem_tag_text(mr_mem_tag tag)
 {
     static const char *const texts[] = {

@@ -37,7 +37,6 @@ void *mr_mem_realloc(void *block, size_t bytes, mr_mem_tag tag);
 void mr_mem_free(void *block); /* NULL is fine */
 
 size_t mr_mem_used(mr_mem_tag tag);
-size_t mr_mem_used_total(void);
 const char *mr_mem_tag_text(mr_mem_tag tag);
 
 /* Resident set of this process, bytes; 0 when unknown. */

@@ -110,11 +110,3 @@ void mr_queue_close(mr_queue *queue)
     pthread_cond_broadcast(&queue->not_full);
     pthread_mutex_unlock(&queue->lock);
 }
-
-size_t mr_queue_length(mr_queue *queue)
-{
-    pthread_mutex_lock(&queue->lock);
-    size_t count = queue->count;
-    pthread_mutex_unlock(&queue->lock);
-    return count;
-}

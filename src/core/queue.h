@@ -22,6 +22,4 @@ mr_status mr_queue_pop(mr_queue *queue, void **item, int64_t deadline_ns);
 /* No more pushes; pops go on until empty. Idempotent. */
 void mr_queue_close(mr_queue *queue);
 
-size_t mr_queue_length(mr_queue *queue);
-
 #endif

@@ -164,23 +164,9 @@ mr_status mr_registry_find(mr_registry *registry, const char *key, mr_capability
     return status;
 }
 
-mr_status mr_registry_submit(mr_registry *registry, const char *key, mr_capability capability, const mr_call *call, mr_error *error)
-{
-    mr_pool_model *model;
-    MR_TRY(mr_registry_find(registry, key, capability, &model, error));
-    return mr_pool_submit(model, call, error);
-}
-
-mr_status mr_registry_try_submit(mr_registry *registry, const char *key, mr_capability capability, const mr_call *call, mr_error *error)
-{
-    mr_pool_model *model;
-    MR_TRY(mr_registry_find(registry, key, capability, &model, error));
-    return mr_pool_try_submit(model, call, error);
-}
-
 mr_status mr_registry_call(mr_registry *registry, const char *key, mr_capability capability, const mr_call *call, mr_error *error)
 {
-    mr_pool_model *model;
+    mr_pool_model *model = NULL;
     MR_TRY(mr_registry_find(registry, key, capability, &model, error));
     return mr_pool_call(model, call, error);
 }

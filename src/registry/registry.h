@@ -31,9 +31,7 @@ bool mr_registry_has(mr_registry *registry, const char *key);
  * command that gets them. */
 mr_status mr_registry_find(mr_registry *registry, const char *key, mr_capability capability, mr_pool_model **out, mr_error *error);
 
-/* Find + mr_pool_submit / _try_submit / _call. */
-mr_status mr_registry_submit(mr_registry *registry, const char *key, mr_capability capability, const mr_call *call, mr_error *error);
-mr_status mr_registry_try_submit(mr_registry *registry, const char *key, mr_capability capability, const mr_call *call, mr_error *error);
+/* Find + mr_pool_call. */
 mr_status mr_registry_call(mr_registry *registry, const char *key, mr_capability capability, const mr_call *call, mr_error *error);
 
 /* The pools behind it: metrics, maintenance, shutdown. */
