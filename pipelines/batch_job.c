@@ -1,13 +1,13 @@
 /* Jobs through the public header. */
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "kernels/kernels.h"
 #include "pipelines/job_run.h"
 
-#define POLL_NS (50 * 1000 * 1000L) /* how soon the end of the run is noticed */
+#define POLL_NS (50 * MR_CLOCK_MILLISECOND) /* how soon a stop is noticed */
 
 struct mr_batch_job {
     mr_job job;
@@ -47,15 +47,12 @@ void mr_batch_job_stop(mr_batch_job *job)
 
 static mr_status run_planned(mr_batch_job *job, const mr_job_plan *plan, mr_job_progress *last, mr_error *error)
 {
-    const struct timespec pause = { .tv_nsec = POLL_NS };
     mr_job_run *run;
     bool finished;
     MR_TRY(mr_job_run_start(&job->job, plan, &run, &finished, error));
     if (finished) return MR_OK;
-    while (!mr_job_run_done(run)) {
+    while (!mr_job_run_wait(run, POLL_NS))
         if (atomic_load(&job->stop)) mr_job_run_stop(run);
-        nanosleep(&pause, NULL);
-    }
     return mr_job_run_finish(run, last, error);
 }
 

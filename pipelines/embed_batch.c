@@ -93,8 +93,7 @@ static void batch_submit(batch *b, uint64_t number)
     pthread_mutex_lock(&run->lock);
     run->in_flight++;
     pthread_mutex_unlock(&run->lock);
-    const mr_call call = { .request = &b->request, .response = &b->response, .lane = MR_LANE_BATCH, .timeout_ns = MR_CLOCK_FOREVER,
-                           .stage = "embed", .id = number, .done = batch_done, .context = b };
+    const mr_call call = { .request = &b->request, .response = &b->response, .lane = MR_LANE_BATCH, .stage = "embed", .id = number, .done = batch_done, .context = b };
     int64_t begin = mr_trace_begin();
     size_t tokens = b->fill.tokens;
     mr_status status = mr_pool_submit(run->model, &call, &error); /* b may be gone after it */

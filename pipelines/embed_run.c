@@ -23,6 +23,14 @@ void mr_embed_item_fail(mr_embed_item *item, const char *text)
     item->vector = NULL;
 }
 
+void mr_embed_run_end(mr_job_run *run)
+{
+    pthread_mutex_lock(&run->lock);
+    run->ended = true;
+    pthread_cond_broadcast(&run->end);
+    pthread_mutex_unlock(&run->lock);
+}
+
 void mr_embed_run_record_error(mr_job_run *run, const mr_error *error)
 {
     pthread_mutex_lock(&run->lock);

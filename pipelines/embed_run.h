@@ -14,6 +14,7 @@
 #include "pipelines/embed_attributes.h"
 #include "pipelines/job_run.h"
 #include "pipelines/window.h"
+#include "registry/pool/metrics_server.h"
 #include "registry/registry.h"
 
 /* One record in flight. Whoever holds it owns it. */
@@ -46,6 +47,7 @@ struct mr_job_run {
     mr_governor *governor;
     mr_guard guard;              /* records in flight and rows held by the sink */
     mr_registry *registry;
+    mr_metrics_server *metrics_server; /* NULL: not asked for */
     mr_pool_model *model;
 
     mr_range *committed;         /* by earlier runs; owned */
@@ -61,9 +63,10 @@ struct mr_job_run {
 
     atomic_bool stopping;        /* graceful: read no more */
     atomic_llong stop_deadline;  /* then drop what is in flight; MR_CLOCK_FOREVER while not stopping */
-    atomic_bool ended;           /* the writer is through */
 
-    pthread_mutex_t lock;        /* error, in_flight; leaf */
+    pthread_mutex_t lock;        /* ended, error, in_flight; leaf */
+    pthread_cond_t end;          /* ended became true */
+    bool ended;                  /* the writer is through */
     size_t in_flight;            /* requests submitted and not answered */
     mr_error error;              /* the first one; status MR_OK while there is none */
     mr_status outcome;           /* of the writer */
@@ -73,6 +76,8 @@ struct mr_job_run {
     atomic_bool read_done, finishing;
 };
 
+/* The writer's last act. */
+void mr_embed_run_end(mr_job_run *run);
 /* Remembers the first error. */
 void mr_embed_run_record_error(mr_job_run *run, const mr_error *error);
 /* Ends every stage at once. */

@@ -110,6 +110,6 @@ void *mr_embed_write(void *argument)
     }
     if (status != MR_OK) mr_embed_run_fail(run, &error);
     mr_window_cancel(run->window); /* whoever still wants to enter is too late */
-    atomic_store(&run->ended, true);
+    mr_embed_run_end(run);
     return NULL;
 }

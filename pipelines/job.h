@@ -6,11 +6,13 @@
 #define MR_PIPELINES_JOB_H
 
 #include "core/error.h"
+#include "registry/pool/pool_settings.h"
 
 typedef enum mr_job_kind { MR_JOB_EMBED, MR_JOB_KIND_COUNT } mr_job_kind;
 typedef enum mr_error_policy { MR_ON_ERROR_RECORD, MR_ON_ERROR_FAIL } mr_error_policy;
 
 typedef enum mr_pin_policy { MR_PIN_AUTO, MR_PIN_NONE } mr_pin_policy;
+typedef enum mr_numa_policy { MR_NUMA_NONE, MR_NUMA_INTERLEAVE } mr_numa_policy;
 
 #define MR_UNSET (-1) /* of a choice or a yes/no setting nobody gave */
 
@@ -44,7 +46,10 @@ typedef struct mr_job {
     uint64_t batch_tokens;
     char *shard;
     char *metrics;
+    char *metrics_listen;
     int pin;              /* mr_pin_policy */
+    int numa;             /* mr_numa_policy */
+    mr_pool_settings pool; /* the listed numbers; what else is in there is set when the job runs */
     int on_error;         /* mr_error_policy */
     char *max_failed;
     int overwrite;
@@ -53,6 +58,8 @@ typedef struct mr_job {
 } mr_job;
 
 void mr_job_init(mr_job *job);
+/* Of a job: it waits longer than somebody who asks. */
+mr_pool_settings mr_job_pool_defaults(void);
 void mr_job_fini(mr_job *job);
 
 /* Reads a job file on top of `job`. CONFIG errors name file, line, column and the nearest valid key. */
@@ -74,7 +81,8 @@ typedef enum mr_setting_type {
     MR_SETTING_STRINGS,
     MR_SETTING_COUNT,  /* >= 1; "auto" and null mean not given */
     MR_SETTING_CHOICE, /* one of `choices` */
-    MR_SETTING_BOOL    /* flags: --name / --no-name; YAML: true / false */
+    MR_SETTING_BOOL,   /* flags: --name / --no-name; YAML: true / false */
+    MR_SETTING_POOL    /* "pool.NAME": see mr_pool_settings_set */
 } mr_setting_type;
 
 typedef struct mr_setting {

@@ -14,7 +14,16 @@
 void mr_job_init(mr_job *job)
 {
     *job = (mr_job){ .kind = MR_UNSET, .output_dtype = MR_UNSET, .store_text = MR_UNSET, .precision = MR_UNSET, .normalize = MR_UNSET,
-                     .pooling = MR_UNSET, .truncate = MR_UNSET, .on_error = MR_UNSET, .pin = MR_UNSET, .overwrite = MR_UNSET, .keep_parts = MR_UNSET };
+                     .pooling = MR_UNSET, .truncate = MR_UNSET, .on_error = MR_UNSET, .pin = MR_UNSET, .numa = MR_UNSET, .overwrite = MR_UNSET, .keep_parts = MR_UNSET,
+                     .pool = mr_job_pool_defaults() };
+}
+
+mr_pool_settings mr_job_pool_defaults(void)
+{
+    mr_pool_settings settings = mr_pool_settings_default();
+    settings.request_timeout = MR_CLOCK_FOREVER;                /* nobody waits for one answer */
+    settings.worker_ready_timeout = settings.load_timeout;      /* a job waits as long as a load may take */
+    return settings;
 }
 
 static void clear_strings(mr_strings *list)
@@ -224,6 +233,7 @@ mr_status mr_job_check(mr_job *job, mr_error *error)
     set_default(&job->output_dtype, 0);
     set_default(&job->store_text, 0);
     set_default(&job->pin, MR_PIN_AUTO);
+    set_default(&job->numa, MR_NUMA_NONE);
     set_default(&job->on_error, MR_ON_ERROR_RECORD);
     set_default(&job->overwrite, 0);
     set_default(&job->keep_parts, 0);

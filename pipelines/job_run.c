@@ -10,8 +10,6 @@
 #include "core/str.h"
 #include "pipelines/embed_run.h"
 
-#define STOP_TIMEOUT (5 * MR_CLOCK_SECOND) /* what a graceful stop may take before records in flight are dropped */
-
 /* ---------------------------------------------------------------- opening */
 
 static mr_status open_source(mr_job_run *run, mr_error *error)
@@ -56,10 +54,10 @@ static mr_status open_model(mr_job_run *run, mr_error *error)
 {
     const mr_job_plan *plan = run->plan;
     const mr_governor_settings governor_settings = { .limit = run->job->memory };
-    mr_pool_settings pool_settings = mr_pool_settings_default();
-    pool_settings.worker_ready_timeout = pool_settings.load_timeout; /* a job waits as long as a load may take */
+    mr_pool_settings pool_settings = run->job->pool;
     pool_settings.metrics_path = run->job->metrics;
     pool_settings.pin_threads = run->job->pin == MR_PIN_AUTO && plan->workers > 1 && plan->cores == mr_cores_allowed(NULL);
+    pool_settings.interleave_weights = run->job->numa == MR_NUMA_INTERLEAVE;
     MR_TRY(mr_governor_create(&governor_settings, &run->governor, error));
     MR_TRY(mr_governor_acquire(run->governor, plan->window_bytes + plan->sink_bytes, MR_MEM_RECORDS, &run->guard, NULL, error));
     MR_TRY(mr_registry_create(&pool_settings, run->governor, run->clock, &run->registry, error));
@@ -69,6 +67,7 @@ static mr_status open_model(mr_job_run *run, mr_error *error)
     /* Once now, so that a file that cannot be written is known before the work; the pools rewrite it from time to time. */
     if (run->job->metrics && mr_pools_write_metrics(mr_registry_pools(run->registry), run->job->metrics, error) != MR_OK)
         return mr_error_prefix(error, MR_CANNOT_CREATE, "--metrics");
+    if (run->job->metrics_listen) MR_TRY(mr_metrics_server_start(mr_registry_pools(run->registry), run->job->metrics_listen, &run->metrics_server, error));
     MR_TRY(mr_registry_find(run->registry, plan->model_key, MR_CAPABILITY_TEXT_EMBEDDING, &run->model, error));
     return mr_pool_pin(run->model, plan->workers, error);
 }
@@ -132,6 +131,7 @@ static bool stop_model(mr_job_run *run)
     if (!run->registry) return true;
     mr_error error;
     mr_pools_shutdown(mr_registry_pools(run->registry), &report);
+    mr_metrics_server_stop(run->metrics_server);
     if (run->started && run->job->metrics && mr_pools_write_metrics(mr_registry_pools(run->registry), run->job->metrics, &error) != MR_OK)
         mr_log(MR_LOG_WARN, "job", "%s", error.text);
     pthread_mutex_lock(&run->lock);
@@ -161,6 +161,7 @@ static void free_run(mr_job_run *run)
     mr_governor_destroy(run->governor);
     free(run->committed);
     free(run->preparers);
+    pthread_cond_destroy(&run->end);
     pthread_mutex_destroy(&run->lock);
     free(run);
 }
@@ -176,6 +177,7 @@ mr_status mr_job_run_start(const mr_job *job, const mr_job_plan *plan, mr_job_ru
     run->clock = mr_clock_monotonic();
     atomic_store(&run->stop_deadline, MR_CLOCK_FOREVER);
     pthread_mutex_init(&run->lock, NULL);
+    mr_clock_cond_init(&run->end);
 
     mr_status status;
     bool complete = false;
@@ -208,12 +210,17 @@ void mr_job_run_stop(mr_job_run *run)
 {
     if (atomic_exchange(&run->stopping, true)) return;
     mr_source_stop(run->source);
-    atomic_store(&run->stop_deadline, mr_clock_deadline(run->clock, STOP_TIMEOUT));
+    atomic_store(&run->stop_deadline, mr_clock_deadline(run->clock, run->job->pool.shutdown_timeout)); /* then records in flight are dropped */
 }
 
-bool mr_job_run_done(mr_job_run *run)
+bool mr_job_run_wait(mr_job_run *run, int64_t timeout_ns)
 {
-    return atomic_load(&run->ended);
+    int64_t deadline = mr_clock_deadline(run->clock, timeout_ns);
+    pthread_mutex_lock(&run->lock);
+    while (!run->ended && mr_clock_wait(run->clock, &run->end, &run->lock, deadline)) continue;
+    bool ended = run->ended;
+    pthread_mutex_unlock(&run->lock);
+    return ended;
 }
 
 void mr_job_run_progress(mr_job_run *run, mr_job_progress *out)

@@ -72,8 +72,8 @@ mr_status mr_job_run_start(const mr_job *job, const mr_job_plan *plan, mr_job_ru
 void mr_job_run_progress(mr_job_run *run, mr_job_progress *out);
 /* Graceful: reading stops, what is in flight is finished and committed. Idempotent. */
 void mr_job_run_stop(mr_job_run *run);
-/* Has every stage ended? Never blocks. */
-bool mr_job_run_done(mr_job_run *run);
+/* Waits for the end of every stage; false when `timeout_ns` passed before. */
+bool mr_job_run_wait(mr_job_run *run, int64_t timeout_ns);
 /* Blocks until done, frees the run. OK, RECORDS_FAILED (done, some failed), INCOMPLETE (stopped early), or the error
  * that ended it. `last` receives the final progress also on failure. */
 mr_status mr_job_run_finish(mr_job_run *run, mr_job_progress *last, mr_error *error);

@@ -13,10 +13,12 @@ static const char *const job_kinds[] = { "embed", NULL };
 static const char *const dtypes[] = { "f32", "f16", "int8", "binary", NULL };
 static const char *const precisions[] = { "auto", "f32", "bf16", "int8", NULL };
 static const char *const pins[] = { "auto", "none", NULL };
+static const char *const numa_policies[] = { "none", "interleave", NULL };
 static const char *const policies[] = { "record", "fail", NULL };
 static const char *const poolings[] = { "mean", "cls", "last", "max", "mean_sqrt_len", "weightedmean", NULL };
 
 #define AT(member) offsetof(mr_job, member)
+#define POOL_PREFIX "pool."
 
 static const mr_setting settings[] = {
     { "version", NULL, "1", "version of the job file format", MR_SETTING_COUNT, AT(version), NULL, false },
@@ -44,9 +46,14 @@ static const mr_setting settings[] = {
     { "resources.batch_tokens", "--batch-tokens", "N", "tokens per batch (default: by the plan; results do not depend on it)", MR_SETTING_COUNT, AT(batch_tokens), NULL, false },
     { "resources.shard", "--shard", "I/N", "do only shard I of N (from 0), or auto: Slurm, Kubernetes and AWS Batch arrays; then `millrace merge`", MR_SETTING_STRING, AT(shard), NULL, false },
     { "resources.metrics", "--metrics", "FILE", "keep Prometheus metrics in FILE (node_exporter's textfile collector reads it)", MR_SETTING_STRING, AT(metrics), NULL, false },
+    { "resources.metrics_listen", "--metrics-listen", "ADDRESS", "serve the same at http://ADDRESS/metrics: a port of this machine (9464), or HOST:PORT", MR_SETTING_STRING, AT(metrics_listen), NULL, false },
     { "resources.pin", "--pin", "WHERE", "auto: each worker keeps to cores of its own (default); none", MR_SETTING_CHOICE, AT(pin), pins, false },
+    { "resources.numa", "--numa", "POLICY", "none: weights lie where they are first used (default); interleave: spread over all memory nodes", MR_SETTING_CHOICE, AT(numa), numa_policies, false },
     { "on_error.policy", "--on-error", "POLICY", "record: a bad record gets a failed row (default); fail: stop at the first", MR_SETTING_CHOICE, AT(on_error), policies, false },
     { "on_error.max_failed", "--max-failed", "N|P%", "stop when more records than this have failed", MR_SETTING_STRING, AT(max_failed), NULL, false },
+#define POOL_SETTING(kind, name, value, minimum, why) { POOL_PREFIX #name, NULL, NULL, why, MR_SETTING_POOL, AT(pool), NULL, false },
+    MR_POOL_SETTING_LIST(POOL_SETTING)
+#undef POOL_SETTING
 };
 
 #define SETTING_COUNT (sizeof settings / sizeof *settings)
@@ -136,6 +143,7 @@ mr_status mr_job_setting_assign(mr_job *job, const mr_setting *setting, const ch
     case MR_SETTING_COUNT: return assign_count(slot, value, what, error);
     case MR_SETTING_CHOICE: return assign_choice(slot, setting, value, what, error);
     case MR_SETTING_BOOL: return assign_bool(slot, value, what, error);
+    case MR_SETTING_POOL: return mr_pool_settings_set(slot, setting->key + strlen(POOL_PREFIX), value, error);
     }
     return mr_error_set(error, MR_INTERNAL, "setting %s has no type", setting->key);
 }
@@ -150,6 +158,16 @@ static bool print_line(mr_buf *out, const char *key, const char *value)
     free(quoted);
     json_decref(string);
     return done;
+}
+
+/* Nothing when it has its default, or was given it. */
+static bool print_pool_setting(mr_buf *out, const mr_pool_settings *pool, const char *key)
+{
+    char text[MR_POOL_SETTING_TEXT_MAX], usual[MR_POOL_SETTING_TEXT_MAX];
+    const mr_pool_settings defaults = mr_job_pool_defaults();
+    const char *name = key + strlen(POOL_PREFIX);
+    if (strcmp(mr_pool_settings_text(pool, name, text), mr_pool_settings_text(&defaults, name, usual)) == 0) return true;
+    return print_line(out, key, text);
 }
 
 /* Nothing for a setting that nobody gave. */
@@ -169,6 +187,7 @@ static bool print_setting(mr_buf *out, const mr_job *job, const mr_setting *sett
     case MR_SETTING_COUNT: return *number == 0 || mr_buf_printf(out, "%s: %llu\n", setting->key, (unsigned long long)*number);
     case MR_SETTING_CHOICE: return *choice == MR_UNSET || print_line(out, setting->key, setting->choices[*choice]);
     case MR_SETTING_BOOL: return *choice == MR_UNSET || print_line(out, setting->key, *choice ? "true" : "false");
+    case MR_SETTING_POOL: return print_pool_setting(out, slot, setting->key);
     }
     return false;
 }

@@ -121,8 +121,9 @@ static bool shrink(mr_job_plan *plan)
 
 static mr_status fit_memory(const mr_job *job, mr_job_plan *plan, mr_error *error)
 {
-    plan->workers = plan->cores;
-    plan->model_options.threads_per_worker = 1;
+    size_t most = job->pool.max_workers_per_model;
+    plan->workers = most > 0 && most < plan->cores ? most : plan->cores;
+    plan->model_options.threads_per_worker = plan->cores / plan->workers;
     plan->model_options.max_batch_tokens = job->batch_tokens ? (size_t)job->batch_tokens : DEFAULT_BATCH_TOKENS;
     MR_TRY(add_up(plan, error));
     while (plan->total_bytes > plan->memory_limit && shrink(plan)) MR_TRY(add_up(plan, error));

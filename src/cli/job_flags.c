@@ -5,7 +5,7 @@
 #include "cli/cli.h"
 #include "core/str.h"
 
-enum { OPTION_FIRST_SETTING = 0x2000, OPTION_NEGATED = 0x4000, OPTION_SET = 0x8000, OPTION_PLAN, OPTION_JSON, OPTION_ISA, OPTION_TRACE };
+enum { OPTION_FIRST_SETTING = 0x2000, OPTION_NEGATED = 0x4000, OPTION_SET = 0x8000, OPTION_PLAN, OPTION_JSON, OPTION_ISA, OPTION_TRACE, OPTION_SETTINGS };
 
 #define MAX_FLAGS 72
 
@@ -15,7 +15,25 @@ static const struct option own_options[] = {
     { "json", no_argument, NULL, OPTION_JSON },
     { "isa", required_argument, NULL, OPTION_ISA },
     { "trace", required_argument, NULL, OPTION_TRACE },
+    { "settings", no_argument, NULL, OPTION_SETTINGS },
 };
+
+/* Every key of a job file with its flag, and what it is for. */
+static void print_settings(void)
+{
+    size_t count;
+    const mr_setting *settings = mr_job_settings(&count);
+    const mr_pool_settings pool = mr_job_pool_defaults();
+    for (size_t i = 0; i < count; i++) {
+        const mr_setting *setting = &settings[i];
+        char *flag = setting->flag ? mr_strf("  [%s%s%s]", setting->flag, setting->value_name ? " " : "", setting->value_name ? setting->value_name : "") : NULL;
+        printf("%s%s\n      %s", setting->key, flag ? flag : "", setting->help);
+        free(flag);
+        char usual[MR_POOL_SETTING_TEXT_MAX];
+        if (setting->type == MR_SETTING_POOL) printf(" (default %s)", mr_pool_settings_text(&pool, strchr(setting->key, '.') + 1, usual));
+        putchar('\n');
+    }
+}
 
 /* `negations` receives the "no-..." names, freed by the caller. */
 static void build_options(struct option options[MAX_FLAGS + 1], char *negations[MAX_FLAGS])
@@ -66,6 +84,11 @@ bool mr_cli_read_job_flags(const mr_command *command, int argc, char **argv, mr_
     while ((option = mr_cli_option(command, argc, argv, "m:o:", options, exit_code)) != -1) {
         mr_error error;
         if (option == '?' || option == 'H') goto leave;
+        if (option == OPTION_SETTINGS) {
+            print_settings();
+            *exit_code = 0;
+            goto leave;
+        }
         if (apply(job, flags, option, &error) != MR_OK) {
             *exit_code = mr_cli_usage(command, "%s", error.text);
             goto leave;

@@ -1,13 +1,14 @@
 /* Runs a job with everything a person sees of it: plan, progress, summary, exit code. */
 #include <jansson.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/progress.h"
+#include "cli/signals.h"
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/str.h"
@@ -16,7 +17,7 @@
 #include "kernels/peak.h"
 #include "pipelines/job_run.h"
 
-#define TICK_NS (100 * 1000 * 1000L) /* how fast a signal or the end of the job is noticed by the view */
+#define TICK_NS (100 * MR_CLOCK_MILLISECOND) /* how fast a signal is noticed and the view moves */
 
 /* What the cores could do in this job's precision. */
 static double peak_of(const mr_job_plan *plan)
@@ -105,40 +106,39 @@ static void print_summary_json(const mr_job *job, const mr_job_plan *plan, const
     json_decref(root);
 }
 
-/* Waits for the end of the run, drawing; the first signal stops gracefully, the second at once. */
-static void watch(mr_job_run *run, const mr_job_plan *plan, mr_progress_view *view, const sigset_t *signals)
+/* In the signals' own thread: the second one ends the process whatever the others are doing. */
+static void on_signal(void *context, int signal_number, unsigned count)
 {
-    const struct timespec tick = { .tv_nsec = TICK_NS };
-    int received = 0;
-    while (!mr_job_run_done(run)) {
+    atomic_int *first = context;
+    if (count == 1) {
+        atomic_store(first, signal_number);
+        return;
+    }
+    static const char text[] = "millrace: stopped at once; committed parts are intact\n";
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(mr_status_exit_code(MR_INCOMPLETE));
+}
+
+/* Waits for the end of the run, drawing; a signal stops it gracefully. */
+static void watch(mr_job_run *run, const mr_job_plan *plan, mr_progress_view *view, atomic_int *first_signal)
+{
+    while (!mr_job_run_wait(run, TICK_NS)) {
         mr_job_progress progress;
         mr_job_run_progress(run, &progress);
         mr_progress_view_update(view, &progress, plan, mr_clock_now(mr_clock_monotonic()), false);
-        int signal_number = sigtimedwait(signals, NULL, &tick);
-        if (signal_number <= 0) continue;
-        if (++received > 1) {
-            static const char text[] = "millrace: stopped at once; committed parts are intact\n";
-            (void)!write(STDERR_FILENO, text, sizeof text - 1);
-            _exit(mr_status_exit_code(MR_INCOMPLETE));
-        }
+        int signal_number = atomic_exchange(first_signal, 0);
+        if (signal_number == 0) continue;
         mr_progress_view_end(view);
         fprintf(stderr, "millrace: %s: finishing what is in flight (again: stop at once)\n", signal_number == SIGINT ? "interrupted" : "terminated");
         mr_job_run_stop(run);
     }
 }
 
-static int run_planned(const mr_job *job, const mr_job_plan *plan, const mr_job_flags *flags)
+static int run_planned(const mr_job *job, const mr_job_plan *plan, const mr_job_flags *flags, atomic_int *first_signal)
 {
     mr_error error = { 0 };
     mr_job_run *run;
     bool finished;
-    sigset_t signals;
-    /* Blocked before the first thread exists, so that every thread inherits it and only sigtimedwait sees them. */
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
-
     if (flags->trace) mr_trace_start();
     if (mr_job_run_start(job, plan, &run, &finished, &error) != MR_OK) return mr_cli_fail(&error);
     if (finished) {
@@ -148,7 +148,7 @@ static int run_planned(const mr_job *job, const mr_job_plan *plan, const mr_job_
     mr_progress_view view;
     mr_job_progress progress;
     mr_progress_view_init(&view, flags->json || mr_cli_verbosity() < 0);
-    watch(run, plan, &view, &signals);
+    watch(run, plan, &view, first_signal);
     mr_status status = mr_job_run_finish(run, &progress, &error);
     mr_progress_view_update(&view, &progress, plan, 0, true);
     mr_progress_view_end(&view);
@@ -161,6 +161,18 @@ static int run_planned(const mr_job *job, const mr_job_plan *plan, const mr_job_
     return ended_well ? mr_status_exit_code(status) : mr_cli_fail(&error);
 }
 
+static int run_with_signals(const mr_job *job, const mr_job_plan *plan, const mr_job_flags *flags)
+{
+    mr_error error;
+    mr_signals *signals;
+    atomic_int first_signal = 0;
+    if (!flags->json && mr_cli_verbosity() >= 0) print_plan(stderr, job, plan);
+    if (mr_signals_start(on_signal, &first_signal, &signals, &error) != MR_OK) return mr_cli_fail(&error);
+    int code = run_planned(job, plan, flags, &first_signal);
+    mr_signals_stop(signals);
+    return code;
+}
+
 int mr_cli_run_job(mr_job *job, const mr_job_flags *flags)
 {
     mr_error error = { 0 };
@@ -170,10 +182,7 @@ int mr_cli_run_job(mr_job *job, const mr_job_flags *flags)
     int code = 0;
     if (flags->plan_only && flags->json) print_plan_json(job, &plan);
     else if (flags->plan_only) print_plan(stdout, job, &plan);
-    if (!flags->plan_only) {
-        if (!flags->json && mr_cli_verbosity() >= 0) print_plan(stderr, job, &plan);
-        code = run_planned(job, &plan, flags);
-    }
+    else code = run_with_signals(job, &plan, flags);
     mr_job_plan_fini(&plan);
     return code;
 }

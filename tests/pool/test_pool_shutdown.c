@@ -1,4 +1,4 @@
-/* docs/pool-rules.md, section 6: shutdown and signals. */
+/* docs/pool-rules.md, section 6: shutdown. */
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -7,7 +7,6 @@
 
 #include "core/log.h"
 #include "pool_fixture.h"
-#include "registry/pool/signals.h"
 
 #define TEXT MR_CAPABILITY_TEXT_EMBEDDING
 
@@ -230,114 +229,10 @@ static void evicting_workers_finish_what_they_hold(void **state)
     fixture_end(&f);
 }
 
-/* ---------------------------------------------------------------- signals */
-
-typedef struct program {
-    _Atomic(mr_pools *) pools;
-    int notify;
-} program;
-
-/* What a program does: begin at the first signal, exit at once at the second. Allocating here is fine: no handler. */
-static void received(void *context, int signal_number, unsigned count)
-{
-    program *self = context;
-    if (count > 1) _exit(signal_number == SIGTERM ? 75 : 76);
-    char *text = malloc(64);
-    snprintf(text, 64, "%d", signal_number);
-    free(text);
-    mr_pools_begin_shutdown(self->pools);
-    if (write(self->notify, "x", 1) != 1) _exit(1);
-}
-
-/* A program with one request that ends after `run_ns`; exits 0 when its shutdown was graceful. */
-static void run_program(int notify, int64_t run_ns)
-{
-    fixture f = fixture_default();
-    f.real_clock = true;
-    program self = { .pools = NULL, .notify = notify };
-    mr_signals *signals;
-    if (mr_signals_start(received, &self, &signals, NULL) != MR_OK) _exit(1);
-    fixture_start(&f);
-    self.pools = f.pools;
-    fake_model *fake = fake_new();
-    fake->run_ns = run_ns;
-    mr_pool_model *model = fixture_add(&f, fake, TEXT, "a/b", 1);
-    static fake_request request;
-    fake_request_init(&request, TEXT, 1, 1);
-    submit(model, &request);
-    fake_await(fake, &fake->runs, 1);
-    if (write(notify, "r", 1) != 1) _exit(1);
-    mr_error error = { 0 };
-    while (mr_pool_pin(model, 0, &error) == MR_OK) nanosleep(&(struct timespec){ 0, 1000000 }, NULL); /* until the shutdown began */
-    mr_shutdown_report report;
-    mr_status status = mr_pools_shutdown(f.pools, &report);
-    bool right = error.status == MR_SHUTTING_DOWN && status == MR_OK && report.drained == 1 && fake_request_await(&request) == MR_OK;
-    mr_signals_stop(signals);
-    _exit(right ? 0 : 1);
-}
-
-static pid_t start_program(int64_t run_ns, int *from)
-{
-    int pipe_ends[2];
-    assert_int_equal(pipe(pipe_ends), 0);
-    pid_t child = fork();
-    if (child == 0) run_program(pipe_ends[1], run_ns);
-    close(pipe_ends[1]);
-    *from = pipe_ends[0];
-    return child;
-}
-
-static void await_byte(int from)
-{
-    char byte;
-    struct pollfd file = { from, POLLIN, 0 };
-    assert_int_equal(poll(&file, 1, 10000), 1);
-    assert_int_equal(read(from, &byte, 1), 1);
-}
-
-static int exit_code(pid_t child)
-{
-    int result;
-    assert_int_equal(waitpid(child, &result, 0), child);
-    return WIFEXITED(result) ? WEXITSTATUS(result) : 1000 + WTERMSIG(result);
-}
-
-static void a_signal_begins_the_shutdown(void **state)
-{
-    (void)state;
-    static const int numbers[] = { SIGTERM, SIGINT };
-    for (size_t i = 0; i < 2; i++) {
-        int from;
-        pid_t child = start_program(SECOND / 5, &from);
-        await_byte(from); /* the request runs */
-        kill(child, numbers[i]);
-        await_byte(from); /* the first signal was received */
-        assert_int_equal(exit_code(child), 0);
-        close(from);
-    }
-}
-
-static void a_second_signal_exits_at_once(void **state)
-{
-    (void)state;
-    int from;
-    int64_t before = mr_clock_now(mr_clock_monotonic());
-    pid_t child = start_program(60 * SECOND, &from);
-    await_byte(from);
-    kill(child, SIGINT);
-    await_byte(from);
-    kill(child, SIGTERM);
-    assert_int_equal(exit_code(child), 75);
-    assert_true(mr_clock_now(mr_clock_monotonic()) - before < 4 * SECOND); /* well before the drain would have ended */
-    close(from);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         /* Those that fork come first: the child inherits one thread only. */
-        cmocka_unit_test(a_signal_begins_the_shutdown),
-        cmocka_unit_test(a_second_signal_exits_at_once),
         cmocka_unit_test(a_worker_that_will_not_stop_is_counted),
         cmocka_unit_test(requests_of_all_five_pools_are_drained_in_one_sequence),
         cmocka_unit_test(an_idle_shutdown_takes_no_time),

@@ -53,6 +53,34 @@ static void a_whole_job_is_read(void **state)
     mr_job_fini(&job);
 }
 
+static void the_pools_are_set_by_name(void **state)
+{
+    (void)state;
+    mr_job job, again;
+    assert_int_equal(parse(&job, "pool: {shutdown_timeout: 250ms, breaker_failures: 7}\n"), MR_OK);
+    assert_int_equal(job.pool.shutdown_timeout, MR_CLOCK_SECOND / 4);
+    assert_int_equal(job.pool.breaker_failures, 7);
+    assert_int_equal(job.pool.request_timeout, MR_CLOCK_FOREVER);
+    assert_int_equal(mr_job_set(&job, "pool.request_timeout=2min", &error), MR_OK);
+    assert_int_equal(job.pool.request_timeout, 120 * MR_CLOCK_SECOND);
+    char *text = mr_job_text(&job); /* what was given, and only that */
+    assert_string_equal(text, "pool.request_timeout: 2min\npool.shutdown_timeout: 250ms\npool.breaker_failures: 7\n");
+    mr_job_init(&again);
+    assert_int_equal(mr_job_read_text(&again, text, &error), MR_OK);
+    assert_memory_equal(&again.pool, &job.pool, sizeof job.pool);
+    free(text);
+    assert_int_equal(parse(&again, "pool:\n  request_timeot: 1s\n"), MR_CONFIG);
+    assert_non_null(strstr(error.text, "job.yaml:2:3"));
+    assert_non_null(strstr(error.text, "did you mean \"pool.request_timeout\"?"));
+    assert_int_equal(parse(&again, "pool:\n  request_timeout: 5\n"), MR_CONFIG);
+    assert_non_null(strstr(error.text, "job.yaml:2:20"));
+    assert_non_null(strstr(error.text, "30s"));
+    assert_int_equal(mr_job_set(&again, "pool.queue_capacity=many", &error), MR_CONFIG);
+    assert_non_null(strstr(error.text, "pool.queue_capacity: \"many\""));
+    mr_job_fini(&again);
+    mr_job_fini(&job);
+}
+
 static void errors_name_the_place(void **state)
 {
     (void)state;
@@ -101,6 +129,6 @@ static void impossible_jobs_are_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(a_whole_job_is_read), cmocka_unit_test(errors_name_the_place), cmocka_unit_test(impossible_jobs_are_refused) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(a_whole_job_is_read), cmocka_unit_test(the_pools_are_set_by_name), cmocka_unit_test(errors_name_the_place), cmocka_unit_test(impossible_jobs_are_refused) };
     return RUN_TESTS(tests);
 }

@@ -1,10 +1,10 @@
 #include "registry/pool/pool_settings.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "core/str.h"
 
 typedef enum setting_kind { KIND_DURATION, KIND_COUNT } setting_kind;
 
@@ -32,6 +32,12 @@ mr_pool_settings mr_pool_settings_default(void)
     };
 }
 
+static const struct { const char *name; int64_t ns; } units[] = { /* rising */
+    { "ms", MR_CLOCK_MILLISECOND }, { "s", MR_CLOCK_SECOND }, { "min", 60 * MR_CLOCK_SECOND }, { "h", 3600 * MR_CLOCK_SECOND }
+};
+
+#define UNIT_COUNT (sizeof units / sizeof *units)
+
 static bool parse_count(const char *text, uint64_t *out, const char **end)
 {
     if (*text < '0' || *text > '9') return false;
@@ -44,9 +50,6 @@ static bool parse_count(const char *text, uint64_t *out, const char **end)
 
 static bool parse_duration(const char *text, int64_t *out)
 {
-    static const struct { const char *unit; int64_t ns; } units[] = {
-        { "ms", MR_CLOCK_MILLISECOND }, { "s", MR_CLOCK_SECOND }, { "min", 60 * MR_CLOCK_SECOND }, { "h", 3600 * MR_CLOCK_SECOND }
-    };
     if (strcmp(text, "none") == 0) {
         *out = MR_CLOCK_FOREVER;
         return true;
@@ -54,8 +57,8 @@ static bool parse_duration(const char *text, int64_t *out)
     uint64_t number;
     const char *unit;
     if (!parse_count(text, &number, &unit)) return false;
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-        if (strcmp(unit, units[i].unit) != 0) continue;
+    for (size_t i = 0; i < UNIT_COUNT; i++) {
+        if (strcmp(unit, units[i].name) != 0) continue;
         if (number > (uint64_t)(INT64_MAX / units[i].ns)) return false;
         *out = (int64_t)number * units[i].ns;
         return true;
@@ -65,51 +68,69 @@ static bool parse_duration(const char *text, int64_t *out)
 
 static const setting *find_setting(const char *name)
 {
-    for (size_t i = 0; i < SETTING_COUNT; i++)
-        if (strcmp(settings_table[i].name, name) == 0) return &settings_table[i];
-    return NULL;
+    size_t i = 0;
+    while (i + 1 < SETTING_COUNT && strcmp(settings_table[i].name, name) != 0) i++;
+    assert(strcmp(settings_table[i].name, name) == 0);
+    return &settings_table[i];
 }
 
-static mr_status unknown_setting(const char *name, mr_error *error)
+static int64_t read_value(const mr_pool_settings *settings, const setting *row)
 {
-    const char *names[SETTING_COUNT];
-    for (size_t i = 0; i < SETTING_COUNT; i++) names[i] = settings_table[i].name;
-    const char *nearest = mr_str_nearest(name, names, SETTING_COUNT);
-    return mr_error_set(error, MR_CONFIG, "no pool setting \"%s\"%s%s%s", name, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                        nearest ? "\"?" : "");
+    const char *field = (const char *)settings + row->offset;
+    return row->kind == KIND_DURATION ? *(const int64_t *)field : (int64_t)*(const size_t *)field;
+}
+
+static void write_value(mr_pool_settings *settings, const setting *row, int64_t value)
+{
+    char *field = (char *)settings + row->offset;
+    if (row->kind == KIND_DURATION) *(int64_t *)field = value;
+    else *(size_t *)field = (size_t)value;
+}
+
+/* In the largest unit that needs no fraction. */
+static const char *value_text(setting_kind kind, int64_t value, char out[MR_POOL_SETTING_TEXT_MAX])
+{
+    size_t unit = UNIT_COUNT - 1;
+    while (unit > 0 && value % units[unit].ns != 0) unit--;
+    if (kind == KIND_COUNT) snprintf(out, MR_POOL_SETTING_TEXT_MAX, "%lld", (long long)value);
+    else if (value == MR_CLOCK_FOREVER) snprintf(out, MR_POOL_SETTING_TEXT_MAX, "none");
+    else snprintf(out, MR_POOL_SETTING_TEXT_MAX, "%lld%s", (long long)(value / units[unit].ns), units[unit].name);
+    return out;
+}
+
+static mr_status check(const setting *row, int64_t value, mr_error *error)
+{
+    char text[MR_POOL_SETTING_TEXT_MAX];
+    return value >= row->minimum ? MR_OK : mr_error_set(error, MR_CONFIG, "pool.%s: at least %s", row->name, value_text(row->kind, row->minimum, text));
 }
 
 mr_status mr_pool_settings_set(mr_pool_settings *settings, const char *name, const char *value, mr_error *error)
 {
-    const setting *found = find_setting(name);
-    if (!found) return unknown_setting(name, error);
-    char *field = (char *)settings + found->offset;
-    if (found->kind == KIND_DURATION) {
-        int64_t duration;
-        if (!parse_duration(value, &duration))
-            return mr_error_set(error, MR_CONFIG, "pool setting %s: \"%s\" is no duration; write 250ms, 30s, 2min, 1h or none", name, value);
-        memcpy(field, &duration, sizeof duration);
-        return MR_OK;
+    const setting *row = find_setting(name);
+    int64_t number;
+    uint64_t count = 0;
+    const char *end = "";
+    if (row->kind == KIND_DURATION) {
+        if (!parse_duration(value, &number))
+            return mr_error_set(error, MR_CONFIG, "pool.%s: \"%s\" is no duration; write 250ms, 30s, 2min, 1h or none", name, value);
+    } else {
+        if (strcmp(value, "auto") != 0 && (!parse_count(value, &count, &end) || *end != '\0' || count > UINT32_MAX))
+            return mr_error_set(error, MR_CONFIG, "pool.%s: \"%s\" is no count", name, value);
+        number = (int64_t)count;
     }
-    uint64_t number;
-    const char *end;
-    if (!parse_count(value, &number, &end) || *end != '\0' || number > SIZE_MAX)
-        return mr_error_set(error, MR_CONFIG, "pool setting %s: \"%s\" is no count", name, value);
-    size_t count = (size_t)number;
-    memcpy(field, &count, sizeof count);
+    MR_TRY(check(row, number, error));
+    write_value(settings, row, number);
     return MR_OK;
+}
+
+const char *mr_pool_settings_text(const mr_pool_settings *settings, const char *name, char out[MR_POOL_SETTING_TEXT_MAX])
+{
+    const setting *row = find_setting(name);
+    return value_text(row->kind, read_value(settings, row), out);
 }
 
 mr_status mr_pool_settings_check(const mr_pool_settings *settings, mr_error *error)
 {
-    for (size_t i = 0; i < SETTING_COUNT; i++) {
-        const setting *row = &settings_table[i];
-        const char *field = (const char *)settings + row->offset;
-        if (row->kind == KIND_DURATION && *(const int64_t *)field < row->minimum)
-            return mr_error_set(error, MR_CONFIG, "pool setting %s: %lld ns, at least %lld are needed", row->name, (long long)*(const int64_t *)field,
-                                (long long)row->minimum);
-        if (row->kind == KIND_COUNT && *(const size_t *)field < (size_t)row->minimum)
-            return mr_error_set(error, MR_CONFIG, "pool setting %s: %zu, at least %lld is needed", row->name, *(const size_t *)field, (long long)row->minimum);
-    }
+    for (size_t i = 0; i < SETTING_COUNT; i++) MR_TRY(check(&settings_table[i], read_value(settings, &settings_table[i]), error));
     return MR_OK;
 }

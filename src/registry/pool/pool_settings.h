@@ -7,8 +7,8 @@
 /* X(kind, name, default, minimum, why). DURATION is nanoseconds in an int64_t, COUNT a size_t. */
 #define MR_POOL_SETTING_LIST(X)                                                                                                      \
     X(DURATION, worker_ready_timeout, 30 * MR_CLOCK_SECOND, 0, "a caller waits this long for the first worker")                      \
-    X(DURATION, load_timeout, 600 * MR_CLOCK_SECOND, 1, "a load slower than this has hung: 10 min reads 60 GB at 100 MB/s")          \
-    X(DURATION, request_timeout, 30 * MR_CLOCK_SECOND, 1, "wait + run of a call that names no timeout itself")                       \
+    X(DURATION, load_timeout, 600 * MR_CLOCK_SECOND, MR_CLOCK_MILLISECOND, "a load slower than this has hung: 10 min reads 60 GB at 100 MB/s")          \
+    X(DURATION, request_timeout, 30 * MR_CLOCK_SECOND, MR_CLOCK_MILLISECOND, "wait + run of a call that names no timeout itself")                       \
     X(DURATION, idle_before_evict, 60 * MR_CLOCK_SECOND, 0, "all workers of a model idle this long: one leaves per tick")            \
     X(DURATION, maintenance_interval, 60 * MR_CLOCK_SECOND, MR_CLOCK_MILLISECOND, "the cool-down tick")                              \
     X(DURATION, pressure_interval, 5 * MR_CLOCK_SECOND, MR_CLOCK_MILLISECOND, "between two looks at the real memory use")            \
@@ -41,9 +41,12 @@ typedef struct mr_pool_settings {
 
 mr_pool_settings mr_pool_settings_default(void);
 
-/* Sets one by name: "30s", "250ms", "2min" for a duration ("none" = forever), digits for a count.
- * CONFIG naming the nearest setting, or the value it cannot read. */
+/* Sets one of the list by name: "30s", "250ms", "2min" for a duration ("none" = forever), digits for a count ("auto" = 0).
+ * CONFIG naming what it cannot read or what is below the minimum. Error texts say "pool.NAME", the key users write. */
 mr_status mr_pool_settings_set(mr_pool_settings *settings, const char *name, const char *value, mr_error *error);
+#define MR_POOL_SETTING_TEXT_MAX 32
+/* The value as text that set reads back. Returns `out`. */
+const char *mr_pool_settings_text(const mr_pool_settings *settings, const char *name, char out[MR_POOL_SETTING_TEXT_MAX]);
 /* CONFIG naming the first one below its minimum. */
 mr_status mr_pool_settings_check(const mr_pool_settings *settings, mr_error *error);
 

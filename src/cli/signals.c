@@ -1,4 +1,4 @@
-#include "registry/pool/signals.h"
+#include "cli/signals.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,6 +1,6 @@
-/* SIGINT and SIGTERM as calls in a thread of their own, never as handlers. For programs, not for libraries. */
-#ifndef MR_POOL_SIGNALS_H
-#define MR_POOL_SIGNALS_H
+/* SIGINT and SIGTERM as calls in a thread of their own, never as handlers. */
+#ifndef MR_CLI_SIGNALS_H
+#define MR_CLI_SIGNALS_H
 
 #include "core/error.h"
 
