@@ -1,6 +1,5 @@
 #include "io/line_reader.h"
 
-#include <archive_entry.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,40 +9,26 @@ struct mr_line_reader {
     mr_raw_input *input;
     bool owns_input;
     const mr_reader_options *options;
-    const char *block; /* decompressed, owned by libarchive until the next read */
-    size_t block_length, block_at;
+    mr_str block; /* the input's until the next read */
+    size_t block_at;
     uint64_t line_number;
     mr_buf line; /* a line that began in an earlier block */
-    bool started, ended;
+    bool started;
 };
 
-/* The next decompressed block. END behind the last. */
 static mr_status read_block(mr_line_reader *reader, mr_error *error)
 {
-    if (reader->ended) return MR_END;
-    const void *data = NULL;
-    size_t length = 0;
-    int64_t offset;
-    int got;
-    do got = archive_read_data_block(mr_raw_input_archive(reader->input), &data, &length, &offset);
-    while (got == ARCHIVE_OK && length == 0);
-    if (got == ARCHIVE_EOF) {
-        reader->ended = true;
-        return MR_END;
-    }
-    if (got != ARCHIVE_OK) return mr_raw_input_error(reader->input, error);
-    reader->started = true;
-    MR_TRY(mr_raw_input_check(reader->input, error));
-    reader->block = data;
-    reader->block_length = length;
+    mr_status status = mr_raw_input_read(reader->input, &reader->block, error);
     reader->block_at = 0;
-    return MR_OK;
+    if (status != MR_OK) reader->block = (mr_str){ "", 0 };
+    /* An archive member that cannot be read: nobody knows how many lines it has. */
+    return status == MR_BAD_RECORD ? mr_error_prefix(error, MR_BAD_INPUT, "%s", reader->options->name) : status;
 }
 
 /* Drops a byte order mark. It may lie across blocks only when a block has less than three bytes: then it stays. */
 static void drop_mark(mr_line_reader *reader)
 {
-    if (reader->block_length >= 3 && memcmp(reader->block, "\xEF\xBB\xBF", 3) == 0) reader->block_at = 3;
+    if (reader->block.length >= 3 && memcmp(reader->block.data, "\xEF\xBB\xBF", 3) == 0) reader->block_at = 3;
 }
 
 mr_status mr_line_reader_open(const mr_reader_options *options, mr_line_reader **out, mr_error *error)
@@ -52,16 +37,9 @@ mr_status mr_line_reader_open(const mr_reader_options *options, mr_line_reader *
     if (!reader) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a reader", options->name);
     reader->options = options;
     reader->owns_input = true;
-    mr_status status;
-    MR_TRY_OR(status, mr_raw_input_open(options, MR_RAW_STREAM, &reader->input, error), failed);
-    struct archive_entry *entry;
-    status = mr_raw_input_next(reader->input, &entry, error);
-    if (status == MR_END) reader->ended = true;
-    else if (status != MR_OK) goto failed;
-    *out = reader;
-    return MR_OK;
-failed:
-    mr_line_reader_close(reader);
+    mr_status status = mr_raw_input_open(options, MR_RAW_STREAM, &reader->input, error);
+    if (status == MR_OK) *out = reader;
+    else mr_line_reader_close(reader);
     return status;
 }
 
@@ -85,10 +63,10 @@ void mr_line_reader_close(mr_line_reader *reader)
 
 static mr_status fill(mr_line_reader *reader, mr_error *error)
 {
-    if (reader->block_at < reader->block_length) return MR_OK;
-    bool first = !reader->started;
+    if (reader->block_at < reader->block.length) return MR_OK;
     MR_TRY(read_block(reader, error));
-    if (first) drop_mark(reader);
+    if (!reader->started) drop_mark(reader);
+    reader->started = true;
     return MR_OK;
 }
 
@@ -97,9 +75,9 @@ mr_status mr_line_reader_peek(mr_line_reader *reader, char *first, mr_error *err
     *first = 0;
     mr_status status = fill(reader, error);
     if (status != MR_OK) return status == MR_END ? MR_OK : status;
-    for (size_t at = reader->block_at; at < reader->block_length; at++) {
-        if (strchr(" \t\r\n", reader->block[at])) continue;
-        *first = reader->block[at];
+    for (size_t at = reader->block_at; at < reader->block.length; at++) {
+        if (strchr(" \t\r\n", reader->block.data[at])) continue;
+        *first = reader->block.data[at];
         break;
     }
     return MR_OK;
@@ -123,8 +101,8 @@ mr_status mr_line_reader_next(mr_line_reader *reader, mr_line *out, mr_error *er
         mr_status status = fill(reader, error);
         if (status == MR_END && length > 0) break;
         if (status != MR_OK) return status;
-        const char *start = reader->block + reader->block_at;
-        size_t rest = reader->block_length - reader->block_at;
+        const char *start = reader->block.data + reader->block_at;
+        size_t rest = reader->block.length - reader->block_at;
         const char *end = memchr(start, '\n', rest);
         size_t piece = end ? (size_t)(end - start) : rest;
         reader->block_at += piece + (end != NULL);

@@ -124,28 +124,29 @@ static void set_problem(archive_reader *self, const char *text)
 /* The member's bytes -> out. What is wrong with this member alone becomes the record's problem. */
 static mr_status read_member(archive_reader *self, mr_buf *out, mr_error *error)
 {
-    struct archive *archive = mr_raw_input_archive(self->input);
     if (self->is_link) {
         set_problem(self, "is a link; the archive does not hold its bytes under this name");
         return MR_OK;
     }
-    for (;;) {
-        size_t room = (size_t)64 << 10;
-        if (!mr_buf_reserve(out, room)) return no_memory(self, error);
-        la_ssize_t got = archive_read_data(archive, out->data + out->length, room);
-        if (got == ARCHIVE_RETRY) continue;
-        if (got == ARCHIVE_FATAL) return mr_raw_input_error(self->input, error);
-        if (got < 0) set_problem(self, archive_error_string(archive) ? archive_error_string(archive) : "cannot be read");
-        if (got <= 0) break;
-        out->length += (size_t)got;
-        if (out->length <= self->options->max_record_bytes) continue;
-        char problem[64];
-        snprintf(problem, sizeof problem, "has more than the %zu bytes allowed", self->options->max_record_bytes);
-        set_problem(self, problem);
-        break;
+    mr_error problem = { 0 };
+    mr_str piece;
+    mr_status status;
+    while ((status = mr_raw_input_read(self->input, &piece, &problem)) == MR_OK) {
+        if (piece.length > self->options->max_record_bytes - out->length) {
+            char text[64];
+            snprintf(text, sizeof text, "has more than the %zu bytes allowed", self->options->max_record_bytes);
+            set_problem(self, text);
+            return MR_OK;
+        }
+        if (!mr_buf_append(out, piece.data, piece.length)) return no_memory(self, error);
     }
-    MR_TRY(mr_raw_input_check(self->input, error));
-    if (out->length == 0) set_problem(self, "is empty");
+    if (status == MR_BAD_RECORD) {
+        set_problem(self, problem.text);
+    } else if (status != MR_END) {
+        if (error) *error = problem;
+        return status;
+    }
+    if (out->length == 0 && status == MR_END) set_problem(self, "is empty");
     return MR_OK;
 }
 

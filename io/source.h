@@ -35,8 +35,7 @@ mr_status mr_source_open(const mr_source_options *options, mr_source **out, mr_e
 void mr_source_close(mr_source *source); /* NULL is fine */
 
 /* The next record (caller owns it), END after the last. BAD_INPUT when an archive or stream breaks off: what was
- * readable has been delivered before (but for the last 64 KiB or so a decompressor held); or when a file was changed
- * while it was read. The error names the file, and every later call returns it again. One caller at a time. */
+ * readable has been delivered before; or when a file was changed while it was read. The error names the file, and every later call returns it again. One caller at a time. */
 mr_status mr_source_next(mr_source *source, mr_record **out, mr_error *error);
 
 /* Passes over records until the next one has this ordinal: no parsing, no images read. Numbering is that of a full

@@ -150,6 +150,28 @@ static void large_members(void **state)
     free(data);
 }
 
+/* A zip file holds its members packed: nobody sees a bomb before it is unpacked. */
+static void zip_bombs(void **state)
+{
+    (void)state;
+    size_t length = 8 << 20;
+    char *data = calloc(1, length);
+    const member members[] = { { .name = "a.jsonl", .data = data, .length = length }, { .name = "b.txt", .data = "text" }, { 0 } };
+    fixture_write_archive("bomb.zip", ZIP, PLAIN, members);
+    const char *path = "bomb.zip";
+    collected *all = fixture_collect(&(mr_source_options){ .paths = &path, .path_count = 1, .max_unpacked_bytes = 1 << 20 });
+    assert_int_equal(all->end, MR_BAD_INPUT);
+    assert_contains(all->error.text, "bomb.zip unpacks to more than the 1048576 bytes allowed");
+    fixture_collected_free(all);
+    all = fixture_collect(&(mr_source_options){ .paths = &path, .path_count = 1, .max_record_bytes = 1 << 20 });
+    assert_int_equal(all->end, MR_END);
+    assert_int_equal(all->count, 2);
+    assert_contains(all->records[0]->error_text, "the line has 8388608 bytes");
+    assert_text(all->records[1]->text, "text");
+    fixture_collected_free(all);
+    free(data);
+}
+
 /* Cut at every 97th byte: whole records first, then BAD_INPUT naming the file, or a clean end. */
 static void cut_off_archives(void **state)
 {
@@ -194,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_format),  cmocka_unit_test(skipping_counts_the_same), cmocka_unit_test(links),
         cmocka_unit_test(large_members), cmocka_unit_test(cut_off_archives),         cmocka_unit_test(useless_archives),
+        cmocka_unit_test(zip_bombs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
