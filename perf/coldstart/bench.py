@@ -28,7 +28,7 @@ def parse_arguments():
     parser.add_argument("--precision", choices=["f32", "bf16", "int8"], help="default: the machine's own choice")
     parser.add_argument("--model", default=MODEL, help=f"key or folder (default {MODEL})")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build", help="folder with millrace and libmillrace.so (default build)")
-    parser.add_argument("--python", type=pathlib.Path, help="a python with sentence-transformers (default: the one of perf/e2e, made if need be)")
+    parser.add_argument("--python", type=pathlib.Path, help="a python with sentence-transformers (default: the one of perf/peers, made if need be)")
     parser.add_argument("--limit", type=float, metavar="MS", help="milliseconds the median may take (default: no limit)")
     parser.add_argument("--json", action="store_true", help="every single run, as JSON")
     return parser.parse_args()
@@ -37,7 +37,7 @@ def parse_arguments():
 def peer_python(options):
     if options.python:
         return options.python
-    sys.path.insert(0, str(ROOT / "perf/e2e"))
+    sys.path.insert(0, str(ROOT / "perf/peers"))
     import environment
 
     return environment.make()
