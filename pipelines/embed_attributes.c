@@ -79,13 +79,12 @@ static mr_status input_lines(const mr_source *source, char **out, mr_error *erro
     return MR_OK;
 }
 
-mr_status mr_embed_attributes_make(const mr_job *job, const mr_job_plan *plan, const mr_source *source,
-                                   const mr_text_preparer *preparer, mr_embed_attributes *out, mr_error *error)
+mr_status mr_embed_attributes_make(const mr_job *job, const mr_job_plan *plan, const mr_source *source, mr_embed_attributes *out, mr_error *error)
 {
     char weights[65];
     mr_buf identity = { 0 };
-    const mr_sentence_config *config = mr_text_preparer_config(preparer);
-    mr_str prompt = mr_text_preparer_prompt(preparer);
+    const mr_sentence_config *config = mr_text_preparer_config(plan->preparer);
+    mr_str prompt = mr_text_preparer_prompt(plan->preparer);
     char *inputs = NULL;
     mr_status status;
     *out = (mr_embed_attributes){ 0 };

@@ -17,8 +17,7 @@ typedef struct mr_embed_attributes {
 } mr_embed_attributes;
 
 /* Hashes the weights and the inputs: seconds for tens of gigabytes. */
-mr_status mr_embed_attributes_make(const mr_job *job, const mr_job_plan *plan, const mr_source *source,
-                                   const mr_text_preparer *preparer, mr_embed_attributes *out, mr_error *error);
+mr_status mr_embed_attributes_make(const mr_job *job, const mr_job_plan *plan, const mr_source *source, mr_embed_attributes *out, mr_error *error);
 void mr_embed_attributes_fini(mr_embed_attributes *attributes);
 
 #endif

@@ -16,7 +16,7 @@ static void prepare_item(mr_job_run *run, mr_tokenizer_scratch *scratch, mr_embe
         mr_embed_item_fail(item, "the record is an image without text; this model embeds text");
         return;
     }
-    mr_status status = mr_text_preparer_run(run->preparer, scratch, item->record->text, &item->encoding, &item->prompt_tokens, &truncated, &error);
+    mr_status status = mr_text_preparer_run(run->plan->preparer, scratch, item->record->text, &item->encoding, &item->prompt_tokens, &truncated, &error);
     if (status != MR_OK) {
         mr_embed_item_fail(item, error.text);
     } else if (truncated && !run->job->truncate) {

@@ -7,7 +7,6 @@
 #include "capability/text_embedding.h"
 #include "core/queue.h"
 #include "core/trace.h"
-#include "embed/prepare_text.h"
 #include "embed/text_embedder.h"
 #include "io/sink.h"
 #include "io/source.h"
@@ -43,7 +42,6 @@ struct mr_job_run {
     const char **source_names;      /* likewise */
     char lock_name[40];             /* likewise */
     mr_sink *sink;
-    mr_text_preparer *preparer;
     mr_governor *governor;
     mr_guard guard;              /* records in flight and rows held by the sink */
     mr_registry *registry;

@@ -5,8 +5,6 @@
 #include <string.h>
 
 #include "capability/text_embedding.h"
-#include "embed/prepare_text.h"
-#include "embed/sentence_config.h"
 #include "embed/text_embedder.h"
 #include "pipelines/job_run.h"
 #include "registry/registry.h"
@@ -14,7 +12,6 @@
 struct mr_embedder {
     mr_job job; /* the settings, in the form the plan takes them */
     mr_job_plan plan;
-    mr_text_preparer *preparer;
     mr_governor *governor;
     mr_registry *registry;
     mr_pool_model *model;
@@ -63,6 +60,7 @@ static mr_status fill_job(mr_job *job, const mr_embedder_options *options, mr_er
 {
     mr_job_init(job);
     job->kind = MR_JOB_EMBED;
+    job->is_query = options->is_query;
     MR_TRY(set(job, "model", options->model, error));
     MR_TRY(set(job, "embedding.prompt", options->prompt_name, error));
     MR_TRY(set(job, "embedding.prompt_text", options->prompt_text, error));
@@ -72,20 +70,6 @@ static mr_status fill_job(mr_job *job, const mr_embedder_options *options, mr_er
     MR_TRY(set_count(job, "embedding.dim", options->dim, error));
     MR_TRY(set_count(job, "embedding.max_tokens", options->max_tokens, error));
     return set_count(job, "resources.threads", options->threads, error);
-}
-
-/* A query without a prompt of its own takes the model's "query" prompt, if there is one. */
-static mr_status choose_query_prompt(mr_embedder *embedder, mr_error *error)
-{
-    const mr_sentence_config *config = mr_text_preparer_config(embedder->preparer);
-    for (size_t i = 0; i < config->prompt_count; i++) {
-        if (strcmp(config->prompts[i].name, "query") != 0) continue;
-        mr_text_preparer_destroy(embedder->preparer);
-        embedder->preparer = NULL;
-        embedder->plan.embed_options.prompt_name = "query";
-        return mr_text_preparer_create(embedder->plan.model_path, &embedder->plan.embed_options, &embedder->preparer, error);
-    }
-    return MR_OK;
 }
 
 /* One worker with all cores: a call is answered as soon as possible, and calls do not overlap inside it. */
@@ -112,8 +96,6 @@ mr_status mr_embedder_open(const mr_embedder_options *options, mr_embedder **out
     MR_TRY_OR(status, fill_job(&embedder->job, options, error), fail);
     MR_TRY_OR(status, mr_job_check_model(&embedder->job, error), fail);
     MR_TRY_OR(status, mr_job_plan_make(&embedder->job, &embedder->plan, error), fail);
-    MR_TRY_OR(status, mr_text_preparer_create(embedder->plan.model_path, &embedder->plan.embed_options, &embedder->preparer, error), fail);
-    if (options->is_query && !options->prompt_name && !options->prompt_text) MR_TRY_OR(status, choose_query_prompt(embedder, error), fail);
     MR_TRY_OR(status, open_model(embedder, error), fail);
     *out = embedder;
     return MR_OK;
@@ -127,7 +109,6 @@ void mr_embedder_close(mr_embedder *embedder)
     if (!embedder) return;
     mr_registry_destroy(embedder->registry);
     mr_governor_destroy(embedder->governor);
-    mr_text_preparer_destroy(embedder->preparer);
     mr_job_plan_fini(&embedder->plan);
     mr_job_fini(&embedder->job);
     free(embedder);
@@ -166,7 +147,7 @@ static mr_status prepare_all(const mr_embedder *embedder, const mr_str *texts, s
     for (size_t i = 0; i < count && status == MR_OK; i++) {
         mr_text_embedding_input *input = &p->inputs[p->runnable];
         bool truncated;
-        mr_status one = mr_text_preparer_run(embedder->preparer, scratch, texts[i], &p->encodings[i], &input->prompt_tokens, &truncated, error);
+        mr_status one = mr_text_preparer_run(embedder->plan.preparer, scratch, texts[i], &p->encodings[i], &input->prompt_tokens, &truncated, error);
         if (statuses) statuses[i] = one;
         else status = one;
         if (one != MR_OK) continue;

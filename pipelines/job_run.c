@@ -24,7 +24,7 @@ static mr_status open_sink(mr_job_run *run, bool *finished, mr_error *error)
 {
     const mr_job *job = run->job;
     size_t source_count = mr_source_count(run->source);
-    MR_TRY(mr_embed_attributes_make(job, run->plan, run->source, run->preparer, &run->attributes, error));
+    MR_TRY(mr_embed_attributes_make(job, run->plan, run->source, &run->attributes, error));
     run->source_names = calloc(source_count, sizeof *run->source_names);
     if (!run->source_names) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
     for (size_t i = 0; i < source_count; i++) run->source_names[i] = mr_source_name(run->source, i);
@@ -156,7 +156,6 @@ static void free_run(mr_job_run *run)
     mr_embed_attributes_fini(&run->attributes);
     free(run->source_names);
     mr_source_close(run->source);
-    mr_text_preparer_destroy(run->preparer);
     mr_guard_release(&run->guard);
     mr_governor_destroy(run->governor);
     free(run->committed);
@@ -182,7 +181,6 @@ mr_status mr_job_run_start(const mr_job *job, const mr_job_plan *plan, mr_job_ru
     mr_status status;
     bool complete = false;
     MR_TRY_OR(status, open_source(run, error), fail);
-    MR_TRY_OR(status, mr_text_preparer_create(plan->model_path, &plan->embed_options, &run->preparer, error), fail);
     MR_TRY_OR(status, open_sink(run, &complete, error), fail);
     if (complete) {
         *finished = true;

@@ -10,7 +10,7 @@
 #define MR_PIPELINES_JOB_RUN_H
 
 #include "capability/model.h"
-#include "embed/embed_options.h"
+#include "embed/prepare_text.h"
 #include "pipelines/job.h"
 #include "pipelines/shard.h"
 
@@ -19,6 +19,7 @@ typedef struct mr_job_plan {
     char *model_key;           /* owned: the key, or the path when no key was given */
     mr_model_options model_options; /* precision is never AUTO; points to embed_options */
     mr_embed_options embed_options;
+    mr_text_preparer *preparer; /* owned: shared by whoever runs the plan */
     size_t dimension;          /* of the vectors written */
     size_t max_tokens;
     mr_shard shard;

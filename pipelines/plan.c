@@ -7,7 +7,6 @@
 #include "core/cores.h"
 #include "core/mem.h"
 #include "core/str.h"
-#include "embed/prepare_text.h"
 #include "embed/text_embedder.h"
 #include "io/source.h"
 #include "pipelines/job_run.h"
@@ -47,6 +46,7 @@ static mr_status fill_options(const mr_job *job, mr_job_plan *plan, mr_error *er
     embed->max_tokens = (size_t)job->max_tokens;
     embed->prompt_name = job->prompt_name;
     embed->prompt_text = job->prompt_text;
+    embed->is_query = job->is_query;
     plan->model_options.precision = job->precision == MR_PRECISION_AUTO ? mr_text_embedder_auto_precision() : (mr_precision)job->precision;
     plan->model_options.capability_options = embed;
     return MR_OK;
@@ -55,13 +55,11 @@ static mr_status fill_options(const mr_job *job, mr_job_plan *plan, mr_error *er
 /* Also finds out now what would fail for every record: an unknown prompt, a limit above the model's. */
 static mr_status read_model_config(mr_job_plan *plan, mr_error *error)
 {
-    mr_text_preparer *preparer;
-    MR_TRY(mr_text_preparer_create(plan->model_path, &plan->embed_options, &preparer, error));
-    const mr_sentence_config *config = mr_text_preparer_config(preparer);
+    MR_TRY(mr_text_preparer_create(plan->model_path, &plan->embed_options, &plan->preparer, error));
+    const mr_sentence_config *config = mr_text_preparer_config(plan->preparer);
     plan->dimension = config->dimension;
     plan->max_tokens = plan->embed_options.max_tokens ? plan->embed_options.max_tokens : config->max_tokens;
     plan->attention_length = 6 * config->hidden_size;
-    mr_text_preparer_destroy(preparer);
     return MR_OK;
 }
 
@@ -157,6 +155,7 @@ fail:
 
 void mr_job_plan_fini(mr_job_plan *plan)
 {
+    mr_text_preparer_destroy(plan->preparer);
     free(plan->model_path);
     free(plan->model_key);
     *plan = (mr_job_plan){ 0 };

@@ -55,9 +55,7 @@ mr_status mr_text_preparer_create(const char *directory, const mr_embed_options 
     mr_str prompt;
     mr_status status;
     MR_TRY_OR(status, mr_sentence_config_open(directory, options, &preparer->config, error), fail);
-    MR_TRY_OR(status,
-              mr_sentence_config_prompt(preparer->config, options ? options->prompt_text : NULL, options ? options->prompt_name : NULL, &prompt, error),
-              fail);
+    MR_TRY_OR(status, mr_sentence_config_prompt(preparer->config, options, &prompt, error), fail);
     if (!mr_buf_append(&preparer->prompt, prompt.data, prompt.length)) {
         status = mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate the prompt", directory);
         goto fail;

@@ -171,20 +171,24 @@ done:
     return status;
 }
 
-mr_status mr_sentence_config_prompt(const mr_sentence_config *config, const char *text, const char *name, mr_str *out, mr_error *error)
+mr_status mr_sentence_config_prompt(const mr_sentence_config *config, const mr_embed_options *options, mr_str *out, mr_error *error)
 {
-    const mr_prompt *prompt = config->default_prompt;
-    if (text) {
-        *out = mr_str_of(text);
+    static const mr_embed_options as_the_model_says;
+    if (!options) options = &as_the_model_says;
+    const char *name = options->prompt_name;
+    if (options->prompt_text) {
+        *out = mr_str_of(options->prompt_text);
         return MR_OK;
     }
-    if (name && !(prompt = find_prompt(config, name))) {
+    const mr_prompt *prompt = name ? find_prompt(config, name) : options->is_query ? find_prompt(config, "query") : NULL;
+    if (name && !prompt) {
         mr_buf known = { 0 };
         for (size_t i = 0; i < config->prompt_count; i++) mr_buf_printf(&known, "%s%s", i > 0 ? ", " : "", config->prompts[i].name);
         mr_status status = mr_error_set(error, MR_CONFIG, "the model has no prompt \"%s\" (it has: %s)", name, known.length > 0 ? known.data : "none");
         mr_buf_fini(&known);
         return status;
     }
+    if (!prompt) prompt = config->default_prompt;
     *out = prompt ? (mr_str){ prompt->text, prompt->length } : (mr_str){ "", 0 };
     return MR_OK;
 }

@@ -54,8 +54,9 @@ typedef struct mr_sentence_config {
 mr_status mr_sentence_config_open(const char *directory, const mr_embed_options *options, mr_sentence_config **out, mr_error *error);
 void mr_sentence_config_close(mr_sentence_config *config); /* NULL is fine */
 
-/* The prompt to put in front of a text: `text` when given (an empty one counts), else the prompt called `name` when given (CONFIG
- * naming the known ones when absent), else the default one, else none. Borrowed from the config or from `text`. */
-mr_status mr_sentence_config_prompt(const mr_sentence_config *config, const char *text, const char *name, mr_str *out, mr_error *error);
+/* The prompt to put in front of a text: prompt_text when given (an empty one counts), else the prompt called prompt_name when given
+ * (CONFIG naming the known ones when absent), else for a query the one called "query", else the default one, else none. Borrowed from
+ * the config or from `options`; NULL: as the model says. */
+mr_status mr_sentence_config_prompt(const mr_sentence_config *config, const mr_embed_options *options, mr_str *out, mr_error *error);
 
 #endif

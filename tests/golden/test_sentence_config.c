@@ -149,25 +149,35 @@ static void pooling_modes_are_read_in_both_forms(void **state)
     expect_refused(NULL, MR_MODEL_CORRUPT, "\"pooling_mode_cls_token\" must be true or false");
 }
 
+static void expect_prompt(const mr_sentence_config *config, mr_embed_options options, const char *expected)
+{
+    mr_str prompt;
+    mr_error error = { 0 };
+    assert_int_equal(mr_sentence_config_prompt(config, &options, &prompt, &error), MR_OK);
+    assert_true(mr_str_equal(prompt, mr_str_of(expected)));
+}
+
 static void prompts_resolve_in_order(void **state)
 {
     (void)state;
     put("config_sentence_transformers.json",
-        "{\"prompts\":{\"query\":\"q: \",\"document\":\"\"},\"default_prompt_name\":\"query\",\"similarity_fn_name\":\"dot\"}");
+        "{\"prompts\":{\"query\":\"q: \",\"document\":\"d: \",\"none\":\"\"},\"default_prompt_name\":\"document\",\"similarity_fn_name\":\"dot\"}");
     mr_sentence_config *config = open_with(NULL);
     mr_str prompt;
     mr_error error = { 0 };
     assert_int_equal(config->similarity, MR_SIMILARITY_DOT);
-    assert_int_equal(mr_sentence_config_prompt(config, NULL, NULL, &prompt, &error), MR_OK);
-    assert_true(mr_str_equal(prompt, MR_STR("q: ")));
-    assert_int_equal(mr_sentence_config_prompt(config, NULL, "document", &prompt, &error), MR_OK);
-    assert_int_equal(prompt.length, 0);
-    assert_int_equal(mr_sentence_config_prompt(config, "mine ", "query", &prompt, &error), MR_OK);
-    assert_true(mr_str_equal(prompt, MR_STR("mine ")));
-    assert_int_equal(mr_sentence_config_prompt(config, "", NULL, &prompt, &error), MR_OK);
-    assert_int_equal(prompt.length, 0);
-    assert_int_equal(mr_sentence_config_prompt(config, NULL, "passage", &prompt, &error), MR_CONFIG);
-    assert_non_null(strstr(error.text, "no prompt \"passage\" (it has: query, document)"));
+    assert_int_equal(mr_sentence_config_prompt(config, NULL, &prompt, &error), MR_OK);
+    assert_true(mr_str_equal(prompt, MR_STR("d: ")));
+    expect_prompt(config, (mr_embed_options){ 0 }, "d: ");
+    expect_prompt(config, (mr_embed_options){ .prompt_name = "none" }, "");
+    expect_prompt(config, (mr_embed_options){ .prompt_name = "query", .prompt_text = "mine " }, "mine ");
+    expect_prompt(config, (mr_embed_options){ .prompt_text = "" }, "");
+    expect_prompt(config, (mr_embed_options){ .is_query = true }, "q: ");
+    expect_prompt(config, (mr_embed_options){ .is_query = true, .prompt_name = "document" }, "d: ");
+    expect_prompt(config, (mr_embed_options){ .is_query = true, .prompt_text = "mine " }, "mine ");
+    const mr_embed_options unknown = { .prompt_name = "passage" };
+    assert_int_equal(mr_sentence_config_prompt(config, &unknown, &prompt, &error), MR_CONFIG);
+    assert_non_null(strstr(error.text, "no prompt \"passage\" (it has: query, document, none)"));
     mr_sentence_config_close(config);
     put("config_sentence_transformers.json", "{\"prompts\":{\"query\":\"q: \"},\"default_prompt_name\":\"other\"}");
     expect_refused(NULL, MR_MODEL_CORRUPT, "\"other\" is not among its prompts");
