@@ -1,12 +1,15 @@
 #include "io/json_line.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "io/chat_messages.h"
 
 /* jansson needs up to 150 bytes a value: a long line of nothing but brackets would cost fifty times its length. */
 #define MAX_VALUES 1000000
 
-static const char *const text_fields[] = { "text", "content", "body", "document" };
+static const char *const text_fields[] = { "text", "content", "body", "document", "messages" };
 static const char *const id_fields[] = { "id", "_id", "custom_id" };
 
 static const char *type_name(const json_t *value)
@@ -76,33 +79,57 @@ static mr_status read_id(const char *id_field, mr_json_line *line, mr_error *err
     return MR_OK;
 }
 
-/* The line of an OpenAI batch file: {"custom_id": ..., "body": {"input": "text" or ["text"]}}. */
-static const json_t *batch_input(const json_t *root)
+static mr_status read_chat(const json_t *messages, const char *name, mr_json_line *line, mr_error *error)
 {
-    const json_t *input = json_object_get(json_object_get(root, "body"), "input");
-    return json_array_size(input) == 1 ? json_array_get(input, 0) : input;
+    MR_TRY(mr_chat_render(messages, name, &line->rendered, error));
+    line->dumped = json_dumps(messages, JSON_COMPACT);
+    if (!line->dumped) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate a chat");
+    line->messages = mr_str_of(line->dumped);
+    line->text = (mr_str){ line->rendered.data, line->rendered.length };
+    return MR_OK;
 }
 
-static mr_status read_text(const char *text_field, bool required, mr_json_line *line, mr_error *error)
+/* Texts, a record each; a mistake in one fails the line, as it would at OpenAI's. */
+static mr_status read_array(const json_t *array, const char *name, mr_json_line *line, mr_error *error)
 {
-    const char *name = text_field;
-    const json_t *value;
-    if (text_field) {
-        value = lookup(line->root, text_field);
-    } else if (json_object_get(line->root, "custom_id") && json_is_object(json_object_get(line->root, "body"))) {
-        name = "body.input";
-        value = batch_input(line->root);
-        if (json_is_array(value)) return mr_error_set(error, MR_BAD_RECORD, "\"body.input\" holds %zu texts; a record has one: give each its own line",
-                                                      json_array_size(value));
-    } else {
-        name = "text";
-        value = first_of(line->root, text_fields, 4, &name);
-    }
-    if (!value && !required) return MR_OK;
-    if (!value) return mr_error_set(error, MR_BAD_RECORD, text_field ? "the field \"%s\" is missing" : "no \"%s\" field (nor content, body or document)", name);
+    size_t i;
+    const json_t *text;
+    if (json_array_size(array) == 0) return mr_error_set(error, MR_BAD_RECORD, "\"%s\" is an empty array", name);
+    json_array_foreach(array, i, text)
+        if (!json_is_string(text)) return mr_error_set(error, MR_BAD_RECORD, "\"%s\"[%zu] is %s, not a string", name, i, type_name(text));
+    line->array = array;
+    line->several = json_array_size(array);
+    return MR_OK;
+}
+
+bool mr_json_line_may_be_several(mr_str line, const mr_json_fields *fields)
+{
+    return !fields->text && memmem(line.data, line.length, "\"custom_id\"", 11) != NULL;
+}
+
+/* The value that holds the text, and its name: the given field, or that of an OpenAI batch line, or the usual ones. */
+static const json_t *find_text(const json_t *root, const mr_json_fields *fields, const char **name, bool *batch)
+{
+    static const char *const batch_fields[] = { "body.input", "body.messages" };
+    *batch = !fields->text && json_object_get(root, "custom_id") && json_is_object(json_object_get(root, "body"));
+    *name = fields->text ? fields->text : *batch ? "body.input" : "text";
+    if (fields->text) return lookup(root, fields->text);
+    return *batch ? first_of(root, batch_fields, 2, name) : first_of(root, text_fields, sizeof text_fields / sizeof *text_fields, name);
+}
+
+static mr_status read_text(mr_str source, const mr_json_fields *fields, mr_json_line *line, mr_error *error)
+{
+    const char *name;
+    bool batch;
+    const json_t *value = find_text(line->root, fields, &name, &batch);
+    if (!value && fields->text_optional) return MR_OK;
+    if (!value) return mr_error_set(error, MR_BAD_RECORD, fields->text ? "the field \"%s\" is missing" : batch ? "no \"%s\" field (nor body.messages)" :
+                                    "no \"%s\" field (nor content, body, document or messages)", name);
+    line->has_text = true;
+    if (mr_chat_is(value)) return read_chat(value, name, line, error);
+    if (batch && json_is_array(value) && mr_json_line_may_be_several(source, fields)) return read_array(value, name, line, error);
     if (!json_is_string(value)) return mr_error_set(error, MR_BAD_RECORD, "\"%s\" is %s, not a string", name, type_name(value));
     line->text = (mr_str){ json_string_value(value), json_string_length(value) };
-    line->has_text = true;
     return MR_OK;
 }
 
@@ -124,29 +151,24 @@ static mr_status decode(const char *data, size_t length, mr_json_line *line, mr_
     return MR_OK;
 }
 
-static mr_status parse(const char *data, size_t length, const char *text_field, const char *id_field, bool required,
-                       mr_json_line *out, mr_error *error)
+mr_status mr_json_line_parse(mr_str line, const mr_json_fields *fields, mr_json_line *out, mr_error *error)
 {
     *out = (mr_json_line){ .text = { "", 0 }, .id = { "", 0 } };
-    MR_TRY(decode(data, length, out, error));
-    MR_TRY(read_id(id_field, out, error));
-    return read_text(text_field, required, out, error);
+    MR_TRY(decode(line.data, line.length, out, error));
+    MR_TRY(read_id(fields->id, out, error));
+    return read_text(line, fields, out, error);
 }
 
-mr_status mr_json_line_parse(const char *data, size_t length, const char *text_field, const char *id_field,
-                             mr_json_line *out, mr_error *error)
+mr_str mr_json_line_text(const mr_json_line *line, size_t i)
 {
-    return parse(data, length, text_field, id_field, true, out, error);
-}
-
-mr_status mr_json_line_parse_optional(const char *data, size_t length, const char *text_field, const char *id_field,
-                                      mr_json_line *out, mr_error *error)
-{
-    return parse(data, length, text_field, id_field, false, out, error);
+    const json_t *text = json_array_get(line->array, i);
+    return (mr_str){ json_string_value(text), json_string_length(text) };
 }
 
 void mr_json_line_fini(mr_json_line *line)
 {
     json_decref(line->root);
+    mr_buf_fini(&line->rendered);
+    free(line->dumped);
     *line = (mr_json_line){ 0 };
 }

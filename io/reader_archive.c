@@ -200,12 +200,13 @@ static mr_status take_member(archive_reader *self, bool reading, bool *taken, mr
 /* Text and id from the .json member. */
 static mr_status read_json(archive_reader *self, mr_json_line *json, mr_error *error)
 {
-    bool demanded = !self->filled[SLOT_IMAGE] && !self->filled[SLOT_TEXT];
+    const mr_json_fields fields = { .text = self->options->text_field, .id = self->options->id_field,
+                                    .text_optional = self->filled[SLOT_IMAGE] || self->filled[SLOT_TEXT] };
     const mr_buf *bytes = &self->bytes[SLOT_JSON];
     mr_error problem;
-    const mr_reader_options *options = self->options;
-    mr_status (*parse)(const char *, size_t, const char *, const char *, mr_json_line *, mr_error *) = demanded ? mr_json_line_parse : mr_json_line_parse_optional;
-    mr_status status = parse(bytes->data, bytes->length, options->text_field, options->id_field, json, &problem);
+    mr_status status = mr_json_line_parse((mr_str){ bytes->data, bytes->length }, &fields, json, &problem);
+    if (status == MR_OK && json->several)
+        status = mr_error_set(&problem, MR_BAD_RECORD, "it holds %zu texts; a sample has one: give each its own, or all in a .jsonl", json->several);
     if (status == MR_OK) return MR_OK;
     if (status == MR_BAD_RECORD && !self->problem)
         self->problem = mr_strf("%s: member %.*s.json: %s", self->options->name, (int)self->stem.length, self->stem.data, problem.text);
@@ -227,19 +228,20 @@ static mr_str text_of(archive_reader *self)
 /* The record put together so far; id: the stem of several members, the name of one. */
 static mr_status finish_record(archive_reader *self, mr_record **out, mr_error *error)
 {
-    const mr_str none = { "", 0 };
     mr_status status = MR_OK;
     if (out) {
         mr_json_line json = { 0 };
-        mr_str text = none, image = none;
+        mr_record_content content = { .error_text = NULL };
         const mr_buf *name = self->members > 1 && self->stem.length ? &self->stem : &self->first_name;
-        mr_str id = { name->data, name->length };
+        content.id = (mr_str){ name->data, name->length };
         if (self->filled[SLOT_JSON] && !self->problem) status = read_json(self, &json, error);
-        if (json.id.length) id = json.id;
-        if (json.has_text) text = json.text;
-        if (self->filled[SLOT_TEXT]) text = text_of(self);
-        if (self->filled[SLOT_IMAGE]) image = (mr_str){ self->bytes[SLOT_IMAGE].data, self->bytes[SLOT_IMAGE].length };
-        if (status == MR_OK) status = mr_record_create(id, self->problem ? none : text, self->problem ? none : image, self->problem, out, error);
+        if (json.id.length) content.id = json.id;
+        if (json.has_text) content.text = json.text;
+        content.messages = json.messages;
+        if (self->filled[SLOT_TEXT]) content.text = text_of(self);
+        if (self->filled[SLOT_IMAGE]) content.image = (mr_str){ self->bytes[SLOT_IMAGE].data, self->bytes[SLOT_IMAGE].length };
+        content.error_text = self->problem;
+        if (status == MR_OK) status = mr_record_create(&content, out, error);
         mr_json_line_fini(&json);
     }
     clear_record(self);

@@ -27,7 +27,8 @@ static mr_status read_file(const mr_reader_options *options, const char *path, c
         else if (length >= 3 && memcmp(data, "\xEF\xBB\xBF", 3) == 0) bytes = (mr_str){ data + 3, length - 3 };
     }
     bool good = status == MR_OK;
-    status = mr_record_create(mr_str_of(id), good && !image ? bytes : none, good && image ? bytes : none, good ? NULL : problem.text, out, error);
+    const mr_record_content content = { .id = mr_str_of(id), .text = image ? none : bytes, .image = image ? bytes : none, .error_text = good ? NULL : problem.text };
+    status = mr_record_create(&content, out, error);
     free(data);
     if (status == MR_OK) atomic_fetch_add_explicit(options->position, length, memory_order_relaxed);
     return status;

@@ -11,6 +11,9 @@ typedef struct lines {
     const mr_reader_options *options;
     mr_line_reader *reader;
     bool jsonl;
+    mr_json_line array; /* a line of several texts, being given one by one */
+    size_t given;       /* of them; array.several: all */
+    uint64_t array_number;
 } lines;
 
 static mr_status open_lines(const mr_reader_options *options, lines **out, mr_error *error)
@@ -27,6 +30,7 @@ static mr_status open_lines(const mr_reader_options *options, lines **out, mr_er
 static void close_lines(void *reader)
 {
     lines *self = reader;
+    mr_json_line_fini(&self->array);
     mr_line_reader_close(self->reader);
     free(self);
 }
@@ -82,53 +86,81 @@ static bool is_blank(mr_str line)
     return true;
 }
 
-/* A record of what could be read of the line: `problem` NULL when all. */
-static mr_status create_record(const lines *self, const mr_line *line, mr_str id, mr_str text, const char *problem, mr_record **out, mr_error *error)
+/* `problem`, when there is one, becomes the error text; "file#line" the id when the content has none. */
+static mr_status create_record(const lines *self, uint64_t number, mr_record_content content, const char *problem, mr_record **out, mr_error *error)
 {
-    char *place = mr_strf("%s#%llu", self->options->name, (unsigned long long)line->number);
-    char *reason = problem ? mr_strf("%s:%llu: %s", self->options->name, (unsigned long long)line->number, problem) : NULL;
+    char *place = mr_strf("%s#%llu", self->options->name, (unsigned long long)number);
+    char *reason = problem ? mr_strf("%s:%llu: %s", self->options->name, (unsigned long long)number, problem) : NULL;
     mr_status status = MR_OUT_OF_MEMORY;
-    if (place && (reason || !problem)) status = mr_record_create(id.length ? id : mr_str_of(place), text, (mr_str){ "", 0 }, reason, out, error);
+    if (!content.id.length) content.id = mr_str_of(place);
+    content.error_text = reason;
+    if (place && (reason || !problem)) status = mr_record_create(&content, out, error);
     else mr_error_set(error, status, "%s: cannot allocate a record", self->options->name);
     free(place);
     free(reason);
     return status;
 }
 
-static mr_status read_jsonl(const lines *self, const mr_line *line, mr_record **out, mr_error *error)
+/* The next text of an array: its id is that of the line, "/" and its index. */
+static mr_status next_of_array(lines *self, mr_record **out, mr_error *error)
 {
+    size_t i = self->given++;
+    mr_status status = MR_OK;
+    if (out) {
+        char *id = mr_strf("%.*s/%zu", (int)self->array.id.length, self->array.id.data, i);
+        const mr_record_content content = { .id = mr_str_of(id), .text = mr_json_line_text(&self->array, i) };
+        status = id ? create_record(self, self->array_number, content, NULL, out, error)
+                    : mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a record", self->options->name);
+        free(id);
+    }
+    if (self->given == self->array.several) mr_json_line_fini(&self->array);
+    return status;
+}
+
+static mr_status read_jsonl(lines *self, const mr_line *line, mr_record **out, mr_error *error)
+{
+    const mr_json_fields fields = { .text = self->options->text_field, .id = self->options->id_field };
     mr_json_line json;
     mr_error problem;
-    mr_status status = mr_json_line_parse(line->bytes.data, line->bytes.length, self->options->text_field, self->options->id_field, &json, &problem);
-    if (status == MR_OK || status == MR_BAD_RECORD)
-        status = create_record(self, line, json.id, status == MR_OK ? json.text : (mr_str){ "", 0 }, status == MR_OK ? NULL : problem.text, out, error);
-    else if (error) *error = problem;
+    if (!out && !mr_json_line_may_be_several(line->bytes, &fields)) return MR_OK;
+    mr_status status = mr_json_line_parse(line->bytes, &fields, &json, &problem);
+    if (status == MR_OK && json.several) {
+        self->array = json;
+        self->given = 0;
+        self->array_number = line->number;
+        return next_of_array(self, out, error);
+    }
+    if (status != MR_OK && status != MR_BAD_RECORD && error) *error = problem;
+    if (status == MR_OK || status == MR_BAD_RECORD) {
+        const mr_record_content content = { .id = json.id, .text = json.text, .messages = json.messages };
+        status = out ? create_record(self, line->number, content, status == MR_OK ? NULL : problem.text, out, error) : MR_OK;
+    }
     mr_json_line_fini(&json);
     return status;
 }
 
 static mr_status read_text(const lines *self, const mr_line *line, mr_record **out, mr_error *error)
 {
-    const mr_str none = { "", 0 };
+    if (!out) return MR_OK;
+    const mr_record_content content = { .text = line->bytes };
     size_t good = mr_utf8_check(line->bytes.data, line->bytes.length);
-    if (good == line->bytes.length) return create_record(self, line, none, line->bytes, NULL, out, error);
     char problem[64];
     snprintf(problem, sizeof problem, "invalid UTF-8 at byte %zu", good);
-    return create_record(self, line, none, none, problem, out, error);
+    return create_record(self, line->number, content, good == line->bytes.length ? NULL : problem, out, error);
 }
 
 static mr_status next_line(void *reader, mr_record **out, mr_error *error)
 {
     lines *self = reader;
-    const mr_str none = { "", 0 };
     mr_line line;
+    if (self->array.several) return next_of_array(self, out, error);
     do MR_TRY(mr_line_reader_next(self->reader, &line, error));
     while (self->jsonl && !line.too_long && is_blank(line.bytes));
-    if (!out) return MR_OK;
     if (line.too_long) {
+        if (!out) return MR_OK;
         char problem[96];
         snprintf(problem, sizeof problem, "the line has %llu bytes, more than the %zu allowed", (unsigned long long)line.length, self->options->max_record_bytes);
-        return create_record(self, &line, none, none, problem, out, error);
+        return create_record(self, line.number, (mr_record_content){ 0 }, problem, out, error);
     }
     return self->jsonl ? read_jsonl(self, &line, out, error) : read_text(self, &line, out, error);
 }

@@ -43,34 +43,42 @@ static mr_str place(char **cursor, mr_str view)
     return copy;
 }
 
-static mr_status create(mr_str id, mr_str text, mr_str image, const char *error_text, mr_record **out, mr_error *error)
+static mr_status create(const mr_record_content *content, mr_record **out, mr_error *error)
 {
-    mr_str reason = mr_str_of(error_text);
-    size_t bytes = sizeof(mr_record) + 4; /* the NULs */
-    const mr_str views[] = { id, text, image, reason };
-    for (size_t i = 0; i < 4; i++)
+    const bool good = !content->error_text;
+    const mr_str none = { "", 0 }, reason = mr_str_of(good ? "" : content->error_text);
+    const mr_str views[] = { content->id, good ? content->text : none, good ? content->image : none, good ? content->messages : none, reason };
+    const size_t count = sizeof views / sizeof *views;
+    mr_str copies[sizeof views / sizeof *views];
+    size_t bytes = sizeof(mr_record) + count; /* the NULs */
+    for (size_t i = 0; i < count; i++)
         if (!mr_checked_add(bytes, views[i].length, &bytes)) return mr_error_set(error, MR_OUT_OF_MEMORY, "a record is too large for this machine");
     mr_record *record = malloc(bytes);
     if (!record) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate %zu bytes for a record", bytes);
-    *record = (mr_record){ .status = error_text ? MR_BAD_RECORD : MR_OK, .bytes = bytes };
     char *cursor = (char *)(record + 1);
-    record->id = place(&cursor, id);
-    record->text = place(&cursor, text);
-    record->image = place(&cursor, image);
-    mr_str kept_reason = place(&cursor, reason);
-    record->error_text = error_text ? kept_reason.data : NULL;
+    for (size_t i = 0; i < count; i++) copies[i] = place(&cursor, views[i]);
+    *record = (mr_record){ .status = good ? MR_OK : MR_BAD_RECORD, .bytes = bytes, .id = copies[0], .text = copies[1], .image = copies[2],
+                           .messages = copies[3], .error_text = good ? NULL : copies[4].data };
     *out = record;
     return MR_OK;
 }
 
-mr_status mr_record_create(mr_str id, mr_str text, mr_str image, const char *error_text, mr_record **out, mr_error *error)
+static bool is_clean(mr_str text)
 {
-    if (mr_utf8_check(id.data, id.length) == id.length && (!error_text || mr_utf8_check(error_text, strlen(error_text)) == strlen(error_text)))
-        return create(id, text, image, error_text, out, error);
-    char *clean_id = mr_utf8_escape(id.data, id.length);
-    char *clean_reason = error_text ? mr_utf8_escape(error_text, strlen(error_text)) : NULL;
+    return mr_utf8_check(text.data, text.length) == text.length;
+}
+
+mr_status mr_record_create(const mr_record_content *content, mr_record **out, mr_error *error)
+{
+    const char *reason = content->error_text;
+    if (is_clean(content->id) && (!reason || is_clean(mr_str_of(reason)))) return create(content, out, error);
+    char *clean_id = mr_utf8_escape(content->id.data, content->id.length);
+    char *clean_reason = reason ? mr_utf8_escape(reason, strlen(reason)) : NULL;
+    mr_record_content clean = *content;
+    clean.id = mr_str_of(clean_id);
+    clean.error_text = clean_reason;
     mr_status status = MR_OUT_OF_MEMORY;
-    if (clean_id && (clean_reason || !error_text)) status = create(mr_str_of(clean_id), text, image, clean_reason, out, error);
+    if (clean_id && (clean_reason || !reason)) status = create(&clean, out, error);
     else mr_error_set(error, status, "cannot allocate a record");
     free(clean_id);
     free(clean_reason);

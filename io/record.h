@@ -16,15 +16,22 @@ typedef struct mr_record {
     mr_str id;              /* never empty; well-formed UTF-8 */
     mr_str text;            /* well-formed UTF-8; empty when this record has no text */
     mr_str image;           /* encoded image bytes; empty when none */
+    mr_str messages;        /* a chat as its JSON array, which `text` renders; empty when the record is none */
     size_t bytes;           /* what this block holds, for queue bounds */
 } mr_record;
 
 void mr_record_free(mr_record *record); /* NULL is fine */
 size_t mr_record_bytes(const mr_record *record);
 
-/* For readers. Copies everything. `error_text` NULL makes an OK record, else a BAD_RECORD one; ill-formed UTF-8
- * in it or in `id` becomes "\xNN" text. Ordinal and source are left 0. OUT_OF_MEMORY only. */
-mr_status mr_record_create(mr_str id, mr_str text, mr_str image, const char *error_text, mr_record **out, mr_error *error);
+/* What a reader has found; views with length 0 may be NULL. */
+typedef struct mr_record_content {
+    mr_str id, text, image, messages;
+    const char *error_text; /* NULL: an OK record, else a BAD_RECORD one of nothing but its id */
+} mr_record_content;
+
+/* For readers. Copies everything. Ill-formed UTF-8 in `error_text` or `id` becomes "\xNN" text. Ordinal and source are
+ * left 0. OUT_OF_MEMORY only. */
+mr_status mr_record_create(const mr_record_content *content, mr_record **out, mr_error *error);
 
 /* Well-formed UTF-8 from any bytes: each ill-formed byte becomes the four characters \xNN. malloc'ed; NULL when out of memory. */
 char *mr_utf8_escape(const char *data, size_t length);

@@ -6,6 +6,8 @@
  * Nothing is ever extracted to disk.
  *
  *   jsonl       one object a line. Blank lines are no records, but count as lines. A byte order mark is passed over.
+ *               A chat is rendered as text and kept as it is (chat_messages.h). An array of texts in an OpenAI batch line
+ *               is a record for each, with the ids custom_id/0, custom_id/1, ...
  *   txt         every line is a record, also an empty one
  *   tar, zip    consecutive members of one stem (directory + name up to its first dot) are one record: an image,
  *               a .txt and a .json with text or id; other members and names starting with a dot are passed over
@@ -21,8 +23,8 @@ typedef struct mr_source mr_source;
 typedef struct mr_source_options {
     const char *const *paths;      /* [path_count], borrowed during open; globs are expanded, sorted by bytes */
     size_t path_count;
-    const char *text_field;        /* NULL: text, content, body, document, the first present, else body.input of an
-                                      OpenAI batch line. "a.b" looks into objects. Borrowed until close */
+    const char *text_field;        /* NULL: text, content, body, document, messages, the first present; body.input or
+                                      body.messages of an OpenAI batch line. "a.b" looks into objects. Borrowed until close */
     const char *id_field;          /* NULL: id, _id, custom_id, the first present, else file#line. Borrowed until close */
     uint64_t limit;                /* the input ends before this ordinal; 0 = no limit */
     size_t max_record_bytes;       /* a longer line or member is a failed record; 0 = 64 MiB */

@@ -25,7 +25,7 @@ static const mr_setting settings[] = {
     { "job", NULL, "KIND", "what to do: embed", MR_SETTING_CHOICE, AT(kind), job_kinds, true },
     { "model", "--model", "MODEL", "catalogue key or model directory", MR_SETTING_STRING, AT(model), NULL, true },
     { "input.paths", NULL, "PATHS", "files, directories, globs or - (stdin), read in this order", MR_SETTING_STRINGS, AT(paths), NULL, true },
-    { "input.text_field", "--text-field", "NAME", "JSON field with the text (default: text, content, body, document)", MR_SETTING_STRING, AT(text_field), NULL, true },
+    { "input.text_field", "--text-field", "NAME", "JSON field with the text (default: text, content, body, document, messages)", MR_SETTING_STRING, AT(text_field), NULL, true },
     { "input.id_field", "--id-field", "NAME", "JSON field with the id (default: id, _id, custom_id; else file#line)", MR_SETTING_STRING, AT(id_field), NULL, true },
     { "input.limit", "--limit", "N", "read only the first N records", MR_SETTING_COUNT, AT(limit), NULL, true },
     { "output.path", "--output", "OUT", "file to write: .h5, .jsonl, or - for JSON lines on stdout", MR_SETTING_STRING, AT(output_path), NULL, false },

@@ -17,7 +17,7 @@ const mr_command mr_command_embed = {
         "Kill it at any time: the same command goes on where the last commit was.\n"
         "\n"
         "  -m, --model MODEL         -o, --output OUT\n"
-        "      --text-field NAME     JSON field with the text (default: text, content, body, document)\n"
+        "      --text-field NAME     JSON field with the text (default: text, content, body, document, messages)\n"
         "      --id-field NAME       JSON field with the id (default: id, _id, custom_id; else file#line)\n"
         "      --limit N             read only the first N records\n"
         "      --dtype TYPE          f32 (default), f16, int8, binary\n"

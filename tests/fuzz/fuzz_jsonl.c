@@ -3,16 +3,25 @@
 
 #include "io/json_line.h"
 
+static void check(const mr_json_line *line, mr_str text)
+{
+    if (mr_utf8_check(text.data, text.length) != text.length) abort();
+    if (mr_utf8_check(line->id.data, line->id.length) != line->id.length) abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     mr_json_line line;
     mr_error error = { 0 };
-    mr_status status = mr_json_line_parse((const char *)data, size, NULL, NULL, &line, &error);
+    const mr_str source = { (const char *)data, size };
+    const mr_json_fields usual = { 0 }, chosen = { .text = "a.b.c", .id = "d", .text_optional = true };
+    mr_status status = mr_json_line_parse(source, &usual, &line, &error);
     if (status != MR_OK && (status != MR_BAD_RECORD || !error.text[0])) abort();
-    if (mr_utf8_check(line.text.data, line.text.length) != line.text.length) abort();
-    if (mr_utf8_check(line.id.data, line.id.length) != line.id.length) abort();
+    if (line.several && !mr_json_line_may_be_several(source, &usual)) abort();
+    check(&line, line.text);
+    for (size_t i = 0; i < line.several; i++) check(&line, mr_json_line_text(&line, i));
     mr_json_line_fini(&line);
-    status = mr_json_line_parse_optional((const char *)data, size, "a.b.c", "d", &line, &error);
+    status = mr_json_line_parse(source, &chosen, &line, &error);
     if (status == MR_OK && !line.has_text && line.text.length) abort();
     mr_json_line_fini(&line);
     return 0;

@@ -40,11 +40,12 @@ static void good_and_bad_lines(void **state)
         { "c.jsonl#7", "", "c.jsonl:7: not JSON: invalid Unicode" },
         { "c.jsonl#8", "", "c.jsonl:8: the line is an array" },
         { "n", NULL, NULL },
-        { "c", "z", NULL },
+        { "c/0", "z", NULL },
         { "c.jsonl#11", "", "c.jsonl:11: invalid UTF-8 at byte 18" },
         { "m", "", "c.jsonl:12: no \"text\" field" },
         { "c.jsonl#13", "", "c.jsonl:13: the id \"id\" is a number" },
-        { "d", "", "c.jsonl:14: \"body.input\" holds 2 texts" },
+        { "d/0", "p", NULL },
+        { "d/1", "q", NULL },
         { "c.jsonl#15", "last", NULL },
     };
     assert_int_equal(all->count, sizeof expected / sizeof *expected);
@@ -61,6 +62,77 @@ static void good_and_bad_lines(void **state)
     assert_int_equal(all->records[6]->text.length, 3); /* U+0000 is kept */
     assert_memory_equal(all->records[6]->text.data, "a\0b", 3);
     fixture_collected_free(all);
+}
+
+static void chats_and_batches(void **state)
+{
+    (void)state;
+    static const char corpus[] =
+        "{\"id\":\"a\",\"messages\":[{\"role\":\"system\",\"content\":\"Be brief.\"},{\"role\":\"user\",\"content\":\"Hi\"}]}\n"
+        "{\"custom_id\":\"b\",\"body\":{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"one\"},{\"type\":\"text\",\"text\":\"two\"}]}]}}\n"
+        "{\"id\":\"c\",\"messages\":[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[]},{\"role\":\"tool\",\"content\":\"4\"}]}\n"
+        "{\"id\":\"d\",\"messages\":[{\"role\":\"robot\",\"content\":\"x\"}]}\n"
+        "{\"id\":\"e\",\"messages\":[{\"role\":\"user\"}]}\n"
+        "{\"id\":\"f\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}]}\n"
+        "{\"id\":\"g\",\"messages\":[]}\n"
+        "{\"id\":\"h\",\"text\":\"wins\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}\n"
+        "{\"custom_id\":\"i\",\"body\":{\"input\":\"single\"}}\n"
+        "{\"custom_id\":\"j\",\"body\":{\"input\":[\"p\",\"\",\"r\"]}}\n"
+        "{\"custom_id\":\"k\",\"body\":{\"input\":[1,2]}}\n"
+        "{\"custom_id\":\"l\",\"body\":{\"input\":[]}}\n"
+        "{\"custom_id\":\"m\",\"body\":{\"prompt\":\"x\"}}\n"
+        "{\"custom\\u005fid\":\"n\",\"body\":{\"input\":[\"p\",\"q\"]}}\n"
+        "{\"id\":\"o\",\"text\":[\"p\"]}\n";
+    static const struct {
+        const char *id, *text, *reason;
+    } expected[] = {
+        { "a", "system: Be brief.\nuser: Hi", NULL },
+        { "b", "user: one\ntwo", NULL },
+        { "c", "assistant:\ntool: 4", NULL },
+        { "d", "", "messages[0] has the role \"robot\"" },
+        { "e", "", "messages[0] has no content" },
+        { "f", "", "messages[0]: part 0 of its content is not a text but image_url" },
+        { "g", "", "\"messages\" is an array, not a string" },
+        { "h", "wins", NULL },
+        { "i", "single", NULL },
+        { "j/0", "p", NULL },
+        { "j/1", "", NULL },
+        { "j/2", "r", NULL },
+        { "k", "", "\"body.input\"[0] is a number, not a string" },
+        { "l", "", "\"body.input\" is an empty array" },
+        { "m", "", "no \"body.input\" field (nor body.messages)" },
+        { "n", "", "\"body.input\" is an array, not a string" }, /* an escaped name: no array, or passing over lines would count others */
+        { "o", "", "\"text\" is an array, not a string" },
+    };
+    const size_t count = sizeof expected / sizeof *expected;
+    fixture_write("chat.jsonl", corpus, sizeof corpus - 1);
+    collected *all = fixture_collect_path("chat.jsonl");
+    assert_int_equal(all->count, count);
+    for (size_t i = 0; i < count; i++) {
+        assert_text(all->records[i]->id, expected[i].id);
+        assert_text(all->records[i]->text, expected[i].text);
+        if (expected[i].reason) assert_contains(all->records[i]->error_text, expected[i].reason);
+        else assert_null(all->records[i]->error_text);
+    }
+    assert_text(all->records[0]->messages, "[{\"role\":\"system\",\"content\":\"Be brief.\"},{\"role\":\"user\",\"content\":\"Hi\"}]");
+    assert_int_equal(all->records[7]->messages.length, 0);
+    fixture_collected_free(all);
+    const char *path = "chat.jsonl";
+    for (uint64_t from = 0; from <= count; from++) { /* passing over lines counts the same, also from within an array */
+        mr_source *source;
+        mr_record *record;
+        assert_int_equal(mr_source_open(&(mr_source_options){ .paths = &path, .path_count = 1 }, &source, NULL), MR_OK);
+        assert_int_equal(mr_source_skip_to(source, from / 2, NULL), MR_OK);
+        assert_int_equal(mr_source_next(source, &record, NULL), MR_OK);
+        mr_record_free(record);
+        if (from > from / 2) assert_int_equal(mr_source_skip_to(source, from, NULL), MR_OK);
+        if (from > from / 2 && from < count) {
+            assert_int_equal(mr_source_next(source, &record, NULL), MR_OK);
+            assert_text(record->id, expected[from].id);
+            mr_record_free(record);
+        }
+        mr_source_close(source);
+    }
 }
 
 static void chosen_fields(void **state)
@@ -465,7 +537,7 @@ int main(void)
 {
     fixture_enter("source-lines");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_and_bad_lines), cmocka_unit_test(chosen_fields),    cmocka_unit_test(text_lines),
+        cmocka_unit_test(good_and_bad_lines), cmocka_unit_test(chats_and_batches), cmocka_unit_test(chosen_fields),    cmocka_unit_test(text_lines),
         cmocka_unit_test(too_long_lines),     cmocka_unit_test(too_many_values),  cmocka_unit_test(every_compression),
         cmocka_unit_test(cut_off_streams),    cmocka_unit_test(cut_off_gzip_to_the_last_line),
         cmocka_unit_test(streams_that_follow_one_another),
