@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "core/counters.h"
 #include "core/str.h"
 #include "kernels/kernels.h"
 #include "registry/model_store.h"
@@ -29,6 +30,7 @@ typedef struct findings {
     bool memory_known;
     unsigned hdf5[3];
     bool deflate;
+    bool counters[MR_COUNTER_COUNT];
     mr_model_store *store;
     mr_error store_error;
 } findings;
@@ -40,6 +42,12 @@ static findings look(void)
     if (sched_getaffinity(0, sizeof set, &set) == 0) f.cores = CPU_COUNT(&set);
     f.memory_known = mr_memory_limits_read(NULL, &f.memory, NULL) == MR_OK;
     H5get_libversion(&f.hdf5[0], &f.hdf5[1], &f.hdf5[2]);
+    mr_counters counters;
+    uint64_t counted[MR_COUNTER_COUNT];
+    mr_counters_open(&counters);
+    mr_counters_read(&counters, counted);
+    mr_counters_close(&counters);
+    for (int i = 0; i < MR_COUNTER_COUNT; i++) f.counters[i] = counted[i] != MR_COUNTER_ABSENT;
     f.deflate = H5Zfilter_avail(H5Z_FILTER_DEFLATE) > 0;
     if (mr_model_store_open(&f.store, &f.store_error) != MR_OK) f.store = NULL;
     return f;
@@ -51,13 +59,30 @@ static void print_limit(const char *name, uint64_t bytes)
     printf("  %-18s%s\n", name, bytes == UINT64_MAX ? "none" : mr_str_bytes(text, bytes));
 }
 
+/* What perf_event_open offers (--trace and bench show it), then what it does not. */
+static void print_counters(const findings *f, bool offered, const char *none)
+{
+    const char *separator = offered ? "" : " (not offered: ", *end = "";
+    for (int i = 0; i < MR_COUNTER_COUNT; i++) {
+        if (f->counters[i] != offered) continue;
+        printf("%s%s", separator, mr_counter_text((mr_counter)i));
+        separator = ", ";
+        none = NULL;
+        end = offered ? "" : ")";
+    }
+    printf("%s%s", none ? none : "", end);
+}
+
 static void print_text(const findings *f)
 {
     char text[16];
     printf("cpu\n  cores usable      %d of %ld\n  kernels           %s (", f->cores, sysconf(_SC_NPROCESSORS_ONLN), mr_kernels_isa_name());
     for (const char *const *name = mr_kernels_names(); *name; name++)
         printf("%s%s%s", name == mr_kernels_names() ? "" : ", ", *name, mr_kernels_for_isa(*name) ? "" : ": not on this CPU");
-    printf(")\nmemory\n");
+    printf(")\n  counters          ");
+    print_counters(f, true, "none");
+    print_counters(f, false, NULL);
+    printf("\nmemory\n");
     if (f->memory_known) {
         print_limit("RAM", f->memory.ram);
         print_limit("cgroup v2", f->memory.cgroup_v2);
@@ -74,10 +99,12 @@ static void print_text(const findings *f)
 
 static void print_json(const findings *f)
 {
-    json_t *variants = json_array();
+    json_t *variants = json_array(), *counters = json_array();
+    for (int i = 0; i < MR_COUNTER_COUNT; i++)
+        if (f->counters[i]) json_array_append_new(counters, json_string(mr_counter_text((mr_counter)i)));
     for (const char *const *name = mr_kernels_names(); *name; name++)
         if (mr_kernels_for_isa(*name)) json_array_append_new(variants, json_string(*name));
-    json_t *root = json_pack("{s:i,s:s,s:o,s:I,s:s,s:b,s:s?}", "cores", f->cores, "isa", mr_kernels_isa_name(), "isa_available", variants,
+    json_t *root = json_pack("{s:i,s:s,s:o,s:o,s:I,s:s,s:b,s:s?}", "cores", f->cores, "isa", mr_kernels_isa_name(), "isa_available", variants, "counters", counters,
                              "memory_effective", (json_int_t)f->memory.effective, "memory_source", f->memory_known ? f->memory.source : "unknown",
                              "hdf5_deflate", f->deflate, "model_store", f->store ? mr_model_store_models(f->store) : NULL);
     json_dumpf(root, stdout, JSON_INDENT(2));

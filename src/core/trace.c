@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/counters.h"
 
 #define BLOCK_SPANS 4096
 
@@ -28,6 +29,7 @@ typedef struct block {
 typedef struct track {
     struct track *next;
     const char *name;
+    mr_counters counters;
     block *first, *last;
 } track;
 
@@ -36,9 +38,9 @@ static struct {
     atomic_size_t blocks, dropped;
     int64_t start_ns;
     pthread_mutex_t lock; /* leaf: the list of tracks */
-    track *tracks;
+    track *tracks, **end; /* in the order of their first spans */
     atomic_uint generation; /* so that a thread that outlives a trace does not write into a freed track */
-} tracer = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} tracer = { .lock = PTHREAD_MUTEX_INITIALIZER, .end = &tracer.tracks };
 
 static _Thread_local track *own;
 static _Thread_local unsigned own_generation;
@@ -49,11 +51,12 @@ static track *own_track(void)
     if (own && own_generation == generation) return own;
     track *made = calloc(1, sizeof *made);
     if (!made) return NULL;
+    mr_counters_open(&made->counters);
     own = made;
     own_generation = generation;
     pthread_mutex_lock(&tracer.lock);
-    made->next = tracer.tracks;
-    tracer.tracks = made;
+    *tracer.end = made;
+    tracer.end = &made->next;
     pthread_mutex_unlock(&tracer.lock);
     return made;
 }
@@ -98,14 +101,46 @@ void mr_trace_end(int64_t begin, const char *name, const char *unit, uint64_t va
     else atomic_fetch_add(&tracer.dropped, 1);
 }
 
+static void write_span(FILE *file, const char *name, size_t id, int64_t begin, int64_t end)
+{
+    fprintf(file, "{\"name\":\"%s\",\"ph\":\"X\",\"pid\":1,\"tid\":%zu,\"ts\":%.3f,\"dur\":%.3f", name, id, (double)(begin - tracer.start_ns) / 1e3,
+            (double)(end - begin) / 1e3);
+}
+
+/* A span round all others of the thread, with what was counted of it. */
+static void write_life(FILE *file, const track *t, const char *name, size_t id)
+{
+    int64_t begin = INT64_MAX, end = 0;
+    uint64_t counted[MR_COUNTER_COUNT];
+    const char *separator = "";
+    for (const block *b = t->first; b; b = b->next) {
+        for (size_t i = 0; i < b->count; i++) {
+            if (b->spans[i].begin < begin) begin = b->spans[i].begin;
+            if (b->spans[i].end > end) end = b->spans[i].end;
+        }
+    }
+    if (begin > end) return;
+    mr_counters_read(&t->counters, counted);
+    write_span(file, name, id, begin, end);
+    fputs(",\"args\":{", file);
+    for (int i = 0; i < MR_COUNTER_COUNT; i++) {
+        if (counted[i] == MR_COUNTER_ABSENT) continue;
+        fprintf(file, "%s\"%s\":%" PRIu64, separator, mr_counter_text((mr_counter)i), counted[i]);
+        separator = ",";
+    }
+    fputs("}},\n", file);
+}
+
 static void write_track(FILE *file, const track *t, size_t id, size_t number)
 {
-    fprintf(file, "{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":1,\"tid\":%zu,\"args\":{\"name\":\"%s %zu\"}},\n", id, t->name ? t->name : "thread", number);
+    char name[64];
+    snprintf(name, sizeof name, "%s %zu", t->name ? t->name : "thread", number);
+    fprintf(file, "{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":1,\"tid\":%zu,\"args\":{\"name\":\"%s\"}},\n", id, name);
+    write_life(file, t, name, id);
     for (const block *b = t->first; b; b = b->next) {
         for (size_t i = 0; i < b->count; i++) {
             const span *s = &b->spans[i];
-            fprintf(file, "{\"name\":\"%s\",\"ph\":\"X\",\"pid\":1,\"tid\":%zu,\"ts\":%.3f,\"dur\":%.3f", s->name, id,
-                    (double)(s->begin - tracer.start_ns) / 1e3, (double)(s->end - s->begin) / 1e3);
+            write_span(file, s->name, id, s->begin, s->end);
             if (s->unit) fprintf(file, ",\"args\":{\"%s\":%" PRIu64 "}", s->unit, s->value);
             fputs("},\n", file);
         }
@@ -130,10 +165,12 @@ static void free_tracks(void)
             free(b);
             b = following;
         }
+        mr_counters_close(&t->counters);
         free(t);
         t = next;
     }
     tracer.tracks = NULL;
+    tracer.end = &tracer.tracks;
 }
 
 mr_status mr_trace_write(const char *path, mr_error *error)

@@ -2,6 +2,7 @@
  *
  * Off, a span costs one load and a branch. On, two clock reads and a store into the thread's own buffer; no lock, no
  * allocation but one block per 4096 spans. Memory is bounded: beyond MR_TRACE_MAX_SPANS spans are counted, not kept.
+ * Round the spans of each thread lies one with the thread's name and its counters (counters.h) from its first span on.
  *
  *   int64_t begin = mr_trace_begin();
  *   ... work ...

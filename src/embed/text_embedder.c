@@ -236,7 +236,9 @@ static mr_status run_batch(void *opaque, const void *opaque_request, void *opaqu
     MR_TRY(mr_scratch_check(&scratch, error));
     mr_token_batch batch = pack(request, tokens, &buffers);
     MR_TRY(mr_encoder_forward(worker->model->encoder, &batch, worker->threads, &scratch, buffers.hidden, worker->trace, error));
+    int64_t pooling = mr_trace_begin();
     for (size_t i = 0; i < request->count; i++) finish_input(worker, request, i, &buffers, response);
+    mr_trace_end(pooling, "pooling", "texts", request->count);
     mr_trace_end(begin, "batch", "tokens", tokens);
     return MR_OK;
 }

@@ -1,5 +1,6 @@
 #include "nn/embedding.h"
 
+#include "core/trace.h"
 #include "nn/team.h"
 
 /* Values decoded at a time for adding: a stack buffer. */
@@ -45,5 +46,7 @@ static void embed_panel(void *context, size_t panel, size_t member)
 void mr_embedding_run(const mr_embedding_table *tables, size_t count, const mr_norm *norm, size_t tokens, size_t threads, float *y)
 {
     embedding_job job = { tables, count, norm, tokens, y };
+    int64_t begin = mr_trace_begin();
     mr_team_run(threads, (tokens + MR_LINEAR_PANEL_ROWS - 1) / MR_LINEAR_PANEL_ROWS, embed_panel, &job);
+    mr_trace_end(begin, "embedding", "tokens", tokens);
 }

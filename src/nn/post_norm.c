@@ -23,6 +23,7 @@ static void project_rows(const layer_job *job, size_t layer, size_t first, size_
     const mr_post_norm_layer *from = &job->stack->layers[layer];
     const mr_linear *qkv = &from->qkv;
     float *q = job->buffers->shared.qkv + first * qkv->n, *k = q + from->q_norm.n;
+    int64_t begin = mr_trace_begin();
     mr_linear_run(qkv, job->x + first * qkv->k, qkv->k, q, qkv->n, rows, NULL, job->buffers->shared.linear[member]);
     if (from->q_norm.n > 0) qkv->kernels->layer_norm_f32(&from->q_norm, q, qkv->n, NULL, 0, q, qkv->n, rows);
     if (from->k_norm.n > 0) qkv->kernels->layer_norm_f32(&from->k_norm, k, qkv->n, NULL, 0, k, qkv->n, rows);
@@ -30,6 +31,7 @@ static void project_rows(const layer_job *job, size_t layer, size_t first, size_
     if (job->stack->rope.half > 0)
         mr_rope_turn(&job->stack->rope, &job->buffers->rope, q, qkv->n, rows, attention->heads + attention->kv_heads, attention->head_dim,
                      job->batch->positions + first);
+    mr_trace_end(begin, "q, k and v", "rows", rows);
 }
 
 /* y = norm(x + residual) on dense rows; y may be x. */
@@ -55,9 +57,11 @@ static void finish_panel(void *context, size_t panel, size_t member)
     float *x = job->x + first * hidden, *a = job->buffers->shared.narrow[member], *wide = job->buffers->shared.wide[member];
     void *scratch = job->buffers->shared.linear[member];
 
+    int64_t begin = mr_trace_begin();
     mr_linear_run(&layer->out, job->buffers->shared.context + first * inner, inner, a, hidden, rows, NULL, scratch);
     normalise(job, &layer->attention_norm, a, x, a, rows);
     if (layer->second_norm.n > 0) normalise(job, &layer->second_norm, a, x, a, rows);
+    mr_trace_end(begin, "attention output", "rows", rows);
     mr_epilogue add = { .residual = a, .ld_residual = hidden };
     mr_ffn_run(&layer->ffn, a, x, rows, wide, &add, scratch);
     normalise(job, &layer->ffn_norm, x, NULL, x, rows);

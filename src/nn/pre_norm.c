@@ -40,6 +40,7 @@ static void project_rows(const layer_job *job, size_t index, size_t first, size_
     size_t width = layer->qkv.n;
     const float *from = job->x + first * stack->hidden;
     float *q = job->buffers->shared.qkv + first * width, *k = q + attention->heads * attention->head_dim;
+    int64_t begin = mr_trace_begin();
     if (layer->attention_norm.n > 0) {
         float *normed = job->buffers->shared.narrow[member];
         normalise(stack, &layer->attention_norm, from, normed, rows);
@@ -52,6 +53,7 @@ static void project_rows(const layer_job *job, size_t index, size_t first, size_
     if (rope->half > 0)
         mr_rope_turn(rope, &job->buffers->ropes[layer->rope], q, width, rows, attention->heads + attention->kv_heads, attention->head_dim,
                      job->batch->positions + first);
+    mr_trace_end(begin, "q, k and v", "rows", rows);
 }
 
 static void enter_panel(void *context, size_t panel, size_t member)
@@ -69,8 +71,10 @@ static void finish_panel(void *context, size_t panel, size_t member)
     size_t hidden = job->stack->hidden, first = panel * MR_PANEL_ROWS, rows = mr_panel_rows(job->batch->tokens, first), inner = layer->out.k;
     float *x = job->x + first * hidden, *normed = buffers->narrow[member];
     const mr_epilogue add = { .residual = x, .ld_residual = hidden };
+    int64_t begin = mr_trace_begin();
     mr_linear_run(&layer->out, buffers->context + first * inner, inner, x, hidden, rows, &add, buffers->linear[member]);
     normalise(job->stack, &layer->ffn_norm, x, normed, rows);
+    mr_trace_end(begin, "attention output", "rows", rows);
     mr_ffn_run(&layer->ffn, normed, x, rows, buffers->wide[member], &add, buffers->linear[member]);
     if (job->layer + 1 < job->stack->layer_count) project_rows(job, job->layer + 1, first, rows, member);
 }

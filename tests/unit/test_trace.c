@@ -22,6 +22,34 @@ static size_t count(const json_t *root, const char *name)
     return found;
 }
 
+/* Round every thread's spans lies one with the thread's name; its arguments are counters. */
+static void check_lives(const json_t *root)
+{
+    size_t index;
+    json_t *event, *counted;
+    const char *name;
+    for (int i = 0; i < 4; i++) {
+        char wanted[16];
+        snprintf(wanted, sizeof wanted, "worker %d", i);
+        assert_int_equal(count(root, wanted), 1);
+    }
+    double begin = 0.0, end = 0.0;
+    json_int_t thread = 0;
+    json_array_foreach(json_object_get(root, "traceEvents"), index, event) {
+        if (strcmp(json_string_value(json_object_get(event, "ph")), "X") != 0) continue;
+        double from = json_real_value(json_object_get(event, "ts")), to = from + json_real_value(json_object_get(event, "dur"));
+        if (strcmp(json_string_value(json_object_get(event, "name")), "step") != 0) {
+            begin = from;
+            end = to;
+            thread = json_integer_value(json_object_get(event, "tid"));
+            json_object_foreach(json_object_get(event, "args"), name, counted) assert_true(json_integer_value(counted) >= 0);
+        } else {
+            assert_int_equal(json_integer_value(json_object_get(event, "tid")), thread);
+            assert_true(begin <= from + 0.002 && to <= end + 0.002); /* written in us with three places */
+        }
+    }
+}
+
 static void *work(void *argument)
 {
     (void)argument;
@@ -60,6 +88,7 @@ static void every_thread_has_its_spans(void **state)
         json_t *root = read_trace();
         assert_int_equal(count(root, "step"), 25000);
         assert_int_equal(count(root, "thread_name"), 5);
+        check_lives(root);
         assert_int_equal(json_integer_value(json_object_get(root, "spans_dropped")), 0);
         json_decref(root);
     }
