@@ -15,6 +15,7 @@
 #include "core/error.h"
 #include "kernels/attention.h"
 #include "kernels/gemm.h"
+#include "kernels/resample.h"
 
 /* The variants, lowest first; X(name, what the CPU must offer). A variant starts as a copy of the one before it. */
 #if defined(__x86_64__)
@@ -91,6 +92,12 @@ typedef struct mr_kernels {
      * interleaved. */
     void (*rope_f32)(float *x, size_t ldx, size_t rows, size_t heads, size_t head_dim, size_t half, const float *cosine,
                      const float *sine, const int32_t *positions, bool interleaved);
+
+    /* One pass of a resampling (resample.h) over RGB images of interleaved bytes; ld in bytes. Of the axis,
+     * first + taps <= inputs + GROUP - 1; x is readable MR_RESAMPLE_SLACK bytes past its last row.
+     * rows: along x, of `width` pixels, to axis->count pixels. columns: down x, of `rows` rows, to axis->count rows; n bytes each. */
+    void (*resample_rows_u8)(const mr_resample_axis *axis, const uint8_t *x, size_t ldx, size_t width, uint8_t *y, size_t ldy, size_t rows);
+    void (*resample_columns_u8)(const mr_resample_axis *axis, const uint8_t *x, size_t ldx, size_t rows, uint8_t *y, size_t ldy, size_t n);
 
     /* Rounding to nearest even; overflow gives infinity, NaN stays NaN (quiet). */
     void (*f32_to_f16)(const float *x, uint16_t *y, size_t n);

@@ -44,6 +44,10 @@ void mr_l2_normalize_f32__ref(const float *x, float *y, size_t n);
 void mr_dot_rows_f32__ref(const float *q, const float *rows, size_t ld, size_t count, size_t n, float *scores);
 void mr_rope_f32__ref(float *x, size_t ldx, size_t rows, size_t heads, size_t head_dim, size_t half, const float *cosine,
                       const float *sine, const int32_t *positions, bool interleaved);
+void mr_resample_rows_u8__ref(const mr_resample_axis *axis, const uint8_t *x, size_t ldx, size_t width, uint8_t *y, size_t ldy,
+                              size_t rows);
+void mr_resample_columns_u8__ref(const mr_resample_axis *axis, const uint8_t *x, size_t ldx, size_t rows, uint8_t *y, size_t ldy,
+                                 size_t n);
 void mr_f32_to_f16__ref(const float *x, uint16_t *y, size_t n);
 void mr_f16_to_f32__ref(const uint16_t *x, float *y, size_t n);
 void mr_f32_to_bf16__ref(const float *x, uint16_t *y, size_t n);

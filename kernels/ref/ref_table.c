@@ -14,6 +14,8 @@ void mr_kernels_fill__ref(mr_kernels *table)
         .l2_normalize_f32 = mr_l2_normalize_f32__ref,
         .dot_rows_f32 = mr_dot_rows_f32__ref,
         .rope_f32 = mr_rope_f32__ref,
+        .resample_rows_u8 = mr_resample_rows_u8__ref,
+        .resample_columns_u8 = mr_resample_columns_u8__ref,
         .f32_to_f16 = mr_f32_to_f16__ref,
         .f16_to_f32 = mr_f16_to_f32__ref,
         .f32_to_bf16 = mr_f32_to_bf16__ref,

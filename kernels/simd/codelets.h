@@ -19,6 +19,10 @@ void SIMD(mr_l2_normalize_f32)(const float *x, float *y, size_t n);
 void SIMD(mr_dot_rows_f32)(const float *q, const float *rows, size_t ld, size_t count, size_t n, float *scores);
 void SIMD(mr_rope_f32)(float *x, size_t ldx, size_t rows, size_t heads, size_t head_dim, size_t half, const float *cosine,
                        const float *sine, const int32_t *positions, bool interleaved);
+void SIMD(mr_resample_rows_u8)(const mr_resample_axis *axis, const uint8_t *x, size_t ldx, size_t width, uint8_t *y, size_t ldy,
+                               size_t rows);
+void SIMD(mr_resample_columns_u8)(const mr_resample_axis *axis, const uint8_t *x, size_t ldx, size_t rows, uint8_t *y, size_t ldy,
+                                  size_t n);
 void SIMD(mr_f32_to_f16)(const float *x, uint16_t *y, size_t n);
 void SIMD(mr_f16_to_f32)(const uint16_t *x, float *y, size_t n);
 void SIMD(mr_f32_to_bf16)(const float *x, uint16_t *y, size_t n);

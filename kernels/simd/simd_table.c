@@ -14,6 +14,8 @@ void SIMD(mr_kernels_fill)(mr_kernels *table)
     table->l2_normalize_f32 = SIMD(mr_l2_normalize_f32);
     table->dot_rows_f32 = SIMD(mr_dot_rows_f32);
     table->rope_f32 = SIMD(mr_rope_f32);
+    table->resample_rows_u8 = SIMD(mr_resample_rows_u8);
+    table->resample_columns_u8 = SIMD(mr_resample_columns_u8);
     table->f32_to_f16 = SIMD(mr_f32_to_f16);
     table->f16_to_f32 = SIMD(mr_f16_to_f32);
     table->f32_to_bf16 = SIMD(mr_f32_to_bf16);

@@ -9,6 +9,8 @@ void SIMD(mr_kernels_fill)(mr_kernels *table)
     table->probe[MR_LINEAR_BF16] = SIMD(mr_probe_bf16);
 #else
     table->linear[MR_LINEAR_INT8] = SIMD(mr_linear_int8);
+    table->resample_rows_u8 = SIMD(mr_resample_rows_u8);
+    table->resample_columns_u8 = SIMD(mr_resample_columns_u8);
     table->probe[MR_LINEAR_INT8] = SIMD(mr_probe_int8);
 #endif
 }

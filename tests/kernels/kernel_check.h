@@ -60,8 +60,9 @@ layer layer_random(const mr_kernels *kernels, mr_linear_format format, size_t n,
 layer layer_of(const mr_kernels *kernels, mr_linear_format format, matrix weight, matrix bias);
 void layer_free(layer *l);
 
-extern const struct CMUnitTest dispatch_tests[], row_tests[], linear_tests[], attention_tests[], convert_tests[];
-extern const size_t dispatch_test_count, row_test_count, linear_test_count, attention_test_count, convert_test_count;
+extern const struct CMUnitTest dispatch_tests[], row_tests[], linear_tests[], attention_tests[], convert_tests[], resample_tests[];
+extern const size_t dispatch_test_count, row_test_count, linear_test_count, attention_test_count, convert_test_count,
+    resample_test_count;
 
 /* isa NULL: all; name_part: only the benches whose name holds it. Returns the exit code. */
 int bench_kernels(const char *isa, const char *name_part);

@@ -21,6 +21,9 @@ static int run_changed(const char *isa, const mr_kernels *before)
         failed += run("rows", isa, row_tests, row_test_count);
         failed += run("convert", isa, convert_tests, convert_test_count);
     }
+    if (before == NULL || kernel->resample_rows_u8 != before->resample_rows_u8) {
+        failed += run("resample", isa, resample_tests, resample_test_count);
+    }
     if (before == NULL || memcmp(kernel->linear, before->linear, sizeof kernel->linear) != 0) {
         failed += run("linear", isa, linear_tests, linear_test_count);
     }
