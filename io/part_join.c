@@ -362,6 +362,7 @@ mr_status mr_part_list_join(const mr_part_list *list, uint64_t total, mr_join_op
     MR_TRY_OR(status, (lines ? write_lines : write_joined)(&join, model, temporary, error), done);
     if (options.replace) status = mr_file_replace(temporary, path, error);
     else status = mr_file_publish(temporary, path, &existed, error);
+    if (status == MR_OK && options.failed) *options.failed = join.facts.by_status[MR_ROW_FAILED];
     if (existed) status = mr_error_set(error, MR_OUTPUT_DIFFERS, "%s was made by somebody else meanwhile; the parts are kept", path);
 done:
     close_part(&join.base_open);

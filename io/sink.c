@@ -72,6 +72,11 @@ mr_status mr_sink_finish(mr_sink *sink, uint64_t total, mr_error *error)
     return keep(sink, sink->kind->finish(sink->self, total, &problem), &problem, error);
 }
 
+uint64_t mr_sink_failed_rows(const mr_sink *sink)
+{
+    return sink->kind->failed_rows(sink->self);
+}
+
 mr_status mr_sink_finish_shard(mr_sink *sink, uint64_t total, mr_error *error)
 {
     mr_error problem = { 0 };

@@ -36,7 +36,7 @@ typedef struct mr_sink_options {
                                        goes on. NO_INPUT when the output is not finished; not together with overwrite */
     bool keep_parts;
     const char *lock_name;          /* runs with different names may fill one output together (shards); NULL = "run" */
-    uint64_t rows_per_part;         /* a part ends at each multiple of this ordinal; 0 = 16384, fewer for rows above 2 KiB */
+    uint64_t rows_per_part;         /* a part ends at each multiple of this ordinal; 0 = 16384; fewer for large rows */
     int64_t commit_interval_ns;     /* and when this much time has passed since its first row; 0 = 30 s */
     mr_clock *clock;                /* NULL = monotonic */
 } mr_sink_options;
@@ -66,6 +66,9 @@ mr_status mr_sink_commit(mr_sink *sink, mr_error *error);
 /* Commit, check that ordinals 0..total-1 are all there (INCOMPLETE naming what is missing), join the parts into OUT,
  * remove the parts. NO_SPACE before anything is written when the disk cannot hold it; the parts stay. */
 mr_status mr_sink_finish(mr_sink *sink, uint64_t total, mr_error *error);
+
+/* Behind finish: failed rows of the whole output, those of earlier runs too. */
+uint64_t mr_sink_failed_rows(const mr_sink *sink);
 
 /* The end of a run that did only its share (options.lock_name given): commit, and note how many records the input has, for
  * mr_output_merge_parts. */

@@ -11,6 +11,7 @@ typedef struct mr_sink_kind {
     mr_status (*commit)(void *sink, mr_error *error);
     mr_status (*finish)(void *sink, uint64_t total, mr_error *error);
     mr_status (*finish_shard)(void *sink, uint64_t total, mr_error *error); /* NULL: cannot be filled by several runs */
+    uint64_t (*failed_rows)(const void *sink);
     void (*close)(void *sink);
 } mr_sink_kind;
 

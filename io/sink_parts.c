@@ -31,6 +31,7 @@ typedef struct parts_sink {
     uint64_t first;
     int64_t since_ns; /* when its first row came */
     void *stored;     /* one converted vector */
+    uint64_t failed;  /* rows of the finished output */
 } parts_sink;
 
 static void close_sink(void *sink)
@@ -67,7 +68,7 @@ static parts_sink *create(const mr_sink_options *options)
     mr_embedding_schema_init(&self->schema, self->options.dtype, options->dimension, options->store_text);
     size_t row_bytes = mr_vector_stored_bytes(self->options.dtype, options->dimension);
     uint64_t *rows = &self->options.rows_per_part;
-    for (*rows = *rows ? *rows : DEFAULT_ROWS_PER_PART; !options->rows_per_part && *rows > 16 && *rows * row_bytes > PART_BYTES;) *rows /= 2;
+    for (*rows = *rows ? *rows : DEFAULT_ROWS_PER_PART; *rows > 16 && *rows * row_bytes > PART_BYTES;) *rows /= 2;
     self->lock_name = options->lock_name ? options->lock_name : DEFAULT_LOCK_NAME;
     self->parts = mr_strf("%s%s.parts", options->path, options->retry_failed ? ".retry" : "");
     self->temporary = self->parts ? mr_strf("%s/%s.tmp", self->parts, self->lock_name) : NULL;
@@ -309,8 +310,8 @@ static mr_status finish(void *sink, uint64_t total, mr_error *error)
     }
     MR_TRY(mr_parts_note_total(self->parts, total, error));
     MR_TRY_OR(status, mr_part_list_scan(&list, self->parts, error), done);
-    mr_join_options join = { 0 };
-    if (self->options.retry_failed) join = (mr_join_options){ .replace = true, .base = self->options.path };
+    mr_join_options join = { .failed = &self->failed };
+    if (self->options.retry_failed) join = (mr_join_options){ .replace = true, .base = self->options.path, .failed = &self->failed };
     MR_TRY_OR(status, mr_part_list_join(&list, total, join, self->temporary, self->options.path, error), done);
     if (!self->options.keep_parts) mr_parts_remove_all(self->parts);
 done:
@@ -325,4 +326,9 @@ static mr_status finish_shard(void *sink, uint64_t total, mr_error *error)
     return mr_parts_note_total(self->parts, total, error);
 }
 
-const mr_sink_kind mr_sink_parts = { open_sink, committed_ranges, put, commit, finish, finish_shard, close_sink };
+static uint64_t failed_rows(const void *sink)
+{
+    return ((const parts_sink *)sink)->failed;
+}
+
+const mr_sink_kind mr_sink_parts = { open_sink, committed_ranges, put, commit, finish, finish_shard, failed_rows, close_sink };

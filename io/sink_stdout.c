@@ -8,7 +8,7 @@
 typedef struct stdout_sink {
     mr_sink_options options;
     mr_text_output output;
-    uint64_t rows;
+    uint64_t rows, failed;
 } stdout_sink;
 
 static void close_sink(void *sink)
@@ -48,6 +48,7 @@ static mr_status put(void *sink, const mr_embedding_row *row, mr_error *error)
     if (!mr_json_append_row(&self->output.held, &kept, row->vector, self->options.dimension))
         return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate row %llu", (unsigned long long)row->ordinal);
     self->rows++;
+    self->failed += row->status == MR_ROW_FAILED;
     return mr_text_output_flush(&self->output, false, error);
 }
 
@@ -65,4 +66,9 @@ static mr_status finish(void *sink, uint64_t total, mr_error *error)
     return mr_text_output_finish(&self->output, error);
 }
 
-const mr_sink_kind mr_sink_stdout = { open_sink, committed_ranges, put, commit, finish, NULL, close_sink };
+static uint64_t failed_rows(const void *sink)
+{
+    return ((const stdout_sink *)sink)->failed;
+}
+
+const mr_sink_kind mr_sink_stdout = { open_sink, committed_ranges, put, commit, finish, NULL, failed_rows, close_sink };

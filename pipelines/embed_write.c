@@ -4,8 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "io/embedding_file.h"
-
 #define WRITER_TICK (100 * MR_CLOCK_MILLISECOND) /* how soon the deadline of a graceful stop is noticed */
 
 /* Has "max_failed" been passed? Percentages are of the records written so far, at least 100 of them, so that one early
@@ -73,15 +71,15 @@ static bool has_error(mr_job_run *run)
     return failed;
 }
 
-/* Failed rows that earlier runs had committed count for how this one ends. */
-static mr_status count_resumed_failures(mr_job_run *run, mr_error *error)
+/* The whole output, or this shard's share of it, is there. */
+static mr_status finish(mr_job_run *run, mr_error *error)
 {
-    mr_embedding_file *file;
-    if (run->committed_count == 0 || run->plan->shard.count > 1) return MR_OK;
-    MR_TRY(mr_embedding_file_open(run->job->output_path, &file, error));
-    const char *failed = mr_embedding_file_attribute(file, "rows_failed");
-    if (failed && strtoull(failed, NULL, 10) > 0) run->outcome = MR_RECORDS_FAILED;
-    mr_embedding_file_close(file);
+    uint64_t total = mr_source_position(run->source);
+    atomic_store(&run->finishing, true);
+    atomic_store(&run->ended_ns, mr_clock_now(run->clock));
+    if (run->plan->shard.count > 1) return mr_sink_finish_shard(run->sink, total, error);
+    MR_TRY(mr_sink_finish(run->sink, total, error));
+    if (mr_sink_failed_rows(run->sink) > 0) run->outcome = MR_RECORDS_FAILED; /* those of earlier runs count */
     return MR_OK;
 }
 
@@ -92,12 +90,7 @@ void *mr_embed_write(void *argument)
     mr_trace_name_thread("write");
     mr_status status = write_all(run, &error);
     if (status == MR_END && !has_error(run) && !atomic_load(&run->stopping)) {
-        atomic_store(&run->finishing, true);
-        atomic_store(&run->ended_ns, mr_clock_now(run->clock));
-        uint64_t total = mr_source_position(run->source);
-        status = run->plan->shard.count > 1 ? mr_sink_finish_shard(run->sink, total, &error) : mr_sink_finish(run->sink, total, &error);
-        run->outcome = MR_OK;
-        if (status == MR_OK) status = count_resumed_failures(run, &error);
+        status = finish(run, &error);
     } else {
         /* Stopped, or something failed elsewhere: what came through in order is kept. */
         mr_error commit_error = { 0 };

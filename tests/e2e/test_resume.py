@@ -85,12 +85,13 @@ class Resume(Case):
 
     def test_failed_rows_of_an_earlier_run_count(self):
         records = ["not json", *[f'{{"id":"r{i}","text":"river {i}"}}' for i in range(ROWS)]]
-        corpus = self.write_jsonl("bad.jsonl", records)
-        process = self.start(*self.arguments(corpus, "bad.h5"))
-        self.wait_for_part(process, self.dir / "bad.h5.parts", 1)
-        process.kill()
-        process.communicate()
-        self.run_millrace(*self.arguments(corpus, "bad.h5"), code=3)
+        corpus = self.write_jsonl("corpus.jsonl", records)
+        for out in ("bad.h5", "bad.jsonl"):
+            process = self.start(*self.arguments(corpus, out))
+            self.wait_for_part(process, self.dir / f"{out}.parts", 1)
+            process.kill()
+            process.communicate()
+            self.run_millrace(*self.arguments(corpus, out), code=3)
 
     def test_stop_while_waiting_for_stdin(self):
         process = self.start("embed", "-", "-m", MODEL, "-o", "pipe.h5", "-q", stdin=subprocess.PIPE)
