@@ -52,6 +52,7 @@ typedef struct mr_job {
     mr_pool_settings pool; /* the listed numbers; what else is in there is set when the job runs */
     int on_error;         /* mr_error_policy */
     char *max_failed;
+    uint64_t part_rows;
     int overwrite;
     int keep_parts;
     bool is_query;        /* no setting: the texts are queries (mr_embed_options) */

@@ -32,6 +32,7 @@ static const mr_setting settings[] = {
     { "output.dtype", "--dtype", "TYPE", "f32, f16, int8 or binary vectors (default f32)", MR_SETTING_CHOICE, AT(output_dtype), dtypes, true },
     { "output.store_text", "--store-text", NULL, "keep each record's text beside its vector", MR_SETTING_BOOL, AT(store_text), NULL, true },
     { "output.overwrite", "--overwrite", NULL, "drop an existing output of another job", MR_SETTING_BOOL, AT(overwrite), NULL, false },
+    { "output.part_rows", "--part-rows", "N", "records per part file, which is what a kill can cost (default 16384, fewer for large vectors)", MR_SETTING_COUNT, AT(part_rows), NULL, false },
     { "output.keep_parts", "--keep-parts", NULL, "leave OUT.parts/ in place when done", MR_SETTING_BOOL, AT(keep_parts), NULL, false },
     { "precision", "--precision", "CLASS", "auto, f32, bf16 or int8 (default auto)", MR_SETTING_CHOICE, AT(precision), precisions, true },
     { "embedding.prompt", "--prompt", "NAME", "prompt of the model to put in front of each text", MR_SETTING_STRING, AT(prompt_name), NULL, true },
