@@ -127,6 +127,7 @@ static mr_status estimate(const char *path, const mr_model_options *options, mr_
     if (status == MR_OK)
         *out = (mr_memory_estimate){ .shared_bytes = model_bytes(model), .worker_bytes = sizeof(text_worker) + scratch,
                                      .flops_per_token = mr_encoder_flops_per_token(model->encoder) };
+    if (status == MR_OK) mr_encoder_work(model->encoder, &out->work);
     close_model(model);
     return status;
 }

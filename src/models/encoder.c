@@ -114,6 +114,14 @@ size_t mr_encoder_scratch_bytes(const mr_encoder *encoder, size_t tokens, size_t
     return scratch.failed ? SIZE_MAX : scratch.bytes;
 }
 
+void mr_encoder_work(const mr_encoder *encoder, mr_work *out)
+{
+    *out = *mr_params_work(encoder->params);
+    mr_scratch scratch = { .work = out };
+    const mr_token_batch batch = { .tokens = 1, .count = 1 };
+    encoder->architecture->forward(encoder->model, &batch, 1, &scratch, NULL, NULL);
+}
+
 static mr_status check_batch(const mr_encoder *encoder, const mr_token_batch *batch, mr_error *error)
 {
     const mr_encoder_limits *limits = &encoder->limits;

@@ -22,7 +22,7 @@ struct mr_params {
     char scope[NAME_MAX_BYTES];
     block *blocks;
     size_t bytes;
-    double flops_per_row;
+    mr_work work;
     float *decoded; /* [decoded_capacity], while layers are being opened */
     size_t decoded_capacity;
 };
@@ -71,7 +71,12 @@ size_t mr_params_bytes(const mr_params *params)
 
 double mr_params_flops_per_row(const mr_params *params)
 {
-    return params->flops_per_row;
+    return mr_work_linear_flops(&params->work);
+}
+
+const mr_work *mr_params_work(const mr_params *params)
+{
+    return &params->work;
 }
 
 /* ---------------------------------------------------------------- names */
@@ -257,7 +262,7 @@ static mr_status pack(mr_params *params, const mr_linear_source *sources, size_t
     size_t bytes = mr_linear_packed_bytes(params->kernels, format, n, k);
     if (bytes == 0) return mr_error_set(error, MR_MODEL_CORRUPT, "a linear layer of %zu x %zu is not possible", n, k);
     void *memory = NULL;
-    params->flops_per_row += 2.0 * (double)n * (double)k;
+    mr_work_add_linear(&params->work, (mr_work_linear){ .n = n, .k = k, .count = 1 });
     MR_TRY(own_values(params, bytes, &memory, error));
     if (memory) return mr_linear_prepare(params->kernels, format, sources, count, k, memory, bytes, out, error);
     *out = (mr_linear){ .kernels = params->kernels, .format = format, .n = n, .k = k };

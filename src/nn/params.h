@@ -5,6 +5,7 @@
 #ifndef MR_NN_PARAMS_H
 #define MR_NN_PARAMS_H
 
+#include "core/work.h"
 #include "kernels/kernels.h"
 #include "weights/checkpoint.h"
 
@@ -64,5 +65,7 @@ mr_status mr_params_values(mr_params *params, size_t count, float **out, mr_erro
 size_t mr_params_bytes(const mr_params *params);
 /* Multiplications and additions one row takes through every linear layer. */
 double mr_params_flops_per_row(const mr_params *params);
+/* Every linear layer that was opened, by size. */
+const mr_work *mr_params_work(const mr_params *params);
 
 #endif

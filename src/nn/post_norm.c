@@ -15,6 +15,7 @@ void mr_post_norm_lay_out(const mr_post_norm_stack *stack, size_t tokens, size_t
 {
     const mr_post_norm_layer *layer = &stack->layers[0];
     mr_layer_buffers_lay_out(&layer->qkv, &layer->out, &layer->ffn, stack->attention.head_dim, tokens, threads, scratch, &out->shared);
+    mr_self_attention_note(&stack->attention, stack->attention.window, stack->layer_count, scratch->work);
     if (stack->rope.half > 0) mr_rope_lay_out(&stack->rope, tokens, scratch, &out->rope);
 }
 

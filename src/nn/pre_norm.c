@@ -15,6 +15,7 @@ void mr_pre_norm_lay_out(const mr_pre_norm_stack *stack, size_t tokens, size_t t
 {
     const mr_pre_norm_layer *layer = &stack->layers[0];
     mr_layer_buffers_lay_out(&layer->qkv, &layer->out, &layer->ffn, stack->attention.head_dim, tokens, threads, scratch, &out->shared);
+    for (size_t i = 0; i < stack->layer_count; i++) mr_self_attention_note(&stack->attention, stack->layers[i].window, 1, scratch->work);
     for (size_t i = 0; i < MR_PRE_NORM_ROPES; i++)
         if (stack->ropes[i].half > 0) mr_rope_lay_out(&stack->ropes[i], tokens, scratch, &out->ropes[i]);
 }

@@ -4,11 +4,13 @@
 #define MR_NN_SCRATCH_H
 
 #include "core/arena.h"
+#include "core/work.h"
 
 typedef struct mr_scratch {
     mr_arena *arena; /* NULL: count only */
     size_t bytes;    /* arena capacity the takes so far need, red zones included */
     bool failed;     /* the arena was too small, or a size overflowed */
+    mr_work *work;   /* NULL, or where a layout notes the attentions it is for */
 } mr_scratch;
 
 /* count * size bytes, 64-byte aligned, uninitialised. NULL when counting or failed. */

@@ -22,6 +22,13 @@ size_t mr_self_attention_width(const mr_self_attention *attention)
     return (attention->heads + 2 * attention->kv_heads) * attention->head_dim;
 }
 
+void mr_self_attention_note(const mr_self_attention *attention, size_t window, size_t count, mr_work *work)
+{
+    if (!work) return;
+    mr_work_add_attention(work, (mr_work_attention){ .heads = attention->heads, .kv_heads = attention->kv_heads, .head_dim = attention->head_dim,
+                                                     .window = window, .causal = attention->causal, .count = count });
+}
+
 static float scale_for(const mr_self_attention *attention, size_t length)
 {
     if (attention->logn_base <= 1) return attention->scale;

@@ -2,6 +2,7 @@
 #ifndef MR_NN_SELF_ATTENTION_H
 #define MR_NN_SELF_ATTENTION_H
 
+#include "core/work.h"
 #include "kernels/kernels.h"
 #include "nn/token_batch.h"
 
@@ -20,6 +21,9 @@ typedef struct mr_self_attention {
 
 /* Row width of qkv: heads * head_dim of q, then kv_heads * head_dim each of k and v. */
 size_t mr_self_attention_width(const mr_self_attention *attention);
+
+/* Adds `count` of them; work NULL: nothing. */
+void mr_self_attention_note(const mr_self_attention *attention, size_t window, size_t count, mr_work *work);
 
 /* qkv [tokens, width], out [tokens, heads * head_dim]. scratch [threads]: mr_attention_scratch_bytes(head_dim) each. */
 void mr_self_attention_run(const mr_self_attention *attention, const mr_token_batch *batch, const float *qkv, float *out, size_t threads,
