@@ -5,17 +5,6 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* One block per member, and the array of their addresses. */
-static void **take_per_member(mr_scratch *scratch, size_t threads, size_t bytes)
-{
-    void **blocks = mr_scratch_take(scratch, threads, sizeof *blocks);
-    for (size_t i = 0; i < threads; i++) {
-        void *block = mr_scratch_take(scratch, bytes, 1);
-        if (blocks) blocks[i] = block;
-    }
-    return blocks;
-}
-
 void mr_layer_buffers_lay_out(const mr_linear *qkv, const mr_linear *out, const mr_ffn *ffn, size_t head_dim, size_t tokens, size_t threads,
                               mr_scratch *scratch, mr_layer_buffers *buffers)
 {
@@ -24,10 +13,10 @@ void mr_layer_buffers_lay_out(const mr_linear *qkv, const mr_linear *out, const 
     *buffers = (mr_layer_buffers){ .threads = threads };
     buffers->qkv = mr_scratch_take(scratch, tokens, qkv->n * sizeof(float));
     buffers->context = mr_scratch_take(scratch, tokens, out->k * sizeof(float));
-    buffers->wide = (float **)take_per_member(scratch, threads, mr_ffn_wide_floats(ffn, MR_PANEL_ROWS) * sizeof(float));
-    buffers->narrow = (float **)take_per_member(scratch, threads, MR_PANEL_ROWS * out->n * sizeof(float));
-    buffers->linear = take_per_member(scratch, threads, linear);
-    buffers->attention = take_per_member(scratch, threads, mr_attention_scratch_bytes(head_dim));
+    buffers->wide = (float **)mr_scratch_take_per_member(scratch, threads, mr_ffn_wide_floats(ffn, MR_PANEL_ROWS) * sizeof(float));
+    buffers->narrow = (float **)mr_scratch_take_per_member(scratch, threads, MR_PANEL_ROWS * out->n * sizeof(float));
+    buffers->linear = mr_scratch_take_per_member(scratch, threads, linear);
+    buffers->attention = mr_scratch_take_per_member(scratch, threads, mr_attention_scratch_bytes(head_dim));
 }
 
 size_t mr_panel_rows(size_t tokens, size_t first)

@@ -173,15 +173,26 @@ mr_status mr_params_values(mr_params *params, size_t count, float **out, mr_erro
 
 /* ---------------------------------------------------------------- vectors, tables */
 
-static mr_status load_vector(mr_params *params, const char *name, const char *suffix, size_t n, const float **out, mr_error *error)
+static mr_status load_array(mr_params *params, const char *name, const char *suffix, size_t rank, const size_t *shape, const float **out,
+                            mr_error *error)
 {
     const mr_tensor *tensor = NULL;
-    MR_TRY(require(params, name, suffix, 1, &n, &tensor, error));
+    MR_TRY(require(params, name, suffix, rank, shape, &tensor, error));
     void *values = NULL;
-    MR_TRY(own_values(params, n * sizeof(float), &values, error)); /* n values exist in the file: no overflow */
+    MR_TRY(own_values(params, tensor->elements * sizeof(float), &values, error)); /* they exist in the file: no overflow */
     if (values) mr_tensor_to_f32(tensor, values);
     *out = values;
     return MR_OK;
+}
+
+mr_status mr_params_array(mr_params *params, const char *name, size_t rank, const size_t *shape, const float **out, mr_error *error)
+{
+    return load_array(params, name, "", rank, shape, out, error);
+}
+
+static mr_status load_vector(mr_params *params, const char *name, const char *suffix, size_t n, const float **out, mr_error *error)
+{
+    return load_array(params, name, suffix, 1, &n, out, error);
 }
 
 static bool has_suffixed(const mr_params *params, const char *name, const char *suffix)
@@ -222,7 +233,9 @@ static mr_status find_part(const mr_params *params, const mr_linear_part *part, 
 {
     size_t stored = part->stored_rows ? part->stored_rows : part->rows;
     *bias = NULL;
-    MR_TRY(require(params, part->name, ".weight", 2, (size_t[]){ stored, k }, weight, error));
+    const size_t *kernel = part->kernel, matrix[] = { stored, k }, convolution[] = { stored, kernel[0], kernel[1], kernel[2] };
+    bool convolves = kernel[0] > 0;
+    MR_TRY(require(params, part->name, ".weight", convolves ? 4 : 2, convolves ? convolution : matrix, weight, error));
     return part->has_bias ? require(params, part->name, ".bias", 1, &stored, bias, error) : MR_OK;
 }
 

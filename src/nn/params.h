@@ -39,6 +39,9 @@ mr_status mr_params_norm(mr_params *params, const char *name, size_t n, double e
 /* `name` [rows, columns], left where it is, in its own dtype. */
 mr_status mr_params_table(mr_params *params, const char *name, size_t rows, size_t columns, const mr_tensor **out, mr_error *error);
 
+/* `name` [shape], as f32; NULL when measuring. */
+mr_status mr_params_array(mr_params *params, const char *name, size_t rank, const size_t *shape, const float **out, mr_error *error);
+
 /* Rows [first, first + rows) of `name`.weight [stored_rows, k] and, with has_bias, `name`.bias [stored_rows].
  * stored_rows 0: all rows are taken (first = 0). */
 typedef struct mr_linear_part {
@@ -47,6 +50,7 @@ typedef struct mr_linear_part {
     bool has_bias;
     size_t first;
     size_t stored_rows;
+    size_t kernel[3]; /* of a convolution, stored as [stored_rows, kernel[0], kernel[1], kernel[2]]; k is their product. 0: none */
 } mr_linear_part;
 
 #define MR_LINEAR_PARTS_MAX 4

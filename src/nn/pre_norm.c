@@ -109,5 +109,5 @@ void mr_pre_norm_run(const mr_pre_norm_stack *stack, const mr_token_batch *batch
         mr_trace_end(begin, "layer", "index", job.layer);
         if (trace) trace->layer(trace->context, job.layer + 1, x, batch->tokens, stack->hidden);
     }
-    mr_team_run(threads, panels, leave_panel, &job);
+    if (stack->final_norm.n > 0) mr_team_run(threads, panels, leave_panel, &job);
 }

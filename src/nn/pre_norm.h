@@ -30,7 +30,7 @@ typedef struct mr_pre_norm_stack {
     bool rms_norm; /* attention_norm, ffn_norm and final_norm are RMSNorms */
     mr_rope ropes[MR_PRE_NORM_ROPES]; /* half = 0: none */
     mr_self_attention attention; /* window is the layer's */
-    mr_norm final_norm;
+    mr_norm final_norm; /* n = 0: none */
 } mr_pre_norm_stack;
 
 typedef struct mr_pre_norm_buffers {

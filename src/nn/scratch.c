@@ -16,6 +16,16 @@ void *mr_scratch_take(mr_scratch *scratch, size_t count, size_t size)
     return block;
 }
 
+void **mr_scratch_take_per_member(mr_scratch *scratch, size_t threads, size_t bytes)
+{
+    void **blocks = mr_scratch_take(scratch, threads, sizeof *blocks);
+    for (size_t i = 0; i < threads; i++) {
+        void *block = mr_scratch_take(scratch, bytes, 1);
+        if (blocks) blocks[i] = block;
+    }
+    return blocks;
+}
+
 mr_status mr_scratch_check(const mr_scratch *scratch, mr_error *error)
 {
     if (!scratch->failed) return MR_OK;

@@ -16,6 +16,9 @@ typedef struct mr_scratch {
 /* count * size bytes, 64-byte aligned, uninitialised. NULL when counting or failed. */
 void *mr_scratch_take(mr_scratch *scratch, size_t count, size_t size);
 
+/* A block of `bytes` for each member of a team, and the array of their addresses. */
+void **mr_scratch_take_per_member(mr_scratch *scratch, size_t threads, size_t bytes);
+
 /* MEMORY_EXHAUSTED when a take failed. */
 mr_status mr_scratch_check(const mr_scratch *scratch, mr_error *error);
 
