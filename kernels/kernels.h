@@ -116,6 +116,9 @@ typedef struct mr_kernels {
     /* For measuring a machine: `rounds` of independent multiply-adds of a format, all in registers. Returns the operations
      * done (two per multiply-add); *sink keeps them from being left out. */
     double (*probe[MR_LINEAR_FORMAT_COUNT])(size_t rounds, float *sink);
+    /* And its memory: the sum of all values, in any order; y = a + 3 b, nothing overlapping. */
+    float (*stream_read_f32)(const float *x, size_t n);
+    void (*stream_triad_f32)(float *y, const float *a, const float *b, size_t n);
 } mr_kernels;
 
 /* Chooses the table for this process: `isa`, or when NULL the environment's MILLRACE_ISA, or the best the CPU has.

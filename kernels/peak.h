@@ -4,8 +4,14 @@
 
 #include "kernels/gemm.h"
 
-/* Operations per second of one core in the chosen instruction set, with inputs of this format: a burst of independent
- * multiply-adds on registers, the best of several short tries (about 30 ms, at the first call; then remembered). Thread-safe. */
+struct mr_kernels;
+
+/* Operations per second of the calling thread now, with inputs of this format: one burst of independent multiply-adds on
+ * registers, of about `seconds`. Other work on the machine makes it smaller, never larger. */
+double mr_peak_try(const struct mr_kernels *kernels, mr_linear_format format, double seconds);
+
+/* The same of one core in the chosen instruction set: the best of several short tries (about 30 ms, at the first call; then
+ * remembered). Thread-safe. */
 double mr_peak_flops(mr_linear_format format);
 
 #endif

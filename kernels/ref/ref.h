@@ -58,5 +58,7 @@ mr_linear_function mr_linear_int8__ref;
 void mr_attention_f32__ref(const mr_attention *attention, void *scratch);
 void mr_attention_bf16__ref(const mr_attention *attention, void *scratch);
 double mr_probe__ref(size_t rounds, float *sink);
+float mr_stream_read_f32__ref(const float *x, size_t n);
+void mr_stream_triad_f32__ref(float *y, const float *a, const float *b, size_t n);
 
 #endif

@@ -25,5 +25,7 @@ void mr_kernels_fill__ref(mr_kernels *table)
         .attention_f32 = mr_attention_f32__ref,
         .attention_bf16 = mr_attention_bf16__ref,
         .probe = {mr_probe__ref, mr_probe__ref, mr_probe__ref},
+        .stream_read_f32 = mr_stream_read_f32__ref,
+        .stream_triad_f32 = mr_stream_triad_f32__ref,
     };
 }

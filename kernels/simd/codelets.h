@@ -35,5 +35,7 @@ void SIMD(mr_attention_bf16)(const mr_attention *attention, void *scratch);
 double SIMD(mr_probe_f32)(size_t rounds, float *sink);
 double SIMD(mr_probe_bf16)(size_t rounds, float *sink);
 double SIMD(mr_probe_int8)(size_t rounds, float *sink);
+float SIMD(mr_stream_read_f32)(const float *x, size_t n);
+void SIMD(mr_stream_triad_f32)(float *y, const float *a, const float *b, size_t n);
 
 #endif

@@ -29,4 +29,6 @@ void SIMD(mr_kernels_fill)(mr_kernels *table)
     table->probe[MR_LINEAR_F32] = SIMD(mr_probe_f32);
     table->probe[MR_LINEAR_BF16] = SIMD(mr_probe_bf16);
     table->probe[MR_LINEAR_INT8] = SIMD(mr_probe_int8);
+    table->stream_read_f32 = SIMD(mr_stream_read_f32);
+    table->stream_triad_f32 = SIMD(mr_stream_triad_f32);
 }

@@ -299,6 +299,23 @@ static void test_rope(void **state)
     }
 }
 
+static void test_streams(void **state)
+{
+    (void)state;
+    FOR_EACH_SIZE(n) {
+        matrix a = matrix_random(1, n, 0, 1), b = matrix_random(1, n, 0, 0), y = matrix_output(1, n, 0, 1);
+        double sum = 0.0;
+        for (size_t i = 0; i < n; i++) sum += a.at[i];
+        CLOSE(kernel->stream_read_f32(a.at, n), sum, 1e-6 * (double)n);
+        kernel->stream_triad_f32(y.at, a.at, b.at, n);
+        for (size_t i = 0; i < n; i++) CLOSE(y.at[i], a.at[i] + 3.0 * b.at[i], 5e-7);
+        matrix_check_canaries(&y);
+        free(a.block);
+        free(b.block);
+        free(y.block);
+    }
+}
+
 const struct CMUnitTest row_tests[] = {
     cmocka_unit_test(test_activations),
     cmocka_unit_test(test_activation_tails),
@@ -310,5 +327,6 @@ const struct CMUnitTest row_tests[] = {
     cmocka_unit_test(test_pooling),
     cmocka_unit_test(test_l2_and_dot),
     cmocka_unit_test(test_rope),
+    cmocka_unit_test(test_streams),
 };
 const size_t row_test_count = sizeof row_tests / sizeof *row_tests;
