@@ -22,26 +22,35 @@
 #include <string.h>
 
 #include "core/json.h"
-#include "models/encoder.h"
-#include "models/transformer_config.h"
-#include "nn/embedding.h"
+#include "models/post_norm_encoder.h"
 
 typedef struct gte_config {
-    mr_transformer_sizes sizes;
-    size_t token_types;
+    mr_post_norm_shape shape;
     size_t positions;
     bool absolute; /* a table of positions instead of rope */
     double theta, factor, mixed_b; /* mixed_b 0: the plain form of NTK */
-    bool rms_norm, packed, logn, logn_clip;
+    bool packed, logn, logn_clip;
 } gte_config;
 
-typedef struct gte {
-    gte_config config;
-    const mr_tensor *words, *types, *positions; /* the last two may be NULL */
-    mr_norm embedding_norm;
-    mr_post_norm_stack stack;
-    mr_post_norm_layer layers[];
-} gte;
+static const mr_post_norm_names gte_names = {
+    .words = "embeddings.word_embeddings.weight",
+    .types = "embeddings.token_type_embeddings.weight",
+    .positions = "embeddings.position_embeddings.weight",
+    .embedding_norm = "embeddings.LayerNorm",
+    .layers = "encoder.layer",
+    .layer = {
+        .qkv = { "attention.qkv_proj", true }, /* pack_qkv; else the next three */
+        .q = { "attention.q_proj", true },
+        .k = { "attention.k_proj", true },
+        .v = { "attention.v_proj", true },
+        .out = { "attention.o_proj", true },
+        .attention_norm = "attn_ln",
+        .up_gate = { "mlp.up_gate_proj", false },
+        .down = { "mlp.down_proj", true },
+        .ffn_norm = "mlp_ln",
+        .norm_bias = true,
+    },
+};
 
 static bool matches(const json_t *config)
 {
@@ -82,20 +91,22 @@ static mr_status read_rope(const json_t *config, const char *where, gte_config *
 static mr_status read_config(const json_t *config, const char *where, gte_config *out, mr_error *error)
 {
     gte_config read = { 0 };
+    mr_post_norm_shape *shape = &read.shape;
     static const mr_transformer_sizes defaults = {
         .vocab_size = 30528, .hidden = 768, .layers = 12, .heads = 12, .inner = 3072, .activation = MR_ACTIVATION_GELU, .norm_eps = 1e-12,
     };
-    MR_TRY(mr_config_sizes(config, where, &defaults, &read.sizes, error));
+    MR_TRY(mr_config_sizes(config, where, &defaults, &shape->sizes, error));
     MR_TRY(mr_config_size(config, "max_position_embeddings", 2048, MR_CONFIG_MAX_POSITIONS, &read.positions, where, error));
-    MR_TRY(mr_json_size(config, "type_vocab_size", 1, &read.token_types, where, error));
+    MR_TRY(mr_json_size(config, "type_vocab_size", 1, &shape->token_types, where, error));
     MR_TRY(mr_json_bool(config, "pack_qkv", true, &read.packed, where, error));
     MR_TRY(mr_json_bool(config, "logn_attention_scale", false, &read.logn, where, error));
     MR_TRY(mr_json_bool(config, "logn_attention_clip1", false, &read.logn_clip, where, error));
-    MR_TRY(read_choice(config, "layer_norm_type", "layer_norm", "rms_norm", &read.rms_norm, where, error));
+    MR_TRY(read_choice(config, "layer_norm_type", "layer_norm", "rms_norm", &shape->rms_norm, where, error));
     MR_TRY(read_choice(config, "position_embedding_type", "rope", "absolute", &read.absolute, where, error));
-    if (!read.absolute) MR_TRY(read_rope(config, where, &read, error));
-    if (read.sizes.head_dim % 2 != 0 || (read.logn && read.positions < 2))
-        return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: heads of %zu values, %zu positions", where, read.sizes.head_dim, read.positions);
+    if (read.absolute) shape->positions = read.positions;
+    else MR_TRY(read_rope(config, where, &read, error));
+    if (shape->sizes.head_dim % 2 != 0 || (read.logn && read.positions < 2))
+        return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: heads of %zu values, %zu positions", where, shape->sizes.head_dim, read.positions);
     *out = read;
     return MR_OK;
 }
@@ -104,8 +115,7 @@ static mr_status limits(const json_t *config, const char *where, mr_encoder_limi
 {
     gte_config read = { 0 };
     MR_TRY(read_config(config, where, &read, error));
-    *out = (mr_encoder_limits){ .hidden_size = read.sizes.hidden, .vocab_size = read.sizes.vocab_size,
-                                .max_tokens = read.absolute ? read.positions : 0 };
+    *out = (mr_encoder_limits){ .hidden_size = read.shape.sizes.hidden, .vocab_size = read.shape.sizes.vocab_size, .max_tokens = read.shape.positions };
     return MR_OK;
 }
 
@@ -113,8 +123,8 @@ static mr_status limits(const json_t *config, const char *where, mr_encoder_limi
  * theta^(-2i/d) for s = 1. */
 static mr_status make_rope(mr_params *params, const gte_config *config, mr_rope *out, mr_error *error)
 {
-    double d = (double)config->sizes.head_dim, s = config->factor, b = config->mixed_b;
-    size_t half = config->sizes.head_dim / 2;
+    double d = (double)config->shape.sizes.head_dim, s = config->factor, b = config->mixed_b;
+    size_t half = config->shape.sizes.head_dim / 2;
     void *memory = NULL;
     MR_TRY(mr_params_alloc(params, half, sizeof(double), &memory, error));
     double *frequencies = memory;
@@ -127,89 +137,20 @@ static mr_status make_rope(mr_params *params, const gte_config *config, mr_rope 
     return MR_OK;
 }
 
-static mr_status open_qkv(mr_params *params, const gte_config *config, mr_linear *out, mr_error *error)
-{
-    size_t hidden = config->sizes.hidden;
-    const mr_linear_part packed = { .name = "attention.qkv_proj", .rows = 3 * hidden, .has_bias = true };
-    const mr_linear_part apart[] = {
-        { .name = "attention.q_proj", .rows = hidden, .has_bias = true },
-        { .name = "attention.k_proj", .rows = hidden, .has_bias = true },
-        { .name = "attention.v_proj", .rows = hidden, .has_bias = true },
-    };
-    return config->packed ? mr_params_linear(params, &packed, 1, hidden, out, error) : mr_params_linear(params, apart, 3, hidden, out, error);
-}
-
-static mr_status open_layer(mr_params *params, const gte_config *config, mr_post_norm_layer *layer, mr_error *error)
-{
-    size_t hidden = config->sizes.hidden, inner = config->sizes.inner;
-    double eps = config->sizes.norm_eps;
-    const mr_linear_part out = { .name = "attention.o_proj", .rows = hidden, .has_bias = true };
-    const mr_linear_part up = { .name = "mlp.up_gate_proj", .rows = inner, .first = 0, .stored_rows = 2 * inner };
-    const mr_linear_part gate = { .name = "mlp.up_gate_proj", .rows = inner, .first = inner, .stored_rows = 2 * inner };
-    const mr_linear_part down = { .name = "mlp.down_proj", .rows = hidden, .has_bias = true };
-    MR_TRY(open_qkv(params, config, &layer->qkv, error));
-    MR_TRY(mr_params_linear(params, &out, 1, hidden, &layer->out, error));
-    MR_TRY(mr_params_norm(params, "attn_ln", hidden, eps, !config->rms_norm, &layer->attention_norm, error));
-    MR_TRY(mr_params_linear(params, &up, 1, hidden, &layer->ffn.up, error));
-    MR_TRY(mr_params_linear(params, &gate, 1, hidden, &layer->ffn.gate, error));
-    MR_TRY(mr_params_linear(params, &down, 1, inner, &layer->ffn.down, error));
-    layer->ffn.activation = config->sizes.activation;
-    return mr_params_norm(params, "mlp_ln", hidden, eps, !config->rms_norm, &layer->ffn_norm, error);
-}
-
-static mr_status open_embeddings(mr_params *params, gte *model, mr_error *error)
-{
-    const gte_config *config = &model->config;
-    size_t hidden = config->sizes.hidden;
-    static const char *const prefixes[] = { "new.", "", NULL };
-    MR_TRY(mr_params_set_prefix(params, prefixes, "embeddings.word_embeddings.weight", error));
-    MR_TRY(mr_params_table(params, "embeddings.word_embeddings.weight", config->sizes.vocab_size, hidden, &model->words, error));
-    if (config->token_types > 0)
-        MR_TRY(mr_params_table(params, "embeddings.token_type_embeddings.weight", config->token_types, hidden, &model->types, error));
-    if (!config->absolute) MR_TRY(make_rope(params, config, &model->stack.rope, error));
-    else MR_TRY(mr_params_table(params, "embeddings.position_embeddings.weight", config->positions, hidden, &model->positions, error));
-    return mr_params_norm(params, "embeddings.LayerNorm", hidden, config->sizes.norm_eps, true, &model->embedding_norm, error);
-}
-
 static mr_status open_model(const json_t *config, const char *where, mr_params *params, void **out, mr_error *error)
 {
     gte_config read = { 0 };
+    mr_post_norm_encoder *encoder = NULL;
+    mr_post_norm_names names = gte_names;
     MR_TRY(read_config(config, where, &read, error));
-    void *memory = NULL;
-    MR_TRY(mr_params_alloc(params, 1, sizeof(gte) + read.sizes.layers * sizeof(mr_post_norm_layer), &memory, error));
-    gte *model = memory;
-    model->config = read;
-    model->stack = (mr_post_norm_stack){
-        .layers = model->layers,
-        .layer_count = read.sizes.layers,
-        .hidden = read.sizes.hidden,
-        .rms_norm = read.rms_norm,
-        .attention = mr_config_full_attention(&read.sizes),
-    };
-    model->stack.attention.logn_base = read.logn ? (double)read.positions : 0;
-    model->stack.attention.logn_clip = read.logn_clip;
-    MR_TRY(open_embeddings(params, model, error));
-    for (size_t n = 0; n < read.sizes.layers; n++) {
-        mr_params_set_scope(params, "encoder.layer.%zu.", n);
-        MR_TRY(open_layer(params, &read, &model->layers[n], error));
-    }
-    *out = model;
+    if (!read.packed) names.layer.qkv.name = NULL;
+    names.layer.norm_bias = !read.shape.rms_norm;
+    MR_TRY(mr_post_norm_encoder_open(params, &names, &read.shape, &encoder, error));
+    if (!read.absolute) MR_TRY(make_rope(params, &read, &encoder->stack.rope, error));
+    encoder->stack.attention.logn_base = read.logn ? (double)read.positions : 0;
+    encoder->stack.attention.logn_clip = read.logn_clip;
+    *out = encoder;
     return MR_OK;
 }
 
-static void forward(const void *opaque, const mr_token_batch *batch, size_t threads, mr_scratch *scratch, float *hidden,
-                    const mr_layer_trace *trace)
-{
-    const gte *model = opaque;
-    mr_post_norm_buffers buffers;
-    mr_post_norm_lay_out(&model->stack, batch->tokens, threads, scratch, &buffers);
-    if (!scratch->arena || scratch->failed) return;
-    mr_embedding_table tables[3] = { { model->words, batch->ids } };
-    size_t count = 1;
-    if (model->types) tables[count++] = (mr_embedding_table){ model->types, NULL };
-    if (model->positions) tables[count++] = (mr_embedding_table){ model->positions, batch->positions };
-    mr_embedding_run(tables, count, &model->embedding_norm, batch->tokens, threads, hidden);
-    mr_post_norm_run(&model->stack, batch, &buffers, hidden, trace);
-}
-
-const mr_encoder_architecture mr_encoder_gte = { "gte", matches, limits, open_model, forward };
+const mr_encoder_architecture mr_encoder_gte = { "gte", matches, limits, open_model, mr_post_norm_encoder_forward };

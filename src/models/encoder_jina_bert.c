@@ -22,53 +22,37 @@
 #include <string.h>
 
 #include "core/json.h"
-#include "models/bert_tensors.h"
-#include "models/encoder.h"
-#include "nn/embedding.h"
-
-typedef struct jina_config {
-    mr_transformer_sizes sizes;
-    size_t token_types;
-    bool gated;
-    mr_activation gate; /* the function applied to it */
-} jina_config;
-
-typedef struct jina_bert {
-    const mr_tensor *words, *types;
-    mr_norm embedding_norm;
-    mr_post_norm_stack stack;
-    mr_post_norm_layer layers[];
-} jina_bert;
+#include "models/post_norm_encoder.h"
 
 static bool matches(const json_t *config)
 {
     return mr_config_is(config, "model_type", "bert") && (mr_config_is(config, "position_embedding_type", "alibi") || mr_config_code_is(config, "jina-bert"));
 }
 
-static mr_status read_config(const json_t *config, const char *where, jina_config *out, mr_error *error)
+/* *gated: the feed-forward part has a gate, whose function becomes the sizes' activation. */
+static mr_status read_config(const json_t *config, const char *where, mr_post_norm_shape *out, bool *gated, mr_error *error)
 {
-    jina_config read = { 0 };
+    mr_post_norm_shape read = { 0 };
     const char *kind = NULL;
-    static const mr_transformer_sizes defaults = {
-        .vocab_size = 30522, .hidden = 768, .layers = 12, .heads = 12, .inner = 3072, .activation = MR_ACTIVATION_GELU, .norm_eps = 1e-12,
-    };
-    MR_TRY(mr_config_sizes(config, where, &defaults, &read.sizes, error));
+    MR_TRY(mr_config_sizes(config, where, &mr_bert_sizes, &read.sizes, error));
     MR_TRY(mr_config_size(config, "type_vocab_size", 2, MR_CONFIG_MAX_VOCAB, &read.token_types, where, error));
     MR_TRY(mr_config_expect(config, "position_embedding_type", "alibi", where, error));
     MR_TRY(mr_config_refuse(config, "is_decoder", where, error));
     MR_TRY(mr_json_string(config, "feed_forward_type", "original", &kind, where, error));
-    read.gated = strcmp(kind, "original") != 0;
-    read.gate = strcmp(kind, "reglu") == 0 ? MR_ACTIVATION_RELU : MR_ACTIVATION_GELU;
-    if (read.gated && strcmp(kind, "geglu") != 0 && strcmp(kind, "reglu") != 0)
+    bool original = strcmp(kind, "original") == 0, relu = strcmp(kind, "reglu") == 0;
+    if (!original && !relu && strcmp(kind, "geglu") != 0)
         return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: \"feed_forward_type\" is \"%s\", known are geglu, reglu and original", where, kind);
+    if (!original) read.sizes.activation = relu ? MR_ACTIVATION_RELU : MR_ACTIVATION_GELU;
+    *gated = !original;
     *out = read;
     return MR_OK;
 }
 
 static mr_status limits(const json_t *config, const char *where, mr_encoder_limits *out, mr_error *error)
 {
-    jina_config read = { 0 };
-    MR_TRY(read_config(config, where, &read, error));
+    mr_post_norm_shape read = { 0 };
+    bool gated = false;
+    MR_TRY(read_config(config, where, &read, &gated, error));
     *out = (mr_encoder_limits){ .hidden_size = read.sizes.hidden, .vocab_size = read.sizes.vocab_size };
     return MR_OK;
 }
@@ -82,93 +66,42 @@ static void fill_slopes(float *slopes, size_t heads)
     for (size_t k = n; k < heads; k++) slopes[k] = (float)exp2(-8.0 * (double)(2 * (k - n) + 1) / (double)(2 * n));
 }
 
-/* One stored [2 inner, hidden] matrix whose halves are gate and multiplier. */
-static mr_status open_gated(mr_params *params, const jina_config *config, const char *name, bool gate_first, mr_ffn *ffn, mr_error *error)
+static mr_post_norm_names names_for(bool qk_post_norm, bool gated)
 {
-    size_t inner = config->sizes.inner;
-    const mr_linear_part gate = { .name = name, .rows = inner, .first = gate_first ? 0 : inner, .stored_rows = 2 * inner };
-    const mr_linear_part up = { .name = name, .rows = inner, .first = gate_first ? inner : 0, .stored_rows = 2 * inner };
-    MR_TRY(mr_params_linear(params, &gate, 1, config->sizes.hidden, &ffn->gate, error));
-    ffn->activation = config->gate;
-    return mr_params_linear(params, &up, 1, config->sizes.hidden, &ffn->up, error);
-}
-
-static mr_status open_down(mr_params *params, const jina_config *config, const char *name, mr_ffn *ffn, mr_error *error)
-{
-    const mr_linear_part down = { .name = name, .rows = config->sizes.hidden, .has_bias = true };
-    return mr_params_linear(params, &down, 1, config->sizes.inner, &ffn->down, error);
-}
-
-static mr_status open_v2_ffn(mr_params *params, const jina_config *config, mr_post_norm_layer *layer, mr_error *error)
-{
-    if (!config->gated) return mr_bert_open_ffn(params, &config->sizes, layer, error);
-    MR_TRY(open_gated(params, config, "mlp.gated_layers", true, &layer->ffn, error));
-    MR_TRY(open_down(params, config, "mlp.wo", &layer->ffn, error));
-    return mr_params_norm(params, "mlp.layernorm", config->sizes.hidden, config->sizes.norm_eps, true, &layer->ffn_norm, error);
-}
-
-static mr_status open_qk_post_norm(mr_params *params, const jina_config *config, mr_post_norm_layer *layer, mr_error *error)
-{
-    size_t hidden = config->sizes.hidden;
-    double eps = config->sizes.norm_eps;
-    MR_TRY(mr_params_norm(params, "attention.self.layer_norm_q", hidden, eps, true, &layer->q_norm, error));
-    MR_TRY(mr_params_norm(params, "attention.self.layer_norm_k", hidden, eps, true, &layer->k_norm, error));
-    MR_TRY(mr_params_norm(params, "layer_norm_1", hidden, eps, true, &layer->second_norm, error));
-    MR_TRY(mr_params_norm(params, "layer_norm_2", hidden, eps, true, &layer->ffn_norm, error));
-    MR_TRY(open_down(params, config, "mlp.down_layer", &layer->ffn, error));
-    if (config->gated) return open_gated(params, config, "mlp.up_gated_layer", false, &layer->ffn, error);
-    const mr_linear_part up = { .name = "mlp.up_layer", .rows = config->sizes.inner };
-    layer->ffn.activation = config->sizes.activation;
-    return mr_params_linear(params, &up, 1, hidden, &layer->ffn.up, error);
-}
-
-static mr_status open_layer(mr_params *params, const jina_config *config, mr_post_norm_layer *layer, mr_error *error)
-{
-    MR_TRY(mr_bert_open_attention(params, &config->sizes, layer, error));
-    if (mr_params_has(params, "attention.self.layer_norm_q.weight")) return open_qk_post_norm(params, config, layer, error);
-    return open_v2_ffn(params, config, layer, error);
+    mr_post_norm_names names = mr_bert_names;
+    mr_layer_names *layer = &names.layer;
+    if (qk_post_norm) {
+        layer->q_norm = "attention.self.layer_norm_q";
+        layer->k_norm = "attention.self.layer_norm_k";
+        layer->second_norm = "layer_norm_1";
+        if (gated) layer->up_gate = (mr_linear_name){ "mlp.up_gated_layer", false };
+        layer->up = (mr_linear_name){ "mlp.up_layer", false };
+        layer->down = (mr_linear_name){ "mlp.down_layer", true };
+        layer->ffn_norm = "layer_norm_2";
+    } else if (gated) {
+        layer->gate_up = (mr_linear_name){ "mlp.gated_layers", false };
+        layer->down = (mr_linear_name){ "mlp.wo", true };
+        layer->ffn_norm = "mlp.layernorm";
+    }
+    return names;
 }
 
 static mr_status open_model(const json_t *config, const char *where, mr_params *params, void **out, mr_error *error)
 {
-    jina_config read = { 0 };
-    MR_TRY(read_config(config, where, &read, error));
-    size_t hidden = read.sizes.hidden;
-    void *memory = NULL, *slopes = NULL;
-    MR_TRY(mr_params_alloc(params, 1, sizeof(jina_bert) + read.sizes.layers * sizeof(mr_post_norm_layer), &memory, error));
+    mr_post_norm_shape read = { 0 };
+    mr_post_norm_encoder *encoder = NULL;
+    void *slopes = NULL;
+    bool gated = false;
+    MR_TRY(read_config(config, where, &read, &gated, error));
+    bool qk_post_norm = mr_params_has(params, "encoder.layer.0.attention.self.layer_norm_q.weight") ||
+                        mr_params_has(params, "bert.encoder.layer.0.attention.self.layer_norm_q.weight");
+    const mr_post_norm_names names = names_for(qk_post_norm, gated);
+    MR_TRY(mr_post_norm_encoder_open(params, &names, &read, &encoder, error));
     MR_TRY(mr_params_alloc(params, read.sizes.heads, sizeof(float), &slopes, error));
     fill_slopes(slopes, read.sizes.heads);
-    jina_bert *model = memory;
-    model->stack = (mr_post_norm_stack){
-        .layers = model->layers,
-        .layer_count = read.sizes.layers,
-        .hidden = hidden,
-        .attention = mr_config_full_attention(&read.sizes),
-    };
-    model->stack.attention.alibi = slopes;
-    static const char *const prefixes[] = { "", "bert.", NULL };
-    MR_TRY(mr_params_set_prefix(params, prefixes, "embeddings.word_embeddings.weight", error));
-    MR_TRY(mr_params_table(params, "embeddings.word_embeddings.weight", read.sizes.vocab_size, hidden, &model->words, error));
-    MR_TRY(mr_params_table(params, "embeddings.token_type_embeddings.weight", read.token_types, hidden, &model->types, error));
-    MR_TRY(mr_params_norm(params, "embeddings.LayerNorm", hidden, read.sizes.norm_eps, true, &model->embedding_norm, error));
-    for (size_t n = 0; n < read.sizes.layers; n++) {
-        mr_params_set_scope(params, "encoder.layer.%zu.", n);
-        MR_TRY(open_layer(params, &read, &model->layers[n], error));
-    }
-    *out = model;
+    encoder->stack.attention.alibi = slopes;
+    *out = encoder;
     return MR_OK;
 }
 
-static void forward(const void *opaque, const mr_token_batch *batch, size_t threads, mr_scratch *scratch, float *hidden,
-                    const mr_layer_trace *trace)
-{
-    const jina_bert *model = opaque;
-    mr_post_norm_buffers buffers;
-    mr_post_norm_lay_out(&model->stack, batch->tokens, threads, scratch, &buffers);
-    if (!scratch->arena || scratch->failed) return;
-    const mr_embedding_table tables[] = { { model->words, batch->ids }, { model->types, NULL } };
-    mr_embedding_run(tables, 2, &model->embedding_norm, batch->tokens, threads, hidden);
-    mr_post_norm_run(&model->stack, batch, &buffers, hidden, trace);
-}
-
-const mr_encoder_architecture mr_encoder_jina_bert = { "jina_bert", matches, limits, open_model, forward };
+const mr_encoder_architecture mr_encoder_jina_bert = { "jina_bert", matches, limits, open_model, mr_post_norm_encoder_forward };

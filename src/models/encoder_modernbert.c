@@ -16,10 +16,7 @@
 #include <string.h>
 
 #include "core/json.h"
-#include "models/encoder.h"
-#include "models/transformer_config.h"
-#include "nn/embedding.h"
-#include "nn/pre_norm.h"
+#include "models/pre_norm_encoder.h"
 
 enum { GLOBAL, LOCAL }; /* index into the stack's ropes */
 
@@ -30,12 +27,20 @@ typedef struct modernbert_config {
     size_t window; /* of the local ones, to each side */
 } modernbert_config;
 
-typedef struct modernbert {
-    const mr_tensor *words;
-    mr_norm embedding_norm;
-    mr_pre_norm_stack stack;
-    mr_pre_norm_layer layers[];
-} modernbert;
+static const mr_pre_norm_names names = {
+    .words = "embeddings.tok_embeddings.weight",
+    .embedding_norm = "embeddings.norm",
+    .final_norm = "final_norm",
+    .layers = "layers",
+    .layer = {
+        .attention_norm = "attn_norm",
+        .qkv = { "attn.Wqkv", false },
+        .out = { "attn.Wo", false },
+        .ffn_norm = "mlp_norm",
+        .gate_up = { "mlp.Wi", false },
+        .down = { "mlp.Wo", false },
+    },
+};
 
 static bool matches(const json_t *config)
 {
@@ -97,60 +102,18 @@ static mr_status choose_attention(const json_t *config, const modernbert_config 
     return MR_OK;
 }
 
-static mr_status open_layer(mr_params *params, const modernbert_config *config, size_t n, mr_pre_norm_layer *layer, mr_error *error)
-{
-    size_t hidden = config->sizes.hidden, inner = config->sizes.inner;
-    double eps = config->sizes.norm_eps;
-    const mr_linear_part qkv = { .name = "attn.Wqkv", .rows = 3 * hidden }, out = { .name = "attn.Wo", .rows = hidden };
-    const mr_linear_part gate = { .name = "mlp.Wi", .rows = inner, .first = 0, .stored_rows = 2 * inner };
-    const mr_linear_part up = { .name = "mlp.Wi", .rows = inner, .first = inner, .stored_rows = 2 * inner };
-    const mr_linear_part down = { .name = "mlp.Wo", .rows = hidden };
-    if (n > 0) MR_TRY(mr_params_norm(params, "attn_norm", hidden, eps, false, &layer->attention_norm, error));
-    MR_TRY(mr_params_linear(params, &qkv, 1, hidden, &layer->qkv, error));
-    MR_TRY(mr_params_linear(params, &out, 1, hidden, &layer->out, error));
-    MR_TRY(mr_params_norm(params, "mlp_norm", hidden, eps, false, &layer->ffn_norm, error));
-    MR_TRY(mr_params_linear(params, &gate, 1, hidden, &layer->ffn.gate, error));
-    MR_TRY(mr_params_linear(params, &up, 1, hidden, &layer->ffn.up, error));
-    MR_TRY(mr_params_linear(params, &down, 1, inner, &layer->ffn.down, error));
-    layer->ffn.activation = config->sizes.activation;
-    return MR_OK;
-}
-
 static mr_status open_model(const json_t *config, const char *where, mr_params *params, void **out, mr_error *error)
 {
     modernbert_config read = { 0 };
-    MR_TRY(read_config(config, where, &read, error));
-    size_t hidden = read.sizes.hidden;
     void *memory = NULL;
-    MR_TRY(mr_params_alloc(params, 1, sizeof(modernbert) + read.sizes.layers * sizeof(mr_pre_norm_layer), &memory, error));
-    modernbert *model = memory;
-    model->stack = (mr_pre_norm_stack){ .layers = model->layers, .layer_count = read.sizes.layers, .hidden = hidden,
-                                        .attention = mr_config_full_attention(&read.sizes) };
-    static const char *const prefixes[] = { "model.", "", NULL };
-    MR_TRY(mr_params_set_prefix(params, prefixes, "embeddings.tok_embeddings.weight", error));
-    MR_TRY(mr_params_table(params, "embeddings.tok_embeddings.weight", read.sizes.vocab_size, hidden, &model->words, error));
-    MR_TRY(mr_params_norm(params, "embeddings.norm", hidden, read.sizes.norm_eps, false, &model->embedding_norm, error));
-    MR_TRY(mr_params_norm(params, "final_norm", hidden, read.sizes.norm_eps, false, &model->stack.final_norm, error));
-    for (size_t i = 0; i < 2; i++) MR_TRY(mr_rope_make(params, read.sizes.head_dim, read.thetas[i], &model->stack.ropes[i], error));
-    for (size_t n = 0; n < read.sizes.layers; n++) {
-        mr_params_set_scope(params, "layers.%zu.", n);
-        MR_TRY(choose_attention(config, &read, n, &model->layers[n], where, error));
-        MR_TRY(open_layer(params, &read, n, &model->layers[n], error));
-    }
-    *out = model;
+    MR_TRY(read_config(config, where, &read, error));
+    MR_TRY(mr_params_alloc(params, 1, sizeof(mr_pre_norm_encoder), &memory, error));
+    mr_pre_norm_encoder *encoder = memory;
+    MR_TRY(mr_pre_norm_encoder_open(params, &names, &read.sizes, false, encoder, error));
+    for (size_t i = 0; i < 2; i++) MR_TRY(mr_rope_make(params, read.sizes.head_dim, read.thetas[i], &encoder->stack.ropes[i], error));
+    for (size_t n = 0; n < read.sizes.layers; n++) MR_TRY(choose_attention(config, &read, n, &encoder->layers[n], where, error));
+    *out = encoder;
     return MR_OK;
 }
 
-static void forward(const void *opaque, const mr_token_batch *batch, size_t threads, mr_scratch *scratch, float *hidden,
-                    const mr_layer_trace *trace)
-{
-    const modernbert *model = opaque;
-    mr_pre_norm_buffers buffers;
-    mr_pre_norm_lay_out(&model->stack, batch->tokens, threads, scratch, &buffers);
-    if (!scratch->arena || scratch->failed) return;
-    const mr_embedding_table table = { model->words, batch->ids };
-    mr_embedding_run(&table, 1, &model->embedding_norm, batch->tokens, threads, hidden);
-    mr_pre_norm_run(&model->stack, batch, &buffers, hidden, trace);
-}
-
-const mr_encoder_architecture mr_encoder_modernbert = { "modernbert", matches, limits, open_model, forward };
+const mr_encoder_architecture mr_encoder_modernbert = { "modernbert", matches, limits, open_model, mr_pre_norm_encoder_forward };

@@ -17,11 +17,8 @@
  * latents are normalised before to_kv; LayerNorm's eps is torch's 1e-5, the backbone's RMSNorm has its own. The text ends with a literal
  * end-of-sequence token, and the prompt's tokens are left out of the mean (src/embed/). */
 #include "core/json.h"
-#include "models/encoder.h"
-#include "models/transformer_config.h"
-#include "nn/embedding.h"
+#include "models/pre_norm_encoder.h"
 #include "nn/latent_attention.h"
-#include "nn/pre_norm.h"
 
 #define LATENT_EPS 1e-5
 #define FFN_FACTOR 4
@@ -33,10 +30,8 @@ typedef struct nv_config {
 } nv_config;
 
 typedef struct nv_embed {
-    const mr_tensor *words;
+    mr_pre_norm_encoder backbone;
     mr_latent_attention latent;
-    mr_pre_norm_stack stack;
-    mr_pre_norm_layer layers[];
 } nv_embed;
 
 static bool matches(const json_t *config)
@@ -86,25 +81,6 @@ static mr_status limits(const json_t *config, const char *where, mr_encoder_limi
     return MR_OK;
 }
 
-static mr_status open_layer(mr_params *params, const mr_transformer_sizes *sizes, mr_pre_norm_layer *layer, mr_error *error)
-{
-    size_t hidden = sizes->hidden, q = sizes->heads * sizes->head_dim, kv = sizes->kv_heads * sizes->head_dim;
-    const mr_linear_part qkv[] = {
-        { .name = "self_attn.q_proj", .rows = q }, { .name = "self_attn.k_proj", .rows = kv }, { .name = "self_attn.v_proj", .rows = kv },
-    };
-    const mr_linear_part out = { .name = "self_attn.o_proj", .rows = hidden };
-    const mr_linear_part gate = { .name = "mlp.gate_proj", .rows = sizes->inner }, up = { .name = "mlp.up_proj", .rows = sizes->inner };
-    const mr_linear_part down = { .name = "mlp.down_proj", .rows = hidden };
-    MR_TRY(mr_params_norm(params, "input_layernorm", hidden, sizes->norm_eps, false, &layer->attention_norm, error));
-    MR_TRY(mr_params_linear(params, qkv, 3, hidden, &layer->qkv, error));
-    MR_TRY(mr_params_linear(params, &out, 1, q, &layer->out, error));
-    MR_TRY(mr_params_norm(params, "post_attention_layernorm", hidden, sizes->norm_eps, false, &layer->ffn_norm, error));
-    MR_TRY(mr_params_linear(params, &gate, 1, hidden, &layer->ffn.gate, error));
-    MR_TRY(mr_params_linear(params, &up, 1, hidden, &layer->ffn.up, error));
-    layer->ffn.activation = sizes->activation;
-    return mr_params_linear(params, &down, 1, sizes->inner, &layer->ffn.down, error);
-}
-
 /* K and V of the latents: the halves of to_kv applied to their normalised vectors. */
 static mr_status project_latents(mr_params *params, const nv_config *config, mr_latent_attention *out, mr_error *error)
 {
@@ -114,9 +90,8 @@ static mr_status project_latents(mr_params *params, const nv_config *config, mr_
     const mr_tensor *latents = NULL;
     mr_norm norm;
     float *normed = NULL, *k = NULL, *v = NULL;
-    mr_params_set_scope(params, "latent_attention_model.");
     MR_TRY(mr_params_table(params, "latents", config->latents, hidden, &latents, error));
-    mr_params_set_scope(params, "latent_attention_model.cross_attend_blocks.");
+    mr_params_set_scope(params, "cross_attend_blocks.");
     MR_TRY(mr_params_norm(params, "0.norm_context", hidden, LATENT_EPS, true, &norm, error));
     MR_TRY(mr_params_values(params, config->latents * hidden, &normed, error));
     MR_TRY(mr_params_values(params, config->latents * width, &k, error));
@@ -139,6 +114,9 @@ static mr_status open_latent(mr_params *params, const nv_config *config, mr_late
     const mr_linear_part up = { .name = "1.fn.net.0", .rows = inner, .has_bias = true, .first = 0, .stored_rows = 2 * inner };
     const mr_linear_part gate = { .name = "1.fn.net.0", .rows = inner, .has_bias = true, .first = inner, .stored_rows = 2 * inner };
     const mr_linear_part down = { .name = "1.fn.net.2", .rows = hidden, .has_bias = true };
+    static const char *const prefixes[] = { "latent_attention_model.", NULL };
+    mr_params_set_scope(params, "%s", "");
+    MR_TRY(mr_params_set_prefix(params, prefixes, "latents", error));
     *out = (mr_latent_attention){ .latents = config->latents, .heads = config->cross_heads, .head_dim = config->cross_dim };
     MR_TRY(project_latents(params, config, out, error));
     MR_TRY(mr_params_norm(params, "0.norm", hidden, LATENT_EPS, true, &out->query_norm, error));
@@ -154,20 +132,12 @@ static mr_status open_latent(mr_params *params, const nv_config *config, mr_late
 static mr_status open_model(const json_t *config, const char *where, mr_params *params, void **out, mr_error *error)
 {
     nv_config read = { 0 };
-    MR_TRY(read_config(config, where, &read, error));
-    size_t hidden = read.sizes.hidden;
     void *memory = NULL;
-    MR_TRY(mr_params_alloc(params, 1, sizeof(nv_embed) + read.sizes.layers * sizeof(mr_pre_norm_layer), &memory, error));
+    MR_TRY(read_config(config, where, &read, error));
+    MR_TRY(mr_params_alloc(params, 1, sizeof(nv_embed), &memory, error));
     nv_embed *model = memory;
-    model->stack = (mr_pre_norm_stack){ .layers = model->layers, .layer_count = read.sizes.layers, .hidden = hidden, .rms_norm = true,
-                                        .attention = mr_config_full_attention(&read.sizes) };
-    MR_TRY(mr_rope_make(params, read.sizes.head_dim, read.theta, &model->stack.ropes[0], error));
-    MR_TRY(mr_params_table(params, "embedding_model.embed_tokens.weight", read.sizes.vocab_size, hidden, &model->words, error));
-    MR_TRY(mr_params_norm(params, "embedding_model.norm", hidden, read.sizes.norm_eps, false, &model->stack.final_norm, error));
-    for (size_t n = 0; n < read.sizes.layers; n++) {
-        mr_params_set_scope(params, "embedding_model.layers.%zu.", n);
-        MR_TRY(open_layer(params, &read.sizes, &model->layers[n], error));
-    }
+    MR_TRY(mr_pre_norm_encoder_open(params, &mr_llama_names, &read.sizes, true, &model->backbone, error));
+    MR_TRY(mr_rope_make(params, read.sizes.head_dim, read.theta, &model->backbone.stack.ropes[0], error));
     MR_TRY(open_latent(params, &read, &model->latent, error));
     *out = model;
     return MR_OK;
@@ -177,14 +147,10 @@ static void forward(const void *opaque, const mr_token_batch *batch, size_t thre
                     const mr_layer_trace *trace)
 {
     const nv_embed *model = opaque;
-    mr_pre_norm_buffers buffers;
     mr_latent_member *members = NULL;
-    mr_pre_norm_lay_out(&model->stack, batch->tokens, threads, scratch, &buffers);
     mr_latent_attention_lay_out(&model->latent, threads, scratch, &members);
+    mr_pre_norm_encoder_forward(&model->backbone, batch, threads, scratch, hidden, trace);
     if (!scratch->arena || scratch->failed) return;
-    const mr_embedding_table table = { model->words, batch->ids };
-    mr_embedding_run(&table, 1, NULL, batch->tokens, threads, hidden);
-    mr_pre_norm_run(&model->stack, batch, &buffers, hidden, trace);
     mr_latent_attention_run(&model->latent, members, threads, hidden, batch->tokens);
 }
 

@@ -18,10 +18,7 @@
  * k are normalised before they are rotated; query head h uses key/value head h / (A/K); A d is not H in Qwen3; max_position_embeddings
  * is no limit. */
 #include "core/json.h"
-#include "models/encoder.h"
-#include "models/transformer_config.h"
-#include "nn/embedding.h"
-#include "nn/pre_norm.h"
+#include "models/pre_norm_encoder.h"
 
 typedef struct qwen_config {
     mr_transformer_sizes sizes;
@@ -31,11 +28,22 @@ typedef struct qwen_config {
     bool head_norm; /* q_norm and k_norm */
 } qwen_config;
 
-typedef struct qwen {
-    const mr_tensor *words;
-    mr_pre_norm_stack stack;
-    mr_pre_norm_layer layers[];
-} qwen;
+const mr_pre_norm_names mr_llama_names = {
+    .words = "embed_tokens.weight",
+    .final_norm = "norm",
+    .layers = "layers",
+    .layer = {
+        .attention_norm = "input_layernorm",
+        .q = { "self_attn.q_proj", false },
+        .k = { "self_attn.k_proj", false },
+        .v = { "self_attn.v_proj", false },
+        .out = { "self_attn.o_proj", false },
+        .ffn_norm = "post_attention_layernorm",
+        .gate = { "mlp.gate_proj", false },
+        .up = { "mlp.up_proj", false },
+        .down = { "mlp.down_proj", false },
+    },
+};
 
 static bool matches(const json_t *config)
 {
@@ -72,65 +80,24 @@ static mr_status limits(const json_t *config, const char *where, mr_encoder_limi
     return MR_OK;
 }
 
-static mr_status open_layer(mr_params *params, const qwen_config *config, mr_pre_norm_layer *layer, mr_error *error)
-{
-    const mr_transformer_sizes *sizes = &config->sizes;
-    size_t hidden = sizes->hidden, q = sizes->heads * sizes->head_dim, kv = sizes->kv_heads * sizes->head_dim;
-    const mr_linear_part qkv[] = {
-        { .name = "self_attn.q_proj", .rows = q, .has_bias = config->bias },
-        { .name = "self_attn.k_proj", .rows = kv, .has_bias = config->bias },
-        { .name = "self_attn.v_proj", .rows = kv, .has_bias = config->bias },
-    };
-    const mr_linear_part out = { .name = "self_attn.o_proj", .rows = hidden };
-    const mr_linear_part gate = { .name = "mlp.gate_proj", .rows = sizes->inner }, up = { .name = "mlp.up_proj", .rows = sizes->inner };
-    const mr_linear_part down = { .name = "mlp.down_proj", .rows = hidden };
-    MR_TRY(mr_params_norm(params, "input_layernorm", hidden, sizes->norm_eps, false, &layer->attention_norm, error));
-    MR_TRY(mr_params_linear(params, qkv, 3, hidden, &layer->qkv, error));
-    MR_TRY(mr_params_linear(params, &out, 1, q, &layer->out, error));
-    MR_TRY(mr_params_norm(params, "post_attention_layernorm", hidden, sizes->norm_eps, false, &layer->ffn_norm, error));
-    MR_TRY(mr_params_linear(params, &gate, 1, hidden, &layer->ffn.gate, error));
-    MR_TRY(mr_params_linear(params, &up, 1, hidden, &layer->ffn.up, error));
-    MR_TRY(mr_params_linear(params, &down, 1, sizes->inner, &layer->ffn.down, error));
-    layer->ffn.activation = sizes->activation;
-    if (!config->head_norm) return MR_OK;
-    MR_TRY(mr_params_norm(params, "self_attn.q_norm", sizes->head_dim, sizes->norm_eps, false, &layer->q_norm, error));
-    return mr_params_norm(params, "self_attn.k_norm", sizes->head_dim, sizes->norm_eps, false, &layer->k_norm, error);
-}
-
 static mr_status open_model(const json_t *config, const char *where, mr_params *params, void **out, mr_error *error)
 {
     qwen_config read = { 0 };
-    MR_TRY(read_config(config, where, &read, error));
-    size_t hidden = read.sizes.hidden;
+    mr_pre_norm_names names = mr_llama_names;
     void *memory = NULL;
-    MR_TRY(mr_params_alloc(params, 1, sizeof(qwen) + read.sizes.layers * sizeof(mr_pre_norm_layer), &memory, error));
-    qwen *model = memory;
-    model->stack = (mr_pre_norm_stack){ .layers = model->layers, .layer_count = read.sizes.layers, .hidden = hidden, .rms_norm = true,
-                                        .attention = mr_config_full_attention(&read.sizes) };
-    model->stack.attention.causal = read.causal;
-    static const char *const prefixes[] = { "model.", "", NULL };
-    MR_TRY(mr_rope_make(params, read.sizes.head_dim, read.theta, &model->stack.ropes[0], error));
-    MR_TRY(mr_params_set_prefix(params, prefixes, "embed_tokens.weight", error));
-    MR_TRY(mr_params_table(params, "embed_tokens.weight", read.sizes.vocab_size, hidden, &model->words, error));
-    MR_TRY(mr_params_norm(params, "norm", hidden, read.sizes.norm_eps, false, &model->stack.final_norm, error));
-    for (size_t n = 0; n < read.sizes.layers; n++) {
-        mr_params_set_scope(params, "layers.%zu.", n);
-        MR_TRY(open_layer(params, &read, &model->layers[n], error));
+    MR_TRY(read_config(config, where, &read, error));
+    names.layer.q.bias = names.layer.k.bias = names.layer.v.bias = read.bias;
+    if (read.head_norm) {
+        names.layer.q_norm = "self_attn.q_norm";
+        names.layer.k_norm = "self_attn.k_norm";
     }
-    *out = model;
+    MR_TRY(mr_params_alloc(params, 1, sizeof(mr_pre_norm_encoder), &memory, error));
+    mr_pre_norm_encoder *encoder = memory;
+    MR_TRY(mr_pre_norm_encoder_open(params, &names, &read.sizes, true, encoder, error));
+    MR_TRY(mr_rope_make(params, read.sizes.head_dim, read.theta, &encoder->stack.ropes[0], error));
+    encoder->stack.attention.causal = read.causal;
+    *out = encoder;
     return MR_OK;
 }
 
-static void forward(const void *opaque, const mr_token_batch *batch, size_t threads, mr_scratch *scratch, float *hidden,
-                    const mr_layer_trace *trace)
-{
-    const qwen *model = opaque;
-    mr_pre_norm_buffers buffers;
-    mr_pre_norm_lay_out(&model->stack, batch->tokens, threads, scratch, &buffers);
-    if (!scratch->arena || scratch->failed) return;
-    const mr_embedding_table table = { model->words, batch->ids };
-    mr_embedding_run(&table, 1, NULL, batch->tokens, threads, hidden);
-    mr_pre_norm_run(&model->stack, batch, &buffers, hidden, trace);
-}
-
-const mr_encoder_architecture mr_encoder_qwen = { "qwen", matches, limits, open_model, forward };
+const mr_encoder_architecture mr_encoder_qwen = { "qwen", matches, limits, open_model, mr_pre_norm_encoder_forward };

@@ -1,11 +1,13 @@
-# The tables of architectures follow from the file names: adding src/models/encoder_<name>.c adds an encoder.
-function(mr_encoder_table out)
-  file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/models/encoder_*.c)
+# The tables of architectures follow from the file names: adding src/models/encoder_<name>.c adds an encoder, vision_<name>.c a
+# vision tower.
+function(mr_architecture_table kind out)
+  file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/models/${kind}_*.c)
+  list(FILTER files EXCLUDE REGEX "/vision_(tower|config)\\.c$")
   list(SORT files)
-  list(TRANSFORM files REPLACE ".*/(encoder_[a-z0-9_]+)\\.c$" "mr_\\1" OUTPUT_VARIABLE symbols)
+  list(TRANSFORM files REPLACE ".*/(${kind}_[a-z0-9_]+)\\.c$" "mr_\\1" OUTPUT_VARIABLE symbols)
   list(TRANSFORM symbols PREPEND "&" OUTPUT_VARIABLE addresses)
-  list(JOIN symbols ", " MR_ENCODER_SYMBOLS)
-  list(JOIN addresses ", " MR_ENCODER_ADDRESSES)
-  configure_file(${PROJECT_SOURCE_DIR}/src/models/encoder_table.c.in ${CMAKE_CURRENT_BINARY_DIR}/encoder_table.c @ONLY)
-  set(${out} ${CMAKE_CURRENT_BINARY_DIR}/encoder_table.c PARENT_SCOPE)
+  list(JOIN symbols ", " MR_SYMBOLS)
+  list(JOIN addresses ", " MR_ADDRESSES)
+  configure_file(${PROJECT_SOURCE_DIR}/src/models/${kind}_table.c.in ${CMAKE_CURRENT_BINARY_DIR}/${kind}_table.c @ONLY)
+  set(${out} ${CMAKE_CURRENT_BINARY_DIR}/${kind}_table.c PARENT_SCOPE)
 endfunction()

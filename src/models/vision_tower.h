@@ -1,0 +1,62 @@
+/* Vision towers: the pixels of an image -> one embedding. One file vision_<name>.c per architecture, each defining
+ * `const mr_vision_architecture mr_vision_<name>`; the build makes the table of all of them from the file names. */
+#ifndef MR_MODELS_VISION_TOWER_H
+#define MR_MODELS_VISION_TOWER_H
+
+#include <jansson.h>
+
+#include "nn/layer_buffers.h"
+#include "nn/params.h"
+#include "nn/patch_embedding.h"
+
+/* What config.json alone says. */
+typedef struct mr_vision_limits {
+    size_t image_size; /* side of the square images it takes, pixels */
+    size_t tokens;     /* rows an image becomes */
+    size_t dimension;  /* of the embedding */
+} mr_vision_limits;
+
+/* A tower's weights in two parts: the layers in the format asked for; and what sees one row per image, exact, since that costs nothing. */
+typedef struct mr_vision_params {
+    mr_params *body;
+    mr_params *head;
+} mr_vision_params;
+
+typedef struct mr_vision_architecture {
+    const char *name;
+    bool (*matches)(const json_t *config);
+    /* MODEL_CORRUPT or MODEL_UNSUPPORTED, naming `where` and the key. */
+    mr_status (*limits)(const json_t *config, const char *where, mr_vision_limits *out, mr_error *error);
+    /* Checks and takes every tensor. *model lives in the body; it holds sizes only when the params measure. */
+    mr_status (*open)(const json_t *config, const char *where, const mr_vision_params *params, void **model, mr_error *error);
+    /* embeddings [batch->count, dimension], not normalised. With scratch->arena NULL it only counts, and only batch->count is read. */
+    void (*forward)(const void *model, const mr_pixel_batch *batch, size_t threads, mr_scratch *scratch, float *embeddings,
+                    const mr_layer_trace *trace);
+} mr_vision_architecture;
+
+/* NULL-terminated, by name. */
+extern const mr_vision_architecture *const mr_vision_architectures[];
+
+typedef struct mr_vision_tower mr_vision_tower; /* immutable once open */
+
+/* True when the directory's config.json is of a model with a vision tower. */
+bool mr_vision_tower_is_known(const char *directory);
+
+/* Opens config.json and the weights of a directory. With options->measure only headers are read: then bytes and scratch can be
+ * asked for, forward not. MODEL_FILES_MISSING, MODEL_CORRUPT, MODEL_UNSUPPORTED naming what is known. */
+mr_status mr_vision_tower_open(const char *directory, const mr_params_options *options, mr_vision_tower **out, mr_error *error);
+void mr_vision_tower_close(mr_vision_tower *tower);
+
+const mr_vision_limits *mr_vision_tower_limits(const mr_vision_tower *tower);
+size_t mr_vision_tower_bytes(const mr_vision_tower *tower); /* weights, shared by all workers */
+const mr_work *mr_vision_tower_work(const mr_vision_tower *tower);
+
+/* Arena capacity for one forward pass of at most `images` images. */
+size_t mr_vision_tower_scratch_bytes(const mr_vision_tower *tower, size_t images, size_t threads);
+
+/* embeddings [batch->count, dimension], caller's memory. Everything else comes from `scratch`'s arena. MEMORY_EXHAUSTED when
+ * that is too small. trace may be NULL. */
+mr_status mr_vision_tower_forward(const mr_vision_tower *tower, const mr_pixel_batch *batch, size_t threads, mr_scratch *scratch,
+                                  float *embeddings, const mr_layer_trace *trace, mr_error *error);
+
+#endif
