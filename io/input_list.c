@@ -45,7 +45,7 @@ static const mr_reader_kind *reader_for(const char *path)
     switch (mr_name_kind_of(path)) {
     case MR_NAME_JSONL: return &mr_reader_jsonl;
     case MR_NAME_TEXT: return &mr_reader_text;
-    case MR_NAME_IMAGE: return &mr_reader_image;
+    case MR_NAME_IMAGE: return &mr_reader_whole_file;
     case MR_NAME_ARCHIVE: return &mr_reader_archive;
     case MR_NAME_JSON:
     case MR_NAME_OTHER: break;
@@ -68,13 +68,12 @@ static mr_status classify(mr_input *input, mr_error *error)
     }
     if (S_ISDIR(info.st_mode)) {
         input->directory = true;
-        input->kind = &mr_reader_directory;
         return mr_directory_size(input->path, &input->bytes, error);
     }
     input->kind = reader_for(input->path);
     if (!S_ISREG(info.st_mode)) {
         input->streamed = true;
-        if (!input->kind || input->kind == &mr_reader_image) input->kind = &mr_reader_sniffed;
+        if (!input->kind || input->kind == &mr_reader_whole_file) input->kind = &mr_reader_sniffed;
         return MR_OK;
     }
     input->bytes = (uint64_t)info.st_size;

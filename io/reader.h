@@ -9,7 +9,8 @@
 /* Borrowed until the reader is closed. */
 typedef struct mr_reader_options {
     const char *path;            /* to open; "-" is stdin */
-    const char *name;            /* as given, well-formed UTF-8: for ids and errors */
+    const char *name;            /* as given, well-formed UTF-8 unless it lies below a directory: for ids and errors */
+    const char *id;              /* of a whole file's record */
     const char *text_field;      /* NULL: the usual ones */
     const char *id_field;
     size_t max_record_bytes;
@@ -30,7 +31,6 @@ extern const mr_reader_kind mr_reader_jsonl;
 extern const mr_reader_kind mr_reader_text;
 extern const mr_reader_kind mr_reader_sniffed; /* jsonl or text, by the first character */
 extern const mr_reader_kind mr_reader_archive;
-extern const mr_reader_kind mr_reader_directory;
-extern const mr_reader_kind mr_reader_image;
+extern const mr_reader_kind mr_reader_whole_file; /* an image or text file as one record */
 
 #endif

@@ -18,6 +18,7 @@ typedef struct mr_record {
     mr_str image;           /* encoded image bytes; empty when none */
     mr_str messages;        /* a chat as its JSON array, which `text` renders; empty when the record is none */
     size_t bytes;           /* what this block holds, for queue bounds */
+    struct mr_record *link; /* for lists of whoever holds it */
 } mr_record;
 
 void mr_record_free(mr_record *record); /* NULL is fine */

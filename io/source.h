@@ -29,6 +29,8 @@ typedef struct mr_source_options {
     uint64_t limit;                /* the input ends before this ordinal; 0 = no limit */
     size_t max_record_bytes;       /* a longer line or member is a failed record; 0 = 64 MiB */
     uint64_t max_unpacked_bytes;   /* per input file, against bombs; 0 = 1 TiB */
+    size_t readers;                /* files read at once, when there are many; 0 and 1: the caller of next reads */
+    size_t read_ahead_bytes;       /* records that several readers hold, and one more each; 0 = 8 MiB */
 } mr_source_options;
 
 /* Expands directories and globs, checks that every path can be opened. NO_INPUT naming the path; BAD_INPUT for a
@@ -52,6 +54,9 @@ void mr_source_stop(mr_source *source);
 
 /* For progress: raw (compressed) bytes consumed and in total; total 0 = unknown (stdin). Callable from any thread. */
 void mr_source_progress(const mr_source *source, uint64_t *consumed, uint64_t *total);
+
+/* More than one file to read: several inputs, or a directory. */
+bool mr_source_has_many_files(const mr_source *source);
 
 /* The inputs after globs were expanded; a directory is one. Names as given, ill-formed UTF-8 escaped. */
 size_t mr_source_count(const mr_source *source);

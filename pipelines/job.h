@@ -42,6 +42,7 @@ typedef struct mr_job {
     uint64_t max_tokens;
     int truncate;
     uint64_t threads;
+    uint64_t readers;
     char *memory;
     uint64_t batch_tokens;
     char *shard;

@@ -16,7 +16,8 @@ static mr_status open_source(mr_job_run *run, mr_error *error)
 {
     const mr_job *job = run->job;
     const mr_source_options options = { .paths = (const char *const *)job->paths.items, .path_count = job->paths.count,
-                                        .text_field = job->text_field, .id_field = job->id_field, .limit = job->limit };
+                                        .text_field = job->text_field, .id_field = job->id_field, .limit = job->limit,
+                                        .readers = run->plan->readers, .read_ahead_bytes = (size_t)run->plan->read_ahead_bytes };
     return mr_source_open(&options, &run->source, error);
 }
 
@@ -75,7 +76,7 @@ static mr_status open_model(mr_job_run *run, mr_error *error)
 static mr_status open_stages(mr_job_run *run, mr_error *error)
 {
     const mr_job_plan *plan = run->plan;
-    MR_TRY(mr_window_create(plan->window_records, plan->window_bytes, run->clock, &run->window, error));
+    MR_TRY(mr_window_create(plan->window_records, plan->window_bytes - plan->read_ahead_bytes, run->clock, &run->window, error));
     MR_TRY(mr_queue_create(plan->window_records, 0, run->clock, &run->to_prepare, error));
     MR_TRY(mr_queue_create(plan->window_records, 0, run->clock, &run->to_batch, error));
     run->preparers = calloc(plan->prepare_threads, sizeof *run->preparers);

@@ -24,6 +24,7 @@ typedef struct mr_job_plan {
     size_t max_tokens;
     mr_shard shard;
     size_t cores;              /* this process may use */
+    size_t readers;            /* files read at once */
     size_t prepare_threads;
     size_t workers;
     size_t attention_length;   /* see batch/batcher.h */
@@ -34,6 +35,7 @@ typedef struct mr_job_plan {
     uint64_t base_bytes;       /* program, libraries, tokenizer */
     uint64_t shared_bytes;     /* weights */
     uint64_t worker_bytes;     /* each */
+    uint64_t read_ahead_bytes; /* records that several readers hold before they enter the window; part of window_bytes */
     uint64_t sink_bytes;       /* rows held until their part is committed */
     uint64_t total_bytes;      /* sum of the above */
     uint64_t input_bytes;      /* of all files, compressed; 0 = unknown */

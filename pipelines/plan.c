@@ -20,6 +20,8 @@
 #define MAX_BATCH_INPUTS 128          /* even texts of 16 tokens fill a batch */
 #define BATCHES_IN_FLIGHT 4          /* per worker: one computed, one queued, one filling, one waiting for its turn to be written */
 #define CORES_PER_PREPARER 16        /* tokenizing is 50 and more times faster than the smallest encoder on the same core */
+#define READERS 4                    /* hides the time it takes to open a file on a disk or a network; reading itself is quick */
+#define MAX_READERS 64
 #define RECORD_BYTES 8192            /* text, ids, vector of an ordinary record */
 #define LEAST_WINDOW_RECORDS 256
 #define SINK_BYTES ((size_t)64 << 20) /* rows of the part being filled, chunk buffers and the HDF5 library's own */
@@ -71,6 +73,8 @@ static mr_status measure_input(const mr_job *job, mr_job_plan *plan, mr_error *e
     MR_TRY(mr_source_open(&options, &source, error));
     mr_source_progress(source, &consumed, &plan->input_bytes);
     plan->input_files = mr_source_count(source);
+    plan->readers = !mr_source_has_many_files(source) ? 1 : job->readers ? (size_t)job->readers : READERS;
+    if (plan->readers > MAX_READERS) plan->readers = MAX_READERS;
     mr_source_close(source);
     return MR_OK;
 }
@@ -98,6 +102,7 @@ static mr_status add_up(mr_job_plan *plan, mr_error *error)
     plan->window_records = (plan->workers + 1) * BATCHES_IN_FLIGHT * plan->model_options.max_batch_inputs;
     if (plan->window_records < LEAST_WINDOW_RECORDS) plan->window_records = LEAST_WINDOW_RECORDS;
     plan->window_bytes = plan->window_records * (RECORD_BYTES + plan->dimension * sizeof(float));
+    plan->read_ahead_bytes = plan->readers > 1 ? plan->window_bytes / 2 : 0;
     plan->sink_bytes = SINK_BYTES;
     plan->total_bytes = plan->base_bytes + plan->shared_bytes + plan->workers * plan->worker_bytes + plan->window_bytes + plan->sink_bytes;
     return MR_OK;

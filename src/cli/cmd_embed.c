@@ -30,6 +30,7 @@ const mr_command mr_command_embed = {
         "      --[no-]truncate       cut longer texts (default), or make them failed records\n"
         "      --precision CLASS     auto (default), f32, bf16, int8\n"
         "      --threads N           cores to use       --memory-limit SIZE   8G, 300M, 80% (default)\n"
+        "      --readers N           input files read at once (default: 4 where there are many)\n"
         "      --batch-tokens N      tokens per batch (default: by the plan; results do not depend on it)\n"
         "      --shard I/N|auto      do only shard I of N (from 0); auto: Slurm, Kubernetes, AWS Batch arrays; then `millrace merge`\n"
         "      --pin auto|none       each worker keeps to cores of its own (default), or not\n"

@@ -35,8 +35,8 @@ static void print_plan(FILE *out, const mr_job *job, const mr_job_plan *plan)
     fprintf(out, "input      %zu file%s, %s\n", plan->input_files, plan->input_files == 1 ? "" : "s",
             plan->input_bytes ? mr_str_bytes(a, plan->input_bytes) : "size unknown");
     fprintf(out, "output     %s\n", job->output_path);
-    fprintf(out, "stages     read 1 thread -> tokenize %zu -> embed %zu worker%s x %zu thread%s -> write 1   (%zu cores)\n",
-            plan->prepare_threads, plan->workers, plan->workers == 1 ? "" : "s", plan->model_options.threads_per_worker,
+    fprintf(out, "stages     read %zu thread%s -> tokenize %zu -> embed %zu worker%s x %zu thread%s -> write 1   (%zu cores)\n",
+            plan->readers, plan->readers == 1 ? "" : "s", plan->prepare_threads, plan->workers, plan->workers == 1 ? "" : "s", plan->model_options.threads_per_worker,
             plan->model_options.threads_per_worker == 1 ? "" : "s", plan->cores);
     fprintf(out, "batches    up to %zu tokens, %zu texts; %zu records in flight\n", plan->model_options.max_batch_tokens, plan->model_options.max_batch_inputs, plan->window_records);
     fprintf(out, "memory     %s = program %s", mr_str_bytes(a, plan->total_bytes), mr_str_bytes(b, plan->base_bytes));
@@ -53,10 +53,10 @@ static void print_plan(FILE *out, const mr_job *job, const mr_job_plan *plan)
 
 static void print_plan_json(const mr_job *job, const mr_job_plan *plan)
 {
-    json_t *root = json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+    json_t *root = json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
         "model", plan->model_key, "model_path", plan->model_path, "output", job->output_path, "precision", mr_precision_text(plan->model_options.precision),
         "dimension", (json_int_t)plan->dimension, "max_tokens", (json_int_t)plan->max_tokens, "cores", (json_int_t)plan->cores,
-        "prepare_threads", (json_int_t)plan->prepare_threads, "workers", (json_int_t)plan->workers,
+        "readers", (json_int_t)plan->readers, "prepare_threads", (json_int_t)plan->prepare_threads, "workers", (json_int_t)plan->workers,
         "threads_per_worker", (json_int_t)plan->model_options.threads_per_worker, "max_batch_tokens", (json_int_t)plan->model_options.max_batch_tokens,
         "window_records", (json_int_t)plan->window_records, "input_bytes", (json_int_t)plan->input_bytes,
         "memory_limit", (json_int_t)plan->memory_limit, "memory_total", (json_int_t)plan->total_bytes,
