@@ -63,21 +63,53 @@ static mr_status check_parts(mr_part_list *list, mr_error *error)
     return mr_error_set(error, MR_BAD_INPUT, "no part can be read: %s", problem.text);
 }
 
+static char *fingerprint_of(const char *path)
+{
+    hid_t file;
+    if (mr_h5_open_sealed(path, &file, NULL) != MR_OK) return NULL;
+    char *fingerprint = mr_h5_get_text(file, "fingerprint");
+    H5Fclose(file);
+    return fingerprint;
+}
+
+/* Are the parts, if there are any, those of the finished output beside them? */
+static bool is_made_of_parts(const merging *merge)
+{
+    char *theirs = NULL, *own = NULL;
+    for (size_t i = 0; !theirs && i < merge->list.count; i++) theirs = fingerprint_of(merge->list.items[i].path);
+    bool same = merge->list.count == 0;
+    if (theirs && mr_path_is_json_lines(merge->path)) same = mr_lines_fingerprint_is(merge->path, theirs);
+    else if (theirs && (own = fingerprint_of(merge->path))) same = strcmp(own, theirs) == 0;
+    free(theirs);
+    free(own);
+    return same;
+}
+
+/* The output is there already. A merge that was killed behind the last rename left its parts. */
+static mr_status settle(const merging *merge, mr_error *error)
+{
+    hid_t file;
+    mr_embedding_schema schema;
+    if (!mr_path_is_json_lines(merge->path)) {
+        MR_TRY(mr_h5_open(merge->path, &file, error));
+        mr_status status = mr_part_file_read_schema(file, merge->path, &schema, error);
+        H5Fclose(file);
+        MR_TRY(status);
+    }
+    if (is_made_of_parts(merge)) mr_parts_remove_leftovers(merge->parts, LOCK_NAME);
+    return MR_OK;
+}
+
 mr_status mr_output_merge_parts(const char *path, mr_error *error)
 {
     merging merge;
     mr_status status;
     MR_TRY_OR(status, merging_init(&merge, path, error), done);
-    if (mr_path_exists(path) && mr_path_is_json_lines(path)) goto done;
+    MR_TRY_OR(status, mr_part_list_scan(&merge.list, merge.parts, error), done);
     if (mr_path_exists(path)) {
-        hid_t file;
-        mr_embedding_schema schema;
-        MR_TRY_OR(status, mr_h5_open(path, &file, error), done);
-        status = mr_part_file_read_schema(file, path, &schema, error);
-        H5Fclose(file);
+        status = settle(&merge, error);
         goto done;
     }
-    MR_TRY_OR(status, mr_part_list_scan(&merge.list, merge.parts, error), done);
     if (merge.list.count == 0) {
         status = mr_error_set(error, MR_NO_INPUT, "there is neither %s nor a part of it in %s", path, merge.parts);
         goto done;
@@ -165,7 +197,10 @@ mr_status mr_output_merge_files(const char *const *paths, size_t count, const ch
     MR_TRY_OR(status, list_files(&merge, paths, count, &rows, &job, error), done);
     mr_sha256_bytes(job.data, job.length, fingerprint);
     MR_TRY_OR(status, check_existing(path, fingerprint, job.data, overwrite, &same, error), done);
-    if (same) goto done;
+    if (same) { /* a merge that was killed behind the last rename left its lock */
+        if (mr_path_is_directory(merge.parts)) (void)take_lock(&merge, NULL);
+        goto done;
+    }
     MR_TRY_OR(status, mr_path_make_directories(merge.parts, error), done);
     MR_TRY_OR(status, take_lock(&merge, error), done);
     const mr_join_options options = { .fingerprint = fingerprint, .job_text = job.data, .replace = overwrite };

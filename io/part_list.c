@@ -12,6 +12,7 @@
 
 #include "core/file.h"
 #include "core/log.h"
+#include "io/output_lock.h"
 #include "io/vector_convert.h"
 
 char *mr_part_path(const char *directory, uint64_t first, uint64_t end)
@@ -192,4 +193,13 @@ void mr_parts_remove_all(const char *directory)
     remove_matching(directory, "part-", ".h5");
     remove_matching(directory, "", ".tmp");
     remove_matching(directory, "total-", "");
+}
+
+void mr_parts_remove_leftovers(const char *directory, const char *lock_name)
+{
+    mr_output_lock *lock;
+    if (!mr_path_is_directory(directory) || mr_output_lock_acquire(directory, lock_name, &lock, NULL) != MR_OK) return;
+    mr_parts_remove_all(directory);
+    mr_output_lock_release(lock);
+    rmdir(directory); /* stays while it holds anything */
 }

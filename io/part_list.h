@@ -44,5 +44,7 @@ mr_status mr_parts_note_total(const char *directory, uint64_t total, mr_error *e
 void mr_parts_remove_temporaries(const char *directory, const char *prefix);
 /* Removes parts, temporaries and the total. Other files stay. */
 void mr_parts_remove_all(const char *directory);
+/* The same with the folder, unless a run of that lock name is at work: what one that was killed behind the last rename left. */
+void mr_parts_remove_leftovers(const char *directory, const char *lock_name);
 
 #endif

@@ -111,17 +111,6 @@ static mr_status check_output(const parts_sink *self, bool *finished, mr_error *
                         self->options.path, problem.text);
 }
 
-/* What a run that was killed between the last rename and its end left behind. */
-static void remove_leftovers(const parts_sink *self)
-{
-    mr_output_lock *lock;
-    if (self->options.keep_parts || !mr_path_is_directory(self->parts)) return;
-    if (mr_output_lock_acquire(self->parts, self->lock_name, &lock, NULL) != MR_OK) return;
-    mr_parts_remove_all(self->parts);
-    mr_output_lock_release(lock);
-    rmdir(self->parts);
-}
-
 static mr_status take_parts_directory(parts_sink *self, mr_error *error)
 {
     MR_TRY(mr_path_make_directories(self->parts, error));
@@ -227,7 +216,7 @@ static mr_status open_sink(const mr_sink_options *options, void **out, bool *fin
     mr_status status;
     MR_TRY_OR(status, check_output(self, finished, error), failed);
     if (*finished) {
-        remove_leftovers(self);
+        if (!self->options.keep_parts) mr_parts_remove_leftovers(self->parts, self->lock_name);
         goto failed; /* nothing to do: no sink */
     }
     MR_TRY_OR(status, take_parts_directory(self, error), failed);

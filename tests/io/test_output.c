@@ -91,6 +91,30 @@ static void merging_shards(void **state)
     assert_int_equal(mr_output_verify("sharded.h5", NULL), MR_OK);
 }
 
+/* Killed behind the last rename: the output and its parts side by side. Another job's parts stay. */
+static void leftovers_of_a_merge(void **state)
+{
+    (void)state;
+    run("whole.h5", 330);
+    run_shard("left.h5", "shard-0", 0, 120, 0);
+    assert_int_equal(rename("whole.h5", "left.h5"), 0);
+    assert_int_equal(mr_output_merge_parts("left.h5", NULL), MR_OK);
+    assert_false(mr_path_exists("left.h5.parts"));
+    assert_int_equal(rename("left.h5", "whole.h5"), 0);
+    mr_sink_options options = job_options("other.h5");
+    options.fingerprint = "another";
+    options.lock_name = "shard-0";
+    mr_sink *sink;
+    bool finished;
+    assert_int_equal(mr_sink_open(&options, &sink, &finished, NULL), MR_OK);
+    assert_int_equal(job_put(sink, 0, 120, NULL), MR_OK);
+    assert_int_equal(mr_sink_commit(sink, NULL), MR_OK);
+    mr_sink_close(sink);
+    assert_int_equal(rename("whole.h5", "other.h5"), 0);
+    assert_int_equal(mr_output_merge_parts("other.h5", NULL), MR_OK);
+    assert_true(mr_path_exists("other.h5.parts"));
+}
+
 static void merging_files(void **state)
 {
     (void)state;
@@ -309,7 +333,7 @@ int main(void)
     fixture_enter("output");
     mr_h5_quiet();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(inspecting),           cmocka_unit_test(merging_shards), cmocka_unit_test(merging_files),
+        cmocka_unit_test(inspecting),           cmocka_unit_test(merging_shards), cmocka_unit_test(leftovers_of_a_merge), cmocka_unit_test(merging_files),
         cmocka_unit_test(merging_what_differs), cmocka_unit_test(damage),         cmocka_unit_test(nonsense_rows),
         cmocka_unit_test(wrong_counts),         cmocka_unit_test(retrying_failed_rows),
     };
