@@ -182,8 +182,10 @@ class Soak:
         self.count["rows lost"] += abs(RECORDS * (2 if isinstance(trial, Merge) else 1) - status.get("status", RECORDS))
         if trial.out.suffix == ".h5":
             run(["verify", trial.out, "-q"])
-        left = [path for path in trial.folder.iterdir() if path != trial.out]
+        left = [path for path in trial.folder.rglob("*") if path != trial.out]
         self.count["files left behind"] += len(left)
+        if left:
+            print(f"{trial.folder.name} ({type(trial).__name__}) leaves {', '.join(map(str, left))}")
 
     def run(self, kills):
         while self.count["kills"] < kills:
