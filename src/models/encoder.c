@@ -1,13 +1,8 @@
 #include "models/encoder.h"
 
-#include <stdlib.h>
-
-#include "core/file.h"
-#include "core/json.h"
+#include "core/mem.h"
 #include "core/str.h"
-
-/* Published files have a few KB; label lists make some larger. */
-#define CONFIG_MAX_BYTES ((size_t)16 << 20)
+#include "models/config_file.h"
 
 struct mr_encoder {
     const mr_encoder_architecture *architecture;
@@ -18,81 +13,61 @@ struct mr_encoder {
     bool measured_only;
 };
 
-static mr_status unsupported(const char *where, const json_t *config, mr_error *error)
+static mr_status find_architecture(const mr_config_file *file, const mr_encoder_architecture **out, mr_error *error)
 {
-    const char *type = json_string_value(json_object_get(config, "model_type"));
+    const char *type = json_string_value(json_object_get(file->config, "model_type"));
     mr_buf known = { 0 };
-    for (size_t i = 0; mr_encoder_architectures[i]; i++) mr_buf_printf(&known, "%s%s", i > 0 ? ", " : "", mr_encoder_architectures[i]->name);
-    mr_status status = mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: model_type \"%s\" is no encoder known here (known: %s)", where,
+    for (size_t i = 0; mr_encoder_architectures[i]; i++) {
+        *out = mr_encoder_architectures[i];
+        if ((*out)->matches(file->config)) {
+            mr_buf_fini(&known);
+            return MR_OK;
+        }
+        mr_buf_printf(&known, "%s%s", i > 0 ? ", " : "", (*out)->name);
+    }
+    mr_status status = mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: model_type \"%s\" is no encoder known here (known: %s)", file->path,
                                     type ? type : "", known.data ? known.data : "");
     mr_buf_fini(&known);
     return status;
 }
 
-/* The parsed config.json (owned by the caller), its path (free) and the architecture it names. */
-static mr_status read_config(const char *directory, json_t **out_config, char **out_where, const mr_encoder_architecture **out_architecture,
-                             mr_error *error)
+mr_status mr_encoder_read_limits(const char *directory, mr_encoder_limits *out, mr_error *error)
 {
-    json_t *config = NULL;
-    char *where = mr_path_join(directory, "config.json");
-    mr_status status;
-    if (!where) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a path", directory);
-    if (!mr_path_exists(where)) {
-        status = mr_error_set(error, MR_MODEL_FILES_MISSING, "%s does not exist", where);
-        goto fail;
-    }
-    MR_TRY_OR(status, mr_json_load(where, CONFIG_MAX_BYTES, &config, error), fail);
-    if (!json_is_object(config)) {
-        status = mr_error_set(error, MR_MODEL_CORRUPT, "%s: not a JSON object", where);
-        goto fail;
-    }
-    for (size_t i = 0; mr_encoder_architectures[i]; i++) {
-        if (!mr_encoder_architectures[i]->matches(config)) continue;
-        *out_config = config;
-        *out_where = where;
-        *out_architecture = mr_encoder_architectures[i];
-        return MR_OK;
-    }
-    status = unsupported(where, config, error);
-fail:
-    json_decref(config);
-    free(where);
+    mr_config_file file = { 0 };
+    const mr_encoder_architecture *architecture = NULL;
+    MR_TRY(mr_config_file_read(directory, &file, error));
+    mr_status status = find_architecture(&file, &architecture, error);
+    if (status == MR_OK) status = architecture->limits(file.config, file.path, out, error);
+    mr_config_file_free(&file);
     return status;
 }
 
-mr_status mr_encoder_read_limits(const char *directory, mr_encoder_limits *out, mr_error *error)
+static mr_status open_parts(const char *directory, const mr_config_file *file, const mr_params_options *options, mr_encoder *encoder, mr_error *error)
 {
-    json_t *config = NULL;
-    char *where = NULL;
-    const mr_encoder_architecture *architecture = NULL;
-    MR_TRY(read_config(directory, &config, &where, &architecture, error));
-    mr_status status = architecture->limits(config, where, out, error);
-    json_decref(config);
-    free(where);
-    return status;
+    MR_TRY(find_architecture(file, &encoder->architecture, error));
+    MR_TRY(encoder->architecture->limits(file->config, file->path, &encoder->limits, error));
+    MR_TRY(mr_checkpoint_open(directory, &encoder->checkpoint, error));
+    MR_TRY(mr_params_create(encoder->checkpoint, options, &encoder->params, error));
+    MR_TRY(encoder->architecture->open(file->config, file->path, encoder->params, &encoder->model, error));
+    mr_params_trim(encoder->params);
+    return MR_OK;
 }
 
 mr_status mr_encoder_open(const char *directory, const mr_params_options *options, mr_encoder **out, mr_error *error)
 {
-    json_t *config = NULL;
-    char *where = NULL;
-    mr_status status;
+    mr_config_file file = { 0 };
     mr_encoder *encoder = mr_mem_calloc(1, sizeof *encoder, MR_MEM_WEIGHTS);
     if (!encoder) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate an encoder", directory);
     encoder->measured_only = options->measure;
-    MR_TRY_OR(status, read_config(directory, &config, &where, &encoder->architecture, error), done);
-    MR_TRY_OR(status, encoder->architecture->limits(config, where, &encoder->limits, error), done);
-    MR_TRY_OR(status, mr_checkpoint_open(directory, &encoder->checkpoint, error), done);
-    MR_TRY_OR(status, mr_params_create(encoder->checkpoint, options, &encoder->params, error), done);
-    MR_TRY_OR(status, encoder->architecture->open(config, where, encoder->params, &encoder->model, error), done);
-    mr_params_trim(encoder->params);
+    mr_status status = mr_config_file_read(directory, &file, error);
+    if (status == MR_OK) status = open_parts(directory, &file, options, encoder, error);
+    mr_config_file_free(&file);
+    if (status != MR_OK) {
+        mr_encoder_close(encoder);
+        return status;
+    }
     *out = encoder;
-    encoder = NULL;
-done:
-    mr_encoder_close(encoder);
-    json_decref(config);
-    free(where);
-    return status;
+    return MR_OK;
 }
 
 void mr_encoder_close(mr_encoder *encoder)

@@ -2,7 +2,8 @@
 
 #include "nn/embedding.h"
 
-static mr_status open_layer(mr_params *params, const mr_layer_names *names, const mr_transformer_sizes *sizes, mr_pre_norm_layer *layer, mr_error *error)
+mr_status mr_pre_norm_layer_open(mr_params *params, const mr_layer_names *names, const mr_transformer_sizes *sizes, mr_pre_norm_layer *layer,
+                                 mr_error *error)
 {
     size_t hidden = sizes->hidden, head = sizes->head_dim;
     double eps = sizes->norm_eps;
@@ -33,7 +34,7 @@ mr_status mr_pre_norm_encoder_open(mr_params *params, const mr_pre_norm_names *n
         mr_layer_names layer = names->layer;
         if (n == 0 && names->embedding_norm) layer.attention_norm = NULL; /* x is normalised already */
         mr_params_set_scope(params, "%s.%zu.", names->layers, n);
-        MR_TRY(open_layer(params, &layer, sizes, &encoder.layers[n], error));
+        MR_TRY(mr_pre_norm_layer_open(params, &layer, sizes, &encoder.layers[n], error));
     }
     *out = encoder;
     return MR_OK;

@@ -24,6 +24,10 @@ typedef struct mr_pre_norm_encoder {
     mr_pre_norm_layer *layers;
 } mr_pre_norm_encoder;
 
+/* The tensors of one layer, in the params' scope. */
+mr_status mr_pre_norm_layer_open(mr_params *params, const mr_layer_names *names, const mr_transformer_sizes *sizes, mr_pre_norm_layer *layer,
+                                 mr_error *error);
+
 /* Takes all tensors; attention is full, without rope: what else it is, is the caller's to set in out->stack and out->layers. */
 mr_status mr_pre_norm_encoder_open(mr_params *params, const mr_pre_norm_names *names, const mr_transformer_sizes *sizes, bool rms_norm,
                                    mr_pre_norm_encoder *out, mr_error *error);

@@ -2,7 +2,6 @@
 # vision tower.
 function(mr_architecture_table kind out)
   file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/models/${kind}_*.c)
-  list(FILTER files EXCLUDE REGEX "/vision_(tower|config)\\.c$")
   list(SORT files)
   list(TRANSFORM files REPLACE ".*/(${kind}_[a-z0-9_]+)\\.c$" "mr_\\1" OUTPUT_VARIABLE symbols)
   list(TRANSFORM symbols PREPEND "&" OUTPUT_VARIABLE addresses)

@@ -16,10 +16,9 @@
 #include <string.h>
 
 #include "core/json.h"
-#include "models/layer_tensors.h"
-#include "models/vision_config.h"
-#include "models/vision_tower.h"
-#include "nn/pre_norm.h"
+#include "models/joint_config.h"
+#include "models/pre_norm_encoder.h"
+#include "models/vision.h"
 
 typedef struct clip_config {
     mr_vision_shape shape;
@@ -102,20 +101,6 @@ static mr_status open_patches(mr_params *params, const mr_vision_shape *shape, m
     return mr_params_linear(params, &part, 1, 3 * patch * patch, &out->linear, error);
 }
 
-static mr_status open_layers(mr_params *params, const mr_transformer_sizes *sizes, mr_pre_norm_layer *layers, mr_error *error)
-{
-    for (size_t n = 0; n < sizes->layers; n++) {
-        mr_pre_norm_layer *layer = &layers[n];
-        mr_params_set_scope(params, "encoder.layers.%zu.", n);
-        MR_TRY(mr_layer_open_norm(params, layer_names.attention_norm, sizes->hidden, sizes->norm_eps, true, &layer->attention_norm, error));
-        MR_TRY(mr_layer_open_attention(params, &layer_names, sizes, &layer->qkv, &layer->out, error));
-        MR_TRY(mr_layer_open_norm(params, layer_names.ffn_norm, sizes->hidden, sizes->norm_eps, true, &layer->ffn_norm, error));
-        MR_TRY(mr_layer_open_ffn(params, &layer_names, sizes, &layer->ffn, error));
-    }
-    mr_params_set_scope(params, "%s", "");
-    return MR_OK;
-}
-
 static mr_status open_model(const json_t *config, const char *where, const mr_vision_params *params, void **out, mr_error *error)
 {
     static const char *const prefixes[] = { "vision_model.", "", NULL };
@@ -131,7 +116,10 @@ static mr_status open_model(const json_t *config, const char *where, const mr_vi
     MR_TRY(open_patches(params->body, &read.shape, &model->patches, error));
     MR_TRY(mr_params_norm(params->body, "pre_layrnorm", sizes->hidden, sizes->norm_eps, true, &model->pre_norm, error));
     MR_TRY(mr_params_norm(params->body, "post_layernorm", sizes->hidden, sizes->norm_eps, true, &model->post_norm, error));
-    MR_TRY(open_layers(params->body, sizes, model->layers, error));
+    for (size_t n = 0; n < sizes->layers; n++) {
+        mr_params_set_scope(params->body, "encoder.layers.%zu.", n);
+        MR_TRY(mr_pre_norm_layer_open(params->body, &layer_names, sizes, &model->layers[n], error));
+    }
     model->tokens = mr_patch_embedding_tokens(&model->patches);
     const mr_linear_part projection = { .name = "visual_projection", .rows = read.projection };
     if (read.projection > 0) MR_TRY(mr_params_linear(params->head, &projection, 1, sizes->hidden, &model->projection, error));

@@ -1,6 +1,6 @@
 /* The two halves of models that see and read: config.json's vision_config and text_config, and what vision towers have in common. */
-#ifndef MR_MODELS_VISION_CONFIG_H
-#define MR_MODELS_VISION_CONFIG_H
+#ifndef MR_MODELS_JOINT_CONFIG_H
+#define MR_MODELS_JOINT_CONFIG_H
 
 #include "models/transformer_config.h"
 

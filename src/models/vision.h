@@ -1,7 +1,7 @@
 /* Vision towers: the pixels of an image -> one embedding. One file vision_<name>.c per architecture, each defining
  * `const mr_vision_architecture mr_vision_<name>`; the build makes the table of all of them from the file names. */
-#ifndef MR_MODELS_VISION_TOWER_H
-#define MR_MODELS_VISION_TOWER_H
+#ifndef MR_MODELS_VISION_H
+#define MR_MODELS_VISION_H
 
 #include <jansson.h>
 

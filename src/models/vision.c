@@ -1,4 +1,4 @@
-#include "models/vision_tower.h"
+#include "models/vision.h"
 
 #include "core/mem.h"
 #include "core/str.h"
@@ -20,6 +20,14 @@ static const mr_vision_architecture *find_architecture(const json_t *config)
     return NULL;
 }
 
+bool mr_vision_tower_is_known(const char *directory)
+{
+    mr_config_file file = { 0 };
+    bool known = mr_config_file_read(directory, &file, NULL) == MR_OK && find_architecture(file.config) != NULL;
+    mr_config_file_free(&file);
+    return known;
+}
+
 static mr_status unsupported(const mr_config_file *file, mr_error *error)
 {
     const char *type = json_string_value(json_object_get(file->config, "model_type"));
@@ -29,14 +37,6 @@ static mr_status unsupported(const mr_config_file *file, mr_error *error)
                                     type ? type : "", known.data ? known.data : "");
     mr_buf_fini(&known);
     return status;
-}
-
-bool mr_vision_tower_is_known(const char *directory)
-{
-    mr_config_file file = { 0 };
-    bool known = mr_config_file_read(directory, &file, NULL) == MR_OK && find_architecture(file.config) != NULL;
-    mr_config_file_free(&file);
-    return known;
 }
 
 static mr_status open_parts(const char *directory, const mr_config_file *file, const mr_params_options *options, mr_vision_tower *tower,

@@ -1,4 +1,4 @@
-#include "models/vision_config.h"
+#include "models/joint_config.h"
 
 #include <stdlib.h>
 
