@@ -51,13 +51,14 @@ static mr_status check_parts(mr_part_list *list, mr_error *error)
         hid_t file;
         mr_embedding_schema schema;
         if (mr_h5_open_sealed(list->items[i].path, &file, &problem) != MR_OK) continue;
-        char *fingerprint = mr_h5_get_text(file, "fingerprint"), *job = mr_h5_get_text(file, "job");
+        char *fingerprint = mr_h5_get_text(file, "fingerprint"), *job = mr_h5_get_text(file, "job"), *inputs = mr_h5_get_text(file, "inputs");
         mr_status status = mr_part_file_read_schema(file, list->items[i].path, &schema, &problem);
         H5Fclose(file);
         bool readable = status == MR_OK && fingerprint && job;
-        if (readable) status = mr_part_list_check(list, &schema, fingerprint, job, error);
+        if (readable) status = mr_part_list_check(list, &schema, &(mr_job_identity){ fingerprint, job, inputs }, error);
         free(fingerprint);
         free(job);
+        free(inputs);
         if (readable) return status;
     }
     return mr_error_set(error, MR_BAD_INPUT, "no part can be read: %s", problem.text);
@@ -176,7 +177,7 @@ static mr_status check_existing(const char *path, const char *fingerprint, const
     if (!mr_path_exists(path)) return MR_OK;
     mr_status status = mr_h5_open(path, &file, error);
     if (status == MR_OK) {
-        status = mr_part_file_check_job(file, path, fingerprint, job, error);
+        status = mr_part_file_check_job(file, path, &(mr_job_identity){ fingerprint, job, NULL }, error);
         H5Fclose(file);
     }
     *same = status == MR_OK && !overwrite;

@@ -169,47 +169,20 @@ mr_status mr_part_file_read_schema(hid_t file, const char *path, mr_embedding_sc
     return status;
 }
 
-/* The line of `text` that starts like `line` up to its colon. */
-static mr_str same_setting(const char *text, mr_str line)
+mr_status mr_part_file_check_job(hid_t file, const char *path, const mr_job_identity *job, mr_error *error)
 {
-    const char *colon = memchr(line.data, ':', line.length);
-    size_t key = colon ? (size_t)(colon - line.data) + 1 : line.length;
-    while (*text) {
-        size_t length = strcspn(text, "\n");
-        if (length >= key && memcmp(text, line.data, key) == 0) return (mr_str){ text, length };
-        text += length + (text[length] == '\n');
-    }
-    return (mr_str){ "", 0 };
-}
-
-/* Appends each line of `one` that `other` has not, with its counterpart; lines the other alone has when `alone`. */
-static void list_differences(mr_buf *out, const char *one, const char *other, bool alone)
-{
-    while (*one) {
-        mr_str line = { one, strcspn(one, "\n") };
-        mr_str there = same_setting(other, line);
-        const char *separator = out->length ? "; " : "";
-        if (!alone && there.length && !mr_str_equal(line, there))
-            mr_buf_printf(out, "%s%.*s (there %.*s)", separator, (int)line.length, line.data, (int)there.length, there.data);
-        else if (!there.length && line.length)
-            mr_buf_printf(out, "%s%.*s (%s)", separator, (int)line.length, line.data, alone ? "only there" : "only here");
-        one += line.length + (one[line.length] == '\n');
-    }
-}
-
-mr_status mr_part_file_check_job(hid_t file, const char *path, const char *fingerprint, const char *job_text, mr_error *error)
-{
-    char *theirs = mr_h5_get_text(file, "fingerprint"), *their_job = mr_h5_get_text(file, "job");
+    char *fingerprint = mr_h5_get_text(file, "fingerprint"), *text = mr_h5_get_text(file, "job"), *inputs = mr_h5_get_text(file, "inputs");
     mr_status status = MR_OK;
-    if (!theirs || strcmp(theirs, fingerprint) != 0) {
+    if (!fingerprint || strcmp(fingerprint, job->fingerprint) != 0) {
         mr_buf differences = { 0 };
-        list_differences(&differences, job_text, their_job ? their_job : "", false);
-        list_differences(&differences, their_job ? their_job : "", job_text, true);
+        const mr_job_identity theirs = { fingerprint, text ? text : "", inputs };
+        mr_job_identity_differences(&differences, job, &theirs);
         status = mr_error_set(error, MR_OUTPUT_DIFFERS, "%s belongs to another job: %s. Choose another output or add --overwrite", path,
                               differences.length ? differences.data : "no settings recorded");
         mr_buf_fini(&differences);
     }
-    free(theirs);
-    free(their_job);
+    free(fingerprint);
+    free(text);
+    free(inputs);
     return status;
 }

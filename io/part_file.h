@@ -3,6 +3,7 @@
 #define MR_IO_PART_FILE_H
 
 #include "io/embedding_schema.h"
+#include "io/job_identity.h"
 #include "io/sink.h"
 
 #define MR_ROW_STATUS_COUNT 4
@@ -32,7 +33,7 @@ void mr_part_facts_count(mr_part_facts *facts, const mr_block *block);
 /* Reads dtype, dimension and which optional columns a file has. BAD_INPUT when it is not an embedding output. */
 mr_status mr_part_file_read_schema(hid_t file, const char *path, mr_embedding_schema *schema, mr_error *error);
 
-/* OK when the file belongs to the job, else OUTPUT_DIFFERS naming each setting that differs. */
-mr_status mr_part_file_check_job(hid_t file, const char *path, const char *fingerprint, const char *job_text, mr_error *error);
+/* OK when the file belongs to the job, else OUTPUT_DIFFERS naming each setting and input that differs. */
+mr_status mr_part_file_check_job(hid_t file, const char *path, const mr_job_identity *job, mr_error *error);
 
 #endif

@@ -109,14 +109,14 @@ void mr_part_list_fini(mr_part_list *list)
 }
 
 /* BAD_INPUT or IO when the part is of no use, OUTPUT_DIFFERS when it is another job's. */
-static mr_status check_part(const mr_part *part, const mr_embedding_schema *schema, const char *fingerprint, const char *job_text, mr_error *error)
+static mr_status check_part(const mr_part *part, const mr_embedding_schema *schema, const mr_job_identity *job, mr_error *error)
 {
     hid_t file;
     mr_embedding_schema stored;
     mr_table_reader *reader = NULL;
     MR_TRY(mr_h5_open_sealed(part->path, &file, error));
     mr_status status = mr_part_file_read_schema(file, part->path, &stored, error);
-    if (status == MR_OK) status = mr_part_file_check_job(file, part->path, fingerprint, job_text, error);
+    if (status == MR_OK) status = mr_part_file_check_job(file, part->path, job, error);
     if (status == MR_OK && (stored.dtype != schema->dtype || stored.dimension != schema->dimension || stored.text != schema->text))
         status = mr_error_set(error, MR_OUTPUT_DIFFERS, "%s holds %s vectors of %zu, this job makes %s vectors of %zu. Choose another output or add --overwrite",
                               part->path, mr_vector_dtype_name(stored.dtype), stored.dimension, mr_vector_dtype_name(schema->dtype), schema->dimension);
@@ -129,13 +129,13 @@ static mr_status check_part(const mr_part *part, const mr_embedding_schema *sche
     return status;
 }
 
-mr_status mr_part_list_check(mr_part_list *list, const mr_embedding_schema *schema, const char *fingerprint, const char *job_text, mr_error *error)
+mr_status mr_part_list_check(mr_part_list *list, const mr_embedding_schema *schema, const mr_job_identity *job, mr_error *error)
 {
     size_t kept = 0;
     mr_status status = MR_OK;
     for (size_t i = 0; i < list->count; i++) {
         mr_error problem = { 0 };
-        mr_status found = status == MR_OK ? check_part(&list->items[i], schema, fingerprint, job_text, &problem) : MR_OK;
+        mr_status found = status == MR_OK ? check_part(&list->items[i], schema, job, &problem) : MR_OK;
         if (found == MR_BAD_INPUT) {
             mr_log(MR_LOG_WARN, "io", "%s; it is dropped and its records are done again", problem.text);
             unlink(list->items[i].path);

@@ -31,8 +31,8 @@ void mr_part_list_sort(mr_part_list *list);
 char *mr_part_path(const char *directory, uint64_t first, uint64_t end);
 
 /* Opens every part: one of another job is OUTPUT_DIFFERS; one that cannot be read, or does not hold what its name says,
- * is removed with a warning: its rows are done again. `schema` NULL: the first part's own schema and job count. */
-mr_status mr_part_list_check(mr_part_list *list, const mr_embedding_schema *schema, const char *fingerprint, const char *job_text, mr_error *error);
+ * is removed with a warning: its rows are done again. */
+mr_status mr_part_list_check(mr_part_list *list, const mr_embedding_schema *schema, const mr_job_identity *job, mr_error *error);
 
 /* Ascending, disjoint, merged; malloc'ed into *out. */
 mr_status mr_part_list_ranges(const mr_part_list *list, mr_range **out, size_t *count, mr_error *error);

@@ -23,7 +23,8 @@ typedef struct mr_sink_options {
     const mr_attribute *attributes; /* [attribute_count], written as root attributes in this order; borrowed until close.
                                        The sink's own names are refused: schema, schema_version, fingerprint, job, dtype,
                                        dimension, first_ordinal, end_ordinal, rows, rows_ok, rows_truncated, rows_failed,
-                                       rows_skipped */
+                                       rows_skipped. "inputs", a line "digest  name" each, tells which input changed when a
+                                       job is refused */
     size_t attribute_count;
     const char *const *source_names; /* [source_count], by source_index (mr_source_name); borrowed until close */
     size_t source_count;

@@ -24,6 +24,7 @@ typedef struct parts_sink {
     char *parts; /* directory */
     char *temporary;
     mr_output_lock *lock;
+    mr_job_identity job;
     mr_embedding_schema schema;
     mr_range *committed;
     size_t committed_count;
@@ -62,6 +63,9 @@ static parts_sink *create(const mr_sink_options *options)
     self->options = *options;
     if (!self->options.fingerprint) self->options.fingerprint = "";
     if (!self->options.job_text) self->options.job_text = "";
+    self->job = (mr_job_identity){ self->options.fingerprint, self->options.job_text, NULL };
+    for (size_t i = 0; i < options->attribute_count; i++)
+        if (strcmp(options->attributes[i].name, "inputs") == 0) self->job.inputs = options->attributes[i].value;
     if (!self->options.clock) self->options.clock = mr_clock_monotonic();
     if (self->options.commit_interval_ns <= 0) self->options.commit_interval_ns = DEFAULT_INTERVAL;
     if (mr_path_is_json_lines(options->path)) self->options.dtype = MR_VECTOR_F32;
@@ -101,7 +105,7 @@ static mr_status check_output(const parts_sink *self, bool *finished, mr_error *
     mr_status status = mr_h5_open(self->options.path, &file, &problem);
     if (status == MR_OK) {
         status = mr_part_file_read_schema(file, self->options.path, &stored, &problem);
-        if (status == MR_OK) status = mr_part_file_check_job(file, self->options.path, self->options.fingerprint, self->options.job_text, &problem);
+        if (status == MR_OK) status = mr_part_file_check_job(file, self->options.path, &self->job, &problem);
         H5Fclose(file);
     }
     *finished = status == MR_OK;
@@ -139,7 +143,7 @@ static mr_status read_parts(parts_sink *self, mr_error *error)
 {
     mr_part_list list = { 0 };
     mr_status status = mr_part_list_scan(&list, self->parts, error);
-    if (status == MR_OK) status = mr_part_list_check(&list, &self->schema, self->options.fingerprint, self->options.job_text, error);
+    if (status == MR_OK) status = mr_part_list_check(&list, &self->schema, &self->job, error);
     if (status == MR_OUTPUT_DIFFERS && self->options.overwrite) {
         mr_parts_remove_all(self->parts);
         mr_part_list_fini(&list);
@@ -172,7 +176,7 @@ static mr_status read_finished(parts_sink *self, bool *finished, mr_error *error
     MR_TRY(mr_embedding_file_open(self->options.path, &file, error));
     uint64_t rows = mr_embedding_file_rows(file);
     mr_status status = mr_part_list_scan(&list, self->parts, error);
-    if (status == MR_OK) status = mr_part_list_check(&list, &self->schema, self->options.fingerprint, self->options.job_text, error);
+    if (status == MR_OK) status = mr_part_list_check(&list, &self->schema, &self->job, error);
     if (status == MR_OK) status = list_good_rows(file, &list, error);
     mr_embedding_file_close(file);
     mr_part_list_sort(&list);

@@ -62,7 +62,7 @@ static bool is_normalized(const mr_sentence_config *config)
     return config->truncate_dimension == 0 && config->module_count > 0 && config->modules[config->module_count - 1].kind == MR_SENTENCE_NORMALIZE;
 }
 
-/* [{"path": ..., "sha256": ...}] would need a parser; a line per input reads as well in h5dump as in Python. */
+/* As sha256sum writes it, and checks it: sha256sum -c. */
 static mr_status input_lines(const mr_source *source, char **out, mr_error *error)
 {
     mr_buf text = { 0 };

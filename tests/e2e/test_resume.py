@@ -141,7 +141,8 @@ class Resume(Case):
         self.run_millrace("embed", corpus, "-m", MODEL, "-o", "out.h5", "--max-tokens", "9", "--overwrite")
         with open(corpus, "a") as file:
             file.write('{"id":"new","text":"changed since"}\n')
-        self.run_millrace("embed", corpus, "-m", MODEL, "-o", "out.h5", "--max-tokens", "9", code=73)
+        _, stderr = self.run_millrace("embed", corpus, "-m", MODEL, "-o", "out.h5", "--max-tokens", "9", code=73)
+        self.assertIn(f"input {corpus} has been changed", stderr)
 
     def test_full_disk(self):
         """A file-size limit stands in for a full disk: writing fails, nothing half-written gets the final name."""
