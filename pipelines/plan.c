@@ -7,6 +7,7 @@
 #include "core/cores.h"
 #include "core/mem.h"
 #include "core/str.h"
+#include "embed/precision.h"
 #include "embed/text_embedder.h"
 #include "io/source.h"
 #include "pipelines/job_run.h"
@@ -49,7 +50,7 @@ static mr_status fill_options(const mr_job *job, mr_job_plan *plan, mr_error *er
     embed->prompt_name = job->prompt_name;
     embed->prompt_text = job->prompt_text;
     embed->is_query = job->is_query;
-    plan->model_options.precision = job->precision == MR_PRECISION_AUTO ? mr_text_embedder_auto_precision() : (mr_precision)job->precision;
+    plan->model_options.precision = job->precision == MR_PRECISION_AUTO ? mr_embed_auto_precision() : (mr_precision)job->precision;
     plan->model_options.capability_options = embed;
     return MR_OK;
 }

@@ -6,6 +6,7 @@
 #include "core/mem.h"
 #include "core/trace.h"
 #include "embed/module_chain.h"
+#include "embed/precision.h"
 #include "embed/sentence_config.h"
 #include "models/encoder.h"
 
@@ -33,18 +34,6 @@ typedef struct request_buffers {
     mr_module_buffers modules;
 } request_buffers;
 
-mr_precision mr_text_embedder_auto_precision(void)
-{
-    /* Emulated elsewhere, and then slower than f32. */
-    return strcmp(mr_kernels_isa_name(), "avx512bf16") == 0 ? MR_PRECISION_BF16 : MR_PRECISION_F32;
-}
-
-static mr_linear_format format_of(mr_precision precision)
-{
-    if (precision == MR_PRECISION_AUTO) precision = mr_text_embedder_auto_precision();
-    return precision == MR_PRECISION_INT8 ? MR_LINEAR_INT8 : precision == MR_PRECISION_BF16 ? MR_LINEAR_BF16 : MR_LINEAR_F32;
-}
-
 /* ---------------------------------------------------------------- the model */
 
 static void close_model(void *opaque)
@@ -59,7 +48,7 @@ static void close_model(void *opaque)
 
 static mr_status open_parts(const char *path, const mr_model_options *options, bool measure, text_model **out, mr_error *error)
 {
-    const mr_params_options params = { .measure = measure, .format = format_of(options->precision) };
+    const mr_params_options params = { .measure = measure, .format = mr_embed_linear_format(options->precision) };
     const mr_params_options exact = { .measure = measure, .format = MR_LINEAR_F32 }; /* the heads: one row per text, precision is free */
     text_model *model = mr_mem_calloc(1, sizeof *model, MR_MEM_WEIGHTS);
     if (!model) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a model", path);

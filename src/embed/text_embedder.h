@@ -9,9 +9,6 @@
 /* mr_model_options.capability_options is an mr_embed_options or NULL. */
 extern const mr_model_vtable mr_text_embedder;
 
-/* What precision AUTO means on this CPU: the fastest class that keeps cosine >= 0.9999. */
-mr_precision mr_text_embedder_auto_precision(void);
-
 /* For tests: what the next run_batch calls of a worker compute on the way. `trace` and `pooled` [count, hidden_size * poolings] are
  * borrowed until set again; NULL is off. */
 void mr_text_embedder_set_trace(void *worker, const mr_layer_trace *trace, float *pooled);

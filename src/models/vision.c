@@ -47,11 +47,11 @@ static mr_status open_parts(const char *directory, const mr_config_file *file, c
     if (!tower->architecture) return unsupported(file, error);
     MR_TRY(tower->architecture->limits(file->config, file->path, &tower->limits, error));
     MR_TRY(mr_checkpoint_open(directory, &tower->checkpoint, error));
-    MR_TRY(mr_params_create(tower->checkpoint, options, &tower->params.body, error));
-    MR_TRY(mr_params_create(tower->checkpoint, &exact, &tower->params.head, error));
+    MR_TRY(mr_params_create(tower->checkpoint, options, &tower->params.layers, error));
+    MR_TRY(mr_params_create(tower->checkpoint, &exact, &tower->params.exact, error));
     MR_TRY(tower->architecture->open(file->config, file->path, &tower->params, &tower->model, error));
-    mr_params_trim(tower->params.body);
-    mr_params_trim(tower->params.head);
+    mr_params_trim(tower->params.layers);
+    mr_params_trim(tower->params.exact);
     return MR_OK;
 }
 
@@ -75,17 +75,17 @@ mr_status mr_vision_tower_open(const char *directory, const mr_params_options *o
 void mr_vision_tower_close(mr_vision_tower *tower)
 {
     if (!tower) return;
-    mr_params_destroy(tower->params.body);
-    mr_params_destroy(tower->params.head);
+    mr_params_destroy(tower->params.layers);
+    mr_params_destroy(tower->params.exact);
     mr_checkpoint_close(tower->checkpoint);
     mr_mem_free(tower);
 }
 
 const mr_vision_limits *mr_vision_tower_limits(const mr_vision_tower *tower) { return &tower->limits; }
 
-size_t mr_vision_tower_bytes(const mr_vision_tower *tower) { return mr_params_bytes(tower->params.body) + mr_params_bytes(tower->params.head); }
+size_t mr_vision_tower_bytes(const mr_vision_tower *tower) { return mr_params_bytes(tower->params.layers) + mr_params_bytes(tower->params.exact); }
 
-const mr_work *mr_vision_tower_work(const mr_vision_tower *tower) { return mr_params_work(tower->params.body); }
+const mr_work *mr_vision_tower_work(const mr_vision_tower *tower) { return mr_params_work(tower->params.layers); }
 
 size_t mr_vision_tower_scratch_bytes(const mr_vision_tower *tower, size_t images, size_t threads)
 {

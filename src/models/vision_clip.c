@@ -108,21 +108,22 @@ static mr_status open_model(const json_t *config, const char *where, const mr_vi
     MR_TRY(read_config(config, where, &read, error));
     const mr_transformer_sizes *sizes = &read.shape.sizes;
     void *memory = NULL;
-    MR_TRY(mr_params_alloc(params->body, 1, sizeof(clip_vision) + sizes->layers * sizeof(mr_pre_norm_layer), &memory, error));
+    MR_TRY(mr_params_alloc(params->layers, 1, sizeof(clip_vision) + sizes->layers * sizeof(mr_pre_norm_layer), &memory, error));
     clip_vision *model = memory;
     model->stack = (mr_pre_norm_stack){ .layers = model->layers, .layer_count = sizes->layers, .hidden = sizes->hidden,
                                         .attention = mr_config_full_attention(sizes) };
-    MR_TRY(mr_params_set_prefix(params->body, prefixes, "embeddings.class_embedding", error));
-    MR_TRY(open_patches(params->body, &read.shape, &model->patches, error));
-    MR_TRY(mr_params_norm(params->body, "pre_layrnorm", sizes->hidden, sizes->norm_eps, true, &model->pre_norm, error));
-    MR_TRY(mr_params_norm(params->body, "post_layernorm", sizes->hidden, sizes->norm_eps, true, &model->post_norm, error));
+    MR_TRY(mr_params_set_prefix(params->layers, prefixes, "embeddings.class_embedding", error));
     for (size_t n = 0; n < sizes->layers; n++) {
-        mr_params_set_scope(params->body, "encoder.layers.%zu.", n);
-        MR_TRY(mr_pre_norm_layer_open(params->body, &layer_names, sizes, &model->layers[n], error));
+        mr_params_set_scope(params->layers, "encoder.layers.%zu.", n);
+        MR_TRY(mr_pre_norm_layer_open(params->layers, &layer_names, sizes, &model->layers[n], error));
     }
-    model->tokens = mr_patch_embedding_tokens(&model->patches);
     const mr_linear_part projection = { .name = "visual_projection", .rows = read.projection };
-    if (read.projection > 0) MR_TRY(mr_params_linear(params->head, &projection, 1, sizes->hidden, &model->projection, error));
+    if (read.projection > 0) MR_TRY(mr_params_linear(params->exact, &projection, 1, sizes->hidden, &model->projection, error));
+    MR_TRY(mr_params_set_prefix(params->exact, prefixes, "embeddings.class_embedding", error));
+    MR_TRY(open_patches(params->exact, &read.shape, &model->patches, error));
+    MR_TRY(mr_params_norm(params->exact, "pre_layrnorm", sizes->hidden, sizes->norm_eps, true, &model->pre_norm, error));
+    MR_TRY(mr_params_norm(params->exact, "post_layernorm", sizes->hidden, sizes->norm_eps, true, &model->post_norm, error));
+    model->tokens = mr_patch_embedding_tokens(&model->patches);
     *out = model;
     return MR_OK;
 }
