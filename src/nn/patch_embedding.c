@@ -29,7 +29,7 @@ void mr_patch_embedding_lay_out(const mr_patch_embedding *embedding, size_t thre
 /* One patch as a row of [channel, y, x]. */
 static void flatten(const mr_patch_embedding *embedding, const mr_pixel_batch *batch, const uint8_t *image, size_t index, float *row)
 {
-    size_t side = embedding->patch, stride = 3 * side * embedding->columns;
+    size_t side = embedding->patch, stride = 3 * embedding->width;
     const uint8_t *corner = image + index / embedding->columns * side * stride + index % embedding->columns * side * 3;
     for (size_t channel = 0; channel < 3; channel++) {
         const float *values = batch->values[channel];

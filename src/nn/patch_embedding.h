@@ -9,12 +9,13 @@
 
 /* Pixels as models take them. All borrowed. */
 typedef struct mr_pixel_batch {
-    const uint8_t *const *images; /* [count], each RGB [rows * patch, columns * patch, 3] */
+    const uint8_t *const *images; /* [count], each RGB [height, width, 3] */
     size_t count;
     const float (*values)[256];   /* [3][256]: what a pixel's red, green and blue mean to the model */
 } mr_pixel_batch;
 
 typedef struct mr_patch_embedding {
+    size_t width;          /* of the images, pixels; what does not fill a patch at the right and the bottom is left out */
     size_t patch;          /* side, pixels */
     size_t rows, columns;  /* of patches */
     mr_linear linear;      /* k = 3 * patch * patch */
