@@ -23,6 +23,8 @@ typedef struct mr_attention {
     float scale;               /* 1 / sqrt(head_dim) as a rule */
     float softcap;             /* > 0: s = softcap * tanh(s / softcap) before masking; 0 = off */
     const float *alibi;        /* [heads] slopes, s -= slope * |key - query position|; NULL = off */
+    const float *bias;         /* [heads, 2 * bias_reach + 1], s += bias[head][bias_reach + key - query position]; NULL = off */
+    size_t bias_reach;         /* no key is farther from a query than this */
     size_t query_position;     /* position of query row 0 on the keys' axis: 0, or keys - queries with a cache */
     bool causal;               /* keys after the query are masked */
     bool bf16;                 /* q, k, v and the softmax's weights round to bf16 (nearest even); sums stay f32 */

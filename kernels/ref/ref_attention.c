@@ -17,7 +17,9 @@ static float score(const mr_attention *a, const float *q, const float *k, size_t
     for (size_t i = 0; i < a->head_dim; i++) sum += seen(a, q[i]) * seen(a, k[i]);
     sum *= a->scale;
     if (a->softcap > 0.0f) sum = a->softcap * tanhf(sum / a->softcap);
-    return a->alibi != NULL ? sum - a->alibi[head] * (float)distance : sum;
+    if (a->alibi != NULL) sum -= a->alibi[head] * (float)distance;
+    if (a->bias != NULL) sum += a->bias[head * (2 * a->bias_reach + 1) + a->bias_reach + key - position];
+    return sum;
 }
 
 static void attend(const mr_attention *a, size_t head, size_t query, float *scores)

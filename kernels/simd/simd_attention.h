@@ -151,12 +151,15 @@ static void adjust_row(const state *s, size_t query, size_t low, size_t high, fl
     const mr_attention *a = s->a;
     const float slope = a->alibi != NULL ? a->alibi[s->head] : 0.0f;
     const vf position = v_set((float)(a->query_position + query)), masked = v_set(-INFINITY);
+    const size_t reach = a->bias_reach;
+    const float *bias = a->bias != NULL ? a->bias + s->head * (2 * reach + 1) + reach + s->first_key - (a->query_position + query) : NULL;
     for (size_t j = low; j < high; j += VW) {
         const vf key = v_add(v_iota(), v_set((float)(s->first_key + j)));
         const vf distance = v_abs(v_sub(key, position));
         vf x = v_mul(v_load(row + j), v_set(a->scale));
         if (a->softcap > 0.0f) x = v_mul(v_set(a->softcap), v_tanh(v_div(x, v_set(a->softcap))));
         if (a->alibi != NULL) x = v_fnma(v_set(slope), distance, x);
+        if (bias != NULL) x = v_add(x, v_load_n(bias + j, high - j));
         if (a->causal) x = v_where_le(key, position, x, masked);
         if (a->window > 0) x = v_where_le(distance, v_set((float)a->window), x, masked);
         v_store(row + j, x);
@@ -243,7 +246,7 @@ static bool visible_keys(const state *s, size_t query, size_t rows, size_t *low,
 static void attend_rows(state *s, size_t query, size_t slot, size_t rows)
 {
     const mr_attention *a = s->a;
-    const bool adjust = a->causal || a->window > 0 || a->alibi != NULL || a->softcap > 0.0f || !(a->scale > 0.0f);
+    const bool adjust = a->causal || a->window > 0 || a->alibi != NULL || a->bias != NULL || a->softcap > 0.0f || !(a->scale > 0.0f);
     const float factor = (adjust ? 1.0f : a->scale) * SIMD_LOG2E;
     const float *q = a->q + query * a->ldq + s->head * a->head_dim;
     size_t low, high, ldq = a->ldq;

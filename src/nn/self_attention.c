@@ -63,6 +63,8 @@ static void attend(void *context, size_t item, size_t member)
         .head_dim = attention->head_dim,
         .scale = scale_for(attention, length),
         .alibi = attention->alibi,
+        .bias = attention->bias,
+        .bias_reach = attention->bias_reach,
         .causal = attention->causal,
         .window = attention->window,
         .bf16 = attention->bf16,

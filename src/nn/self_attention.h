@@ -12,6 +12,8 @@ typedef struct mr_self_attention {
     size_t head_dim;
     float scale;
     const float *alibi; /* [heads] slopes, or NULL */
+    const float *bias;  /* [heads, 2 * bias_reach + 1] by distance key - query, or NULL; sequences have at most bias_reach + 1 tokens */
+    size_t bias_reach;
     bool causal;
     double logn_base; /* > 1: scores are scaled by ln(length of the sequence) / ln(logn_base); 0 = off */
     bool logn_clip;   /* that factor is at least 1 */

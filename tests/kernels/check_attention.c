@@ -5,7 +5,7 @@ typedef struct problem {
     mr_attention a;
     matrix qkv, out;
     void *scratch;
-    float *slopes;
+    float *slopes, *bias;
 } problem;
 
 static problem problem_new(size_t length, size_t heads, size_t kv_heads, size_t dim)
@@ -13,8 +13,11 @@ static problem problem_new(size_t length, size_t heads, size_t kv_heads, size_t 
     problem p = {.qkv = matrix_random(length, (heads + 2 * kv_heads) * dim, 3, 1), .out = matrix_output(length, heads * dim, 2, 1)};
     p.scratch = aligned_alloc(64, (mr_attention_scratch_bytes(dim) + 63) / 64 * 64);
     p.slopes = malloc(heads * sizeof *p.slopes);
+    p.bias = malloc(heads * (2 * length - 1) * sizeof *p.bias);
     assert_non_null(p.scratch);
     assert_non_null(p.slopes);
+    assert_non_null(p.bias);
+    for (size_t i = 0; i < heads * (2 * length - 1); i++) p.bias[i] = (float)(i * 7919 % 101) / 50.0f - 1.0f;
     for (size_t h = 0; h < heads; h++) p.slopes[h] = 1.0f / (float)(1u << (h + 1));
     p.a = (mr_attention){.q = p.qkv.at, .k = p.qkv.at + heads * dim, .v = p.qkv.at + (heads + kv_heads) * dim, .out = p.out.at,
                          .ldq = p.qkv.ld, .ldk = p.qkv.ld, .ldv = p.qkv.ld, .ldout = p.out.ld, .queries = length, .keys = length,
@@ -29,6 +32,7 @@ static void problem_free(problem *p)
     free(p->out.block);
     free(p->scratch);
     free(p->slopes);
+    free(p->bias);
 }
 
 static double exact_score(const mr_attention *a, size_t head, size_t query, size_t key)
@@ -40,7 +44,9 @@ static double exact_score(const mr_attention *a, size_t head, size_t query, size
     for (size_t i = 0; i < a->head_dim; i++) s += (double)q[i] * (double)k[i];
     s *= a->scale;
     if (a->softcap > 0.0f) s = a->softcap * tanh(s / a->softcap);
-    return a->alibi != NULL ? s - a->alibi[head] * distance : s;
+    if (a->alibi != NULL) s -= a->alibi[head] * distance;
+    if (a->bias != NULL) s += a->bias[head * (2 * a->bias_reach + 1) + a->bias_reach + key - a->query_position - query];
+    return s;
 }
 
 /* `a` holds the inputs as the precision under test sees them. */
@@ -109,12 +115,14 @@ static void test_masks(void **state)
     (void)state;
     static const size_t lengths[] = {3, 20, 130, 530};
     for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++) {
-        for (unsigned flags = 0; flags < 32; flags++) {
+        for (unsigned flags = 0; flags < 64; flags++) {
             problem p = problem_new(lengths[l], 4, flags & 1 ? 2 : 1, 12);
             p.a.causal = flags & 2;
             p.a.window = flags & 4 ? 37 : 0;
             p.a.alibi = flags & 8 ? p.slopes : NULL;
             p.a.softcap = flags & 16 ? 2.0f : 0.0f;
+            p.a.bias = flags & 32 ? p.bias : NULL;
+            p.a.bias_reach = lengths[l] - 1;
             check_problem(&p);
         }
     }
