@@ -13,8 +13,6 @@
  * Easily confused: every global_attn_every_n_layers-th layer (0, 3, 6 ...) sees all tokens and rotates with global_rope_theta, the
  * others see |i - j| <= local_attention / 2 and rotate with local_rope_theta; of Wi the first half is activated; eps is norm_eps, the
  * config's layer_norm_eps and position_embedding_type mean nothing; LayerNorm, not RMSNorm. */
-#include <string.h>
-
 #include "core/json.h"
 #include "models/pre_norm_encoder.h"
 
@@ -47,15 +45,6 @@ static bool matches(const json_t *config)
     return mr_config_is(config, "model_type", "modernbert");
 }
 
-/* Older files: two keys. Newer ones: rope_parameters.{full,sliding}_attention.rope_theta. */
-static mr_status read_theta(const json_t *config, const char *key, const char *newer, double fallback, double *out, const char *where, mr_error *error)
-{
-    const json_t *scaling = NULL;
-    MR_TRY(mr_json_double(config, key, fallback, &fallback, where, error));
-    MR_TRY(mr_config_rope(json_object_get(json_object_get(config, "rope_parameters"), newer), fallback, out, &scaling, where, error));
-    return MR_OK;
-}
-
 static mr_status read_config(const json_t *config, const char *where, modernbert_config *out, mr_error *error)
 {
     modernbert_config read = { 0 };
@@ -67,8 +56,8 @@ static mr_status read_config(const json_t *config, const char *where, modernbert
     MR_TRY(mr_config_sizes(config, where, &defaults, &read.sizes, error));
     MR_TRY(mr_config_size(config, "global_attn_every_n_layers", 3, MR_CONFIG_MAX_LAYERS, &read.every, where, error));
     MR_TRY(mr_config_size(config, "local_attention", 128, MR_CONFIG_MAX_POSITIONS, &local, where, error));
-    MR_TRY(read_theta(config, "global_rope_theta", "full_attention", 160000, &read.thetas[GLOBAL], where, error));
-    MR_TRY(read_theta(config, "local_rope_theta", "sliding_attention", 10000, &read.thetas[LOCAL], where, error));
+    MR_TRY(mr_config_layer_theta(config, "global_rope_theta", "full_attention", 160000, &read.thetas[GLOBAL], where, error));
+    MR_TRY(mr_config_layer_theta(config, "local_rope_theta", "sliding_attention", 10000, &read.thetas[LOCAL], where, error));
     static const char *const biases[] = { "attention_bias", "mlp_bias", "norm_bias" };
     for (size_t i = 0; i < sizeof biases / sizeof *biases; i++) MR_TRY(mr_config_refuse(config, biases[i], where, error));
     read.window = local / 2;
@@ -86,22 +75,6 @@ static mr_status limits(const json_t *config, const char *where, mr_encoder_limi
     return MR_OK;
 }
 
-static mr_status choose_attention(const json_t *config, const modernbert_config *read, size_t n, mr_pre_norm_layer *layer, const char *where,
-                                  mr_error *error)
-{
-    const json_t *types = json_object_get(config, "layer_types");
-    bool local = n % read->every != 0;
-    if (json_is_array(types)) {
-        const char *type = json_string_value(json_array_get(types, n));
-        local = type && strcmp(type, "sliding_attention") == 0;
-        if (!local && (!type || strcmp(type, "full_attention") != 0))
-            return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: \"layer_types\"[%zu] is \"%s\"", where, n, type ? type : "");
-    }
-    layer->rope = local ? LOCAL : GLOBAL;
-    layer->window = local ? read->window : 0;
-    return MR_OK;
-}
-
 static mr_status open_model(const json_t *config, const char *where, mr_params *params, void **out, mr_error *error)
 {
     modernbert_config read = { 0 };
@@ -111,7 +84,12 @@ static mr_status open_model(const json_t *config, const char *where, mr_params *
     mr_pre_norm_encoder *encoder = memory;
     MR_TRY(mr_pre_norm_encoder_open(params, &names, &read.sizes, false, encoder, error));
     for (size_t i = 0; i < 2; i++) MR_TRY(mr_rope_make(params, read.sizes.head_dim, read.thetas[i], &encoder->stack.ropes[i], error));
-    for (size_t n = 0; n < read.sizes.layers; n++) MR_TRY(choose_attention(config, &read, n, &encoder->layers[n], where, error));
+    for (size_t n = 0; n < read.sizes.layers; n++) {
+        bool local = n % read.every != 0;
+        MR_TRY(mr_config_layer_is_local(config, n, &local, where, error));
+        encoder->layers[n].rope = local ? LOCAL : GLOBAL;
+        encoder->layers[n].window = local ? read.window : 0;
+    }
     *out = encoder;
     return MR_OK;
 }

@@ -11,8 +11,10 @@ mr_status mr_pre_norm_layer_open(mr_params *params, const mr_layer_names *names,
     MR_TRY(mr_layer_open_attention(params, names, sizes, &layer->qkv, &layer->out, error));
     MR_TRY(mr_layer_open_norm(params, names->q_norm, head, eps, names->norm_bias, &layer->q_norm, error));
     MR_TRY(mr_layer_open_norm(params, names->k_norm, head, eps, names->norm_bias, &layer->k_norm, error));
+    MR_TRY(mr_layer_open_norm(params, names->attention_post_norm, hidden, eps, names->norm_bias, &layer->attention_post_norm, error));
     MR_TRY(mr_params_norm(params, names->ffn_norm, hidden, eps, names->norm_bias, &layer->ffn_norm, error));
-    return mr_layer_open_ffn(params, names, sizes, &layer->ffn, error);
+    MR_TRY(mr_layer_open_ffn(params, names, sizes, &layer->ffn, error));
+    return mr_layer_open_norm(params, names->ffn_post_norm, hidden, eps, names->norm_bias, &layer->ffn_post_norm, error);
 }
 
 mr_status mr_pre_norm_encoder_open(mr_params *params, const mr_pre_norm_names *names, const mr_transformer_sizes *sizes, bool rms_norm,
@@ -49,5 +51,7 @@ void mr_pre_norm_encoder_forward(const void *opaque, const mr_token_batch *batch
     if (!scratch->arena || scratch->failed) return;
     const mr_embedding_table table = { encoder->words, batch->ids };
     mr_embedding_run(&table, 1, encoder->embedding_norm.n > 0 ? &encoder->embedding_norm : NULL, batch->tokens, threads, hidden);
+    if (encoder->embedding_scale > 0)
+        for (size_t i = 0; i < batch->tokens * encoder->stack.hidden; i++) hidden[i] *= encoder->embedding_scale;
     mr_pre_norm_run(&encoder->stack, batch, &buffers, hidden, trace);
 }

@@ -120,6 +120,26 @@ mr_status mr_config_rope(const json_t *config, double default_theta, double *the
     return MR_OK;
 }
 
+mr_status mr_config_layer_theta(const json_t *config, const char *key, const char *kind, double fallback, double *theta, const char *where,
+                                mr_error *error)
+{
+    const json_t *scaling = NULL;
+    MR_TRY(mr_json_double(config, key, fallback, &fallback, where, error));
+    return mr_config_rope(json_object_get(json_object_get(config, "rope_parameters"), kind), fallback, theta, &scaling, where, error);
+}
+
+mr_status mr_config_layer_is_local(const json_t *config, size_t n, bool *local, const char *where, mr_error *error)
+{
+    const json_t *types = json_object_get(config, "layer_types");
+    if (!json_is_array(types)) return MR_OK;
+    const char *type = json_string_value(json_array_get(types, n));
+    bool sliding = type && strcmp(type, "sliding_attention") == 0;
+    if (!sliding && (!type || strcmp(type, "full_attention") != 0))
+        return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: \"layer_types\"[%zu] is \"%s\"", where, n, type ? type : "");
+    *local = sliding;
+    return MR_OK;
+}
+
 mr_self_attention mr_config_full_attention(const mr_transformer_sizes *sizes)
 {
     return (mr_self_attention){

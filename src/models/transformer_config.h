@@ -51,6 +51,12 @@ mr_status mr_config_refuse(const json_t *config, const char *key, const char *wh
  * files keep both. */
 mr_status mr_config_rope(const json_t *config, double default_theta, double *theta, const json_t **scaling, const char *where, mr_error *error);
 
+/* Where layers see all tokens or only near ones by turns: rope_theta of one kind, from `key` or from rope_parameters.<kind>, and
+ * *local from layer_types[n], left as it is when there is none. Kinds: full_attention, sliding_attention. */
+mr_status mr_config_layer_theta(const json_t *config, const char *key, const char *kind, double fallback, double *theta, const char *where,
+                                mr_error *error);
+mr_status mr_config_layer_is_local(const json_t *config, size_t n, bool *local, const char *where, mr_error *error);
+
 /* hidden_act spellings -> mr_activation; MODEL_UNSUPPORTED naming the key. */
 mr_status mr_config_activation(const char *text, const char *key, mr_activation *out, const char *where, mr_error *error);
 

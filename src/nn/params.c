@@ -20,6 +20,7 @@ struct mr_params {
     mr_params_options options;
     const char *prefix; /* one of the caller's literals */
     char scope[NAME_MAX_BYTES];
+    float norm_offset;
     block *blocks;
     size_t bytes;
     mr_work work;
@@ -106,6 +107,11 @@ void mr_params_set_scope(mr_params *params, const char *format, ...)
     va_end(arguments);
 }
 
+void mr_params_set_norm_offset(mr_params *params, float offset)
+{
+    params->norm_offset = offset;
+}
+
 bool mr_params_has(const mr_params *params, const char *name)
 {
     char full[NAME_MAX_BYTES];
@@ -173,7 +179,7 @@ mr_status mr_params_values(mr_params *params, size_t count, float **out, mr_erro
 
 /* ---------------------------------------------------------------- vectors, tables */
 
-static mr_status load_array(mr_params *params, const char *name, const char *suffix, size_t rank, const size_t *shape, const float **out,
+static mr_status load_array(mr_params *params, const char *name, const char *suffix, size_t rank, const size_t *shape, float **out,
                             mr_error *error)
 {
     const mr_tensor *tensor = NULL;
@@ -187,12 +193,10 @@ static mr_status load_array(mr_params *params, const char *name, const char *suf
 
 mr_status mr_params_array(mr_params *params, const char *name, size_t rank, const size_t *shape, const float **out, mr_error *error)
 {
-    return load_array(params, name, "", rank, shape, out, error);
-}
-
-static mr_status load_vector(mr_params *params, const char *name, const char *suffix, size_t n, const float **out, mr_error *error)
-{
-    return load_array(params, name, suffix, 1, &n, out, error);
+    float *values = NULL;
+    MR_TRY(load_array(params, name, "", rank, shape, &values, error));
+    *out = values;
+    return MR_OK;
 }
 
 static bool has_suffixed(const mr_params *params, const char *name, const char *suffix)
@@ -206,8 +210,12 @@ mr_status mr_params_norm(mr_params *params, const char *name, size_t n, double e
 {
     mr_norm norm = { .n = n, .eps = (float)eps };
     bool old = !has_suffixed(params, name, ".weight") && has_suffixed(params, name, ".gamma");
-    MR_TRY(load_vector(params, name, old ? ".gamma" : ".weight", n, &norm.weight, error));
-    if (has_bias) MR_TRY(load_vector(params, name, old ? ".beta" : ".bias", n, &norm.bias, error));
+    float *weight = NULL, *bias = NULL;
+    MR_TRY(load_array(params, name, old ? ".gamma" : ".weight", 1, &n, &weight, error));
+    for (size_t i = 0; weight && params->norm_offset != 0 && i < n; i++) weight[i] += params->norm_offset;
+    if (has_bias) MR_TRY(load_array(params, name, old ? ".beta" : ".bias", 1, &n, &bias, error));
+    norm.weight = weight;
+    norm.bias = bias;
     *out = norm;
     return MR_OK;
 }

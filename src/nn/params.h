@@ -30,6 +30,9 @@ void mr_params_set_scope(mr_params *params, const char *format, ...) MR_PRINTF(2
 /* True when prefix + scope + name is stored. */
 bool mr_params_has(const mr_params *params, const char *name);
 
+/* Added to the weights of every norm from now on: some models store their distance from 1. */
+void mr_params_set_norm_offset(mr_params *params, float offset);
+
 /* A zeroed struct or array that lives as long as the params. */
 mr_status mr_params_alloc(mr_params *params, size_t count, size_t size, void **out, mr_error *error);
 

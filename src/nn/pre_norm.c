@@ -18,6 +18,8 @@ void mr_pre_norm_lay_out(const mr_pre_norm_stack *stack, size_t tokens, size_t t
     for (size_t i = 0; i < stack->layer_count; i++) mr_self_attention_note(&stack->attention, stack->layers[i].window, 1, scratch->work);
     for (size_t i = 0; i < MR_PRE_NORM_ROPES; i++)
         if (stack->ropes[i].half > 0) mr_rope_lay_out(&stack->ropes[i], tokens, scratch, &out->ropes[i]);
+    if (layer->attention_post_norm.n > 0 || layer->ffn_post_norm.n > 0)
+        out->part = (float **)mr_scratch_take_per_member(scratch, threads, MR_PANEL_ROWS * stack->hidden * sizeof(float));
 }
 
 static void normalise(const mr_pre_norm_stack *stack, const mr_norm *norm, const float *x, float *y, size_t rows)
@@ -64,6 +66,13 @@ static void enter_panel(void *context, size_t panel, size_t member)
     project_rows(job, 0, first, mr_panel_rows(job->batch->tokens, first), member);
 }
 
+/* x += norm(part) */
+static void add_normalised(const mr_pre_norm_stack *stack, const mr_norm *norm, float *part, float *x, size_t rows)
+{
+    normalise(stack, norm, part, part, rows);
+    for (size_t i = 0; i < rows * stack->hidden; i++) x[i] += part[i];
+}
+
 static void finish_panel(void *context, size_t panel, size_t member)
 {
     const layer_job *job = context;
@@ -71,12 +80,18 @@ static void finish_panel(void *context, size_t panel, size_t member)
     const mr_pre_norm_layer *layer = &job->stack->layers[job->layer];
     size_t hidden = job->stack->hidden, first = panel * MR_PANEL_ROWS, rows = mr_panel_rows(job->batch->tokens, first), inner = layer->out.k;
     float *x = job->x + first * hidden, *normed = buffers->narrow[member];
+    /* A part's result goes on top of x as it is computed, or aside first. */
     const mr_epilogue add = { .residual = x, .ld_residual = hidden };
+    bool attention_aside = layer->attention_post_norm.n > 0, ffn_aside = layer->ffn_post_norm.n > 0;
+    float *part = attention_aside || ffn_aside ? job->buffers->part[member] : NULL;
     int64_t begin = mr_trace_begin();
-    mr_linear_run(&layer->out, buffers->context + first * inner, inner, x, hidden, rows, &add, buffers->linear[member]);
+    mr_linear_run(&layer->out, buffers->context + first * inner, inner, attention_aside ? part : x, hidden, rows, attention_aside ? NULL : &add,
+                  buffers->linear[member]);
+    if (attention_aside) add_normalised(job->stack, &layer->attention_post_norm, part, x, rows);
     normalise(job->stack, &layer->ffn_norm, x, normed, rows);
     mr_trace_end(begin, "attention output", "rows", rows);
-    mr_ffn_run(&layer->ffn, normed, x, rows, buffers->wide[member], &add, buffers->linear[member]);
+    mr_ffn_run(&layer->ffn, normed, ffn_aside ? part : x, rows, buffers->wide[member], ffn_aside ? NULL : &add, buffers->linear[member]);
+    if (ffn_aside) add_normalised(job->stack, &layer->ffn_post_norm, part, x, rows);
     if (job->layer + 1 < job->stack->layer_count) project_rows(job, job->layer + 1, first, rows, member);
 }
 

@@ -1,8 +1,9 @@
-/* A stack of pre-norm transformer layers: ModernBERT, Qwen and Mistral used as encoders.
+/* A stack of pre-norm transformer layers: ModernBERT, Qwen, Mistral and Gemma used as encoders.
  *
  *   n = norm(x);   x = x + out(attention(split(qkv(n))));   n = norm(x);   x = x + ffn(n);   at the end x = final_norm(x)
  *
- * with grouped key/value heads, q and k normalised per head before they are rotated, rotation and window per layer, causal or not.
+ * with grouped key/value heads, q and k normalised per head before they are rotated, rotation and window per layer, causal or not; and
+ * with each part's result normalised before it is added, x = x + norm(part).
  * On packed rows without padding, two meetings of the team per layer as in post_norm.h; a token's result depends on its own sequence
  * only, bit for bit. */
 #ifndef MR_NN_PRE_NORM_H
@@ -15,8 +16,10 @@ typedef struct mr_pre_norm_layer {
     mr_linear qkv;          /* rows q | k | v */
     mr_norm q_norm, k_norm; /* RMSNorms over one head; n = 0: none */
     mr_linear out;
+    mr_norm attention_post_norm; /* n = 0: none */
     mr_norm ffn_norm;
     mr_ffn ffn;
+    mr_norm ffn_post_norm; /* n = 0: none */
     size_t rope;   /* which of the stack's */
     size_t window; /* of the attention; 0 = all keys */
 } mr_pre_norm_layer;
@@ -36,6 +39,7 @@ typedef struct mr_pre_norm_stack {
 typedef struct mr_pre_norm_buffers {
     mr_layer_buffers shared;
     mr_rope_tables ropes[MR_PRE_NORM_ROPES];
+    float **part; /* [threads][panel, hidden], where results are normalised before they are added */
 } mr_pre_norm_buffers;
 
 /* Takes (or counts) everything mr_pre_norm_run needs for `tokens` rows on `threads` threads. */
