@@ -53,15 +53,15 @@ static void batch_take(batch *b, const mr_batch_budget *budget, mr_embed_item *i
     mr_batch_add(budget, &b->fill, item->encoding.count);
 }
 
-static void finish_item(mr_job_run *run, const batch *b, size_t index)
+/* `reason` is why its status is not OK. */
+static void finish_item(mr_job_run *run, const batch *b, size_t index, mr_status status, const char *reason)
 {
     mr_embed_item *item = b->items[index];
-    mr_status status = b->response.statuses[index];
     if (status == MR_OK) {
         memcpy(item->vector, b->response.vectors + index * run->plan->dimension, run->plan->dimension * sizeof(float));
     } else {
-        char text[160];
-        snprintf(text, sizeof text, "%s: %s", mr_status_name(status), mr_status_text(status));
+        char text[320];
+        snprintf(text, sizeof text, "%s: %s", mr_status_name(status), reason);
         mr_embed_item_fail(item, text);
     }
     atomic_fetch_add(&run->tokens, item->encoding.count);
@@ -69,16 +69,24 @@ static void finish_item(mr_job_run *run, const batch *b, size_t index)
     mr_window_deliver(run->window, item->sequence, item);
 }
 
+/* Two workers have died of it, or it had its time: that concerns these records. Anything else concerns the job. */
+static bool costs_its_records_only(mr_status status)
+{
+    return status == MR_WORKER_DIED || status == MR_INTERNAL || status == MR_TIMEOUT;
+}
+
 /* Called by the pool, in a worker's thread. */
 static void batch_done(void *context, mr_status status, const mr_error *error)
 {
     batch *b = context;
     mr_job_run *run = b->run;
+    bool fatal = status != MR_OK && !costs_its_records_only(status);
     for (size_t i = 0; i < b->fill.inputs; i++) {
-        if (status == MR_OK) finish_item(run, b, i);
-        else mr_embed_item_free(b->items[i]);
+        if (fatal) mr_embed_item_free(b->items[i]);
+        else if (status != MR_OK) finish_item(run, b, i, status, error->text);
+        else finish_item(run, b, i, b->response.statuses[i], mr_status_text(b->response.statuses[i]));
     }
-    if (status != MR_OK) mr_embed_run_fail(run, error);
+    if (fatal) mr_embed_run_fail(run, error);
     batch_free(b);
     pthread_mutex_lock(&run->lock);
     run->in_flight--;
@@ -93,7 +101,8 @@ static void batch_submit(batch *b, uint64_t number)
     pthread_mutex_lock(&run->lock);
     run->in_flight++;
     pthread_mutex_unlock(&run->lock);
-    const mr_call call = { .request = &b->request, .response = &b->response, .lane = MR_LANE_BATCH, .stage = "embed", .id = number, .done = batch_done, .context = b };
+    const mr_call call = { .request = &b->request, .response = &b->response, .lane = MR_LANE_BATCH, .idempotent = true,
+                            .stage = "embed", .id = number, .done = batch_done, .context = b };
     int64_t begin = mr_trace_begin();
     size_t tokens = b->fill.tokens;
     mr_status status = mr_pool_submit(run->model, &call, &error); /* b may be gone after it */

@@ -170,7 +170,7 @@ static mr_status run_all(mr_embedder *embedder, prepared *p, mr_error *error)
                (count == 0 || tokens + p->inputs[first + count].count <= options->max_batch_tokens)) tokens += p->inputs[first + count++].count;
         const mr_text_embedding_request request = { .inputs = &p->inputs[first], .count = count };
         mr_text_embedding_response response = { .vectors = p->vectors + first * dimension, .dimension = dimension, .statuses = &p->run_statuses[first] };
-        const mr_call call = { .request = &request, .response = &response, .lane = MR_LANE_INTERACTIVE, .timeout_ns = MR_CLOCK_FOREVER, .stage = "embedder" };
+        const mr_call call = { .request = &request, .response = &response, .lane = MR_LANE_INTERACTIVE, .timeout_ns = MR_CLOCK_FOREVER, .stage = "embedder", .idempotent = true };
         MR_TRY(mr_pool_call(embedder->model, &call, error));
         first += count;
     }

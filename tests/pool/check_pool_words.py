@@ -19,9 +19,10 @@ def words(root):
         for key in re.findall(r"^key:\s*(\S+)", text, re.M):
             found.update((key, key.rsplit("/", 1)[-1]))
         found.update(re.findall(r"^architecture:\s*(\S+)", text, re.M))
-    for source in root.glob("src/models/*_*.c"):  # encoder_bert.c: bert
-        found.add(source.stem.split("_", 1)[1])
-    return found - {"config", "tensors", "table"}
+    for table in root.glob("src/models/*_table.c.in"):  # of the kind's files: encoder_bert.c is bert
+        kind = table.name.removesuffix("table.c.in")
+        found.update(source.stem.removeprefix(kind) for source in root.glob(f"src/models/{kind}*.c"))
+    return found
 
 
 def check(root):
@@ -45,8 +46,9 @@ def self_test():
         for folder in ("configs/models", "src/models", "src/registry/pool"):
             (root / folder).mkdir(parents=True)
         (root / "configs/models/a.yaml").write_text("key: Org/Some-Model-v2\narchitecture: qwen\n")
-        (root / "src/models/encoder_bert.c").write_text("")
-        clean = '#include "core/error.h"\nint alberta; /* workers of a model */\n'
+        for name in ("encoder_table.c.in", "encoder_bert.c", "shared_clock.c"):
+            (root / "src/models" / name).write_text("")
+        clean = '#include "core/error.h"\nint alberta; /* workers of a model, a clock */\n'
         (root / "src/registry/pool/a.c").write_text(clean)
         assert check(root) == ([], 1), check(root)
         for bad in ("/* some-model-v2 is slow */", "if (is_bert) x();", "QWEN", "a .gguf file", '#include "models/encoder.h"'):

@@ -87,6 +87,7 @@ static void submit_loose(arena *all, size_t at, uint64_t *random)
     call.released = wants_release ? loose_released : NULL;
     call.context = self;
     call.lane = (mr_lane)below(random, 3);
+    call.idempotent = chance(random, 50);
     call.timeout_ns = chance(random, 60) ? MR_CLOCK_FOREVER : (int64_t)(1 + below(random, 20)) * MR_CLOCK_MILLISECOND;
     mr_error error = { 0 };
     mr_status status = chance(random, 30) ? mr_pool_try_submit(all->models[at], &call, &error) : mr_pool_submit(all->models[at], &call, &error);

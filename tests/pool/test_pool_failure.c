@@ -210,6 +210,62 @@ static void a_request_moves_only_once(void **state)
     fixture_end(&f);
 }
 
+/* What a request answers whose first `deaths` runs kill their worker. */
+static mr_status run_and_die(mr_pool_model *model, fake_model *fake, size_t deaths, bool idempotent, mr_error *error)
+{
+    fake_request request;
+    fake_request_init(&request, TEXT, 1, 1);
+    mr_call call = fake_call(&request);
+    call.idempotent = idempotent;
+    fake->run_status = MR_WORKER_DIED;
+    fake->run_failures = deaths;
+    mr_status status = mr_pool_call(model, &call, error);
+    fake_request_fini(&request);
+    return status;
+}
+
+static void a_running_request_moves_once_if_it_may_be_run_again(void **state)
+{
+    (void)state;
+    fixture f = fixture_default();
+    fixture_start(&f);
+    fake_model *fake = fake_new();
+    mr_pool_model *model = fixture_add(&f, fake, TEXT, "a/b", 1);
+    mr_error error = { 0 };
+    assert_int_equal(run_and_die(model, fake, 1, true, &error), MR_OK); /* by the worker that replaced the dead one */
+    assert_int_equal(fake->runs, 2);
+    mr_model_metrics metrics = metrics_of(model);
+    assert_int_equal(metrics.requests, 1);
+    assert_int_equal(metrics.requests_moved, 1);
+    assert_int_equal(metrics.workers_failed, 1);
+    assert_int_equal(metrics.finished[MR_OK], 1);
+    assert_int_equal(metrics.finished[MR_WORKER_DIED], 0);
+    assert_int_equal(run_and_die(model, fake, 2, true, &error), MR_WORKER_DIED);
+    assert_int_equal(fake->runs, 4);
+    assert_int_equal(run_and_die(model, fake, 1, false, &error), MR_WORKER_DIED);
+    assert_int_equal(fake->runs, 5);
+    assert_int_equal(metrics_of(model).pending, 0);
+    fixture_end(&f);
+}
+
+/* A death counts for the breaker whether or not the request goes on. */
+static void deaths_open_the_breaker(void **state)
+{
+    (void)state;
+    fixture f = fixture_default();
+    fixture_start(&f);
+    fake_model *fake = fake_new();
+    mr_pool_model *model = fixture_add(&f, fake, TEXT, "a/b", 1);
+    mr_error error = { 0 };
+    for (int i = 0; i < 2; i++) assert_int_equal(run_and_die(model, fake, 2, true, &error), MR_WORKER_DIED);
+    assert_int_equal(metrics_of(model).breaker, MR_BREAKER_CLOSED);
+    assert_int_equal(run_and_die(model, fake, 1, true, &error), MR_CIRCUIT_OPEN); /* the fifth: its worker is not replaced */
+    assert_int_equal(fake->runs, 5);
+    assert_int_equal(metrics_of(model).breaker, MR_BREAKER_OPEN);
+    assert_int_equal(run_and_die(model, fake, 0, true, &error), MR_CIRCUIT_OPEN);
+    fixture_end(&f);
+}
+
 static void a_pinned_worker_that_dies_is_replaced(void **state)
 {
     (void)state;
@@ -448,6 +504,8 @@ int main(void)
         cmocka_unit_test(non_finite_outputs_count_towards_the_breaker),
         cmocka_unit_test(a_dead_workers_queue_moves_to_its_siblings),
         cmocka_unit_test(a_request_moves_only_once),
+        cmocka_unit_test(a_running_request_moves_once_if_it_may_be_run_again),
+        cmocka_unit_test(deaths_open_the_breaker),
         cmocka_unit_test(a_pinned_worker_that_dies_is_replaced),
         cmocka_unit_test(the_breaker_timeline),
         cmocka_unit_test(failed_loads_open_the_breaker_once_each),

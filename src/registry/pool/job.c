@@ -53,6 +53,12 @@ static void count_latency(mr_model_metrics *metrics, double seconds)
     metrics->latency_seconds += seconds;
 }
 
+void mr_job_judge(mr_pool_model *model, const mr_job *job, mr_verdict verdict)
+{
+    if (mr_breaker_record(&model->breaker, mr_pool_now(model), job->breaker_round, verdict))
+        mr_log(MR_LOG_WARN, MR_POOL_LOG, "%s: circuit breaker %s", model->spec.key, mr_breaker_state_text(model->breaker.state));
+}
+
 void mr_job_account(mr_pool_model *model, const mr_job *job, mr_status status, mr_verdict verdict)
 {
     int64_t now = mr_pool_now(model);
@@ -61,8 +67,7 @@ void mr_job_account(mr_pool_model *model, const mr_job *job, mr_status status, m
     if (status == MR_TIMEOUT) metrics->timeouts++;
     count_latency(metrics, (double)(now - job->submitted_ns) / (double)MR_CLOCK_SECOND);
     if (mr_pool_shutting_down(model) && status != MR_SHUTTING_DOWN) atomic_fetch_add(&model->pools->drained, 1);
-    if (mr_breaker_record(&model->breaker, now, job->breaker_round, verdict))
-        mr_log(MR_LOG_WARN, MR_POOL_LOG, "%s: circuit breaker %s", model->spec.key, mr_breaker_state_text(model->breaker.state));
+    mr_job_judge(model, job, verdict);
     pthread_cond_broadcast(&model->changed);
 }
 

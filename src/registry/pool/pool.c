@@ -148,6 +148,12 @@ mr_status mr_pool_refuse(const mr_pool_model *model, mr_error *error)
     return mr_error_set(error, MR_SHUTTING_DOWN, "%s: shutting down, no new requests", model->spec.key);
 }
 
+mr_status mr_pool_refuse_open(const mr_pool_model *model, mr_error *error)
+{
+    return mr_error_set(error, MR_CIRCUIT_OPEN, "%s: refused after repeated failures (last: %.400s); try again later", model->spec.key,
+                        model->failure.text);
+}
+
 /* ---------------------------------------------------------------- pins */
 
 mr_status mr_pool_pin(mr_pool_model *model, size_t workers, mr_error *error)

@@ -58,6 +58,7 @@ typedef struct mr_call {
     int64_t timeout_ns;     /* wait + run; 0: request_timeout of the settings; MR_CLOCK_FOREVER: none */
     const char *stage;      /* who asks, for reports ("embed"); static or outliving the call; NULL is fine */
     uint64_t id;            /* which request, for reports: any number of the caller's */
+    bool idempotent;        /* may be run twice: of the workers that die it fails only with the second that was running it */
     mr_call_done *done;     /* not used by mr_pool_call */
     void (*released)(void *context);
     void *context;

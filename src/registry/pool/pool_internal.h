@@ -26,7 +26,8 @@ typedef struct mr_job {
     int64_t submitted_ns;
     int64_t deadline_ns;
     uint64_t breaker_round;
-    bool moved;      /* lost one worker already: the next loss fails it */
+    bool moved;      /* lost one worker already: the next loss fails it, unless it is idempotent */
+    bool rerun;      /* idempotent, and lost the worker that was running it */
     bool answered;   /* done was called, or is being called, ahead of the end of the run */
     bool answering;  /* the maintenance thread is inside done */
     bool ended;      /* the run ended while it was */
@@ -44,7 +45,9 @@ void mr_job_list_append(mr_job_list *list, mr_job_list *from); /* empties `from`
 /* Moves the jobs whose deadline has passed to *expired; returns the earliest deadline left. */
 int64_t mr_job_list_expire(mr_job_list *list, int64_t now, mr_job_list *expired);
 
-/* Counts the answer and tells the breaker. Lock held. */
+/* Tells the breaker how a run ended. Lock held. */
+void mr_job_judge(mr_pool_model *model, const mr_job *job, mr_verdict verdict);
+/* Counts the answer and judges. Lock held. */
 void mr_job_account(mr_pool_model *model, const mr_job *job, mr_status status, mr_verdict verdict);
 /* done, released, free. No lock held. */
 void mr_job_finish(mr_job *job, mr_status status, const mr_error *error);
@@ -200,6 +203,8 @@ void mr_pool_explain(const mr_pool_model *model, mr_status status, mr_error *err
 void mr_pool_report_failure(mr_pool_model *model, const mr_error *cause);
 /* SHUTTING_DOWN, with its text. */
 mr_status mr_pool_refuse(const mr_pool_model *model, mr_error *error);
+/* CIRCUIT_OPEN, likewise. Lock held. */
+mr_status mr_pool_refuse_open(const mr_pool_model *model, mr_error *error);
 
 /* ---------------------------------------------------------------- routing.c: which worker gets a request */
 
@@ -211,6 +216,9 @@ void mr_pool_wake_idle(mr_pool_model *model);
 /* Gives the jobs of a lost worker to siblings, or keeps them as orphans. Lock held; released while jobs that lost
  * their second worker are answered. */
 void mr_pool_rehome(mr_pool_model *model, mr_job_list *jobs);
+/* After something that should have brought a worker did not: answers the orphans, unless one is there or on its way. Lock held
+ * on entry and on return. */
+void mr_pool_fail_orphans(mr_pool_model *model, const mr_error *cause);
 
 /* ---------------------------------------------------------------- spawn.c: how many workers there are */
 
@@ -219,8 +227,8 @@ void mr_pool_rehome(mr_pool_model *model, mr_job_list *jobs);
 mr_status mr_spawn_cold(mr_pool_model *model, size_t wanted, mr_error *error);
 /* One more, unless one is on its way, the cap is reached, or memory is short. Lock held throughout. */
 void mr_spawn_warm(mr_pool_model *model);
-/* One in place of a lost worker: `always`, or only if requests or pins need it; never while the breaker is open. Lock
- * held throughout. */
+/* One in place of a lost worker: `always`, or only if requests or pins need it; never while the breaker is open. Orphans that
+ * are then left without any worker are answered with the reason. Lock held on entry and on return. */
 void mr_spawn_replacement(mr_pool_model *model, bool always);
 /* The cool-down tick: of a model whose workers have all been idle for idle_before_evict the least recently used leaves. */
 void mr_spawn_cool_down(mr_pool_model *model, int64_t now);

@@ -61,7 +61,7 @@ void mr_pool_rehome(mr_pool_model *model, mr_job_list *jobs)
 {
     mr_job_list unlucky = { 0 };
     for (mr_job *job; (job = mr_job_list_pop(jobs));) {
-        if (job->moved) {
+        if (job->moved && !job->call.idempotent) {
             mr_job_list_push(&unlucky, job);
             continue;
         }
@@ -75,6 +75,12 @@ void mr_pool_rehome(mr_pool_model *model, mr_job_list *jobs)
     mr_error error;
     mr_error_set(&error, MR_WORKER_DIED, "%s: two workers died holding this request", model->spec.key);
     mr_job_list_fail(model, &unlucky, MR_WORKER_DIED, &error);
+}
+
+void mr_pool_fail_orphans(mr_pool_model *model, const mr_error *cause)
+{
+    if (model->orphans.count == 0 || mr_pool_live(model) > 0 || model->spawning) return;
+    mr_job_list_fail(model, &model->orphans, cause->status, cause);
 }
 
 /* ---------------------------------------------------------------- submitting */
@@ -142,8 +148,7 @@ static mr_status admit(mr_pool_model *model, mr_job *job, bool wait, mr_error *e
     if (mr_pool_shutting_down(model)) return mr_pool_refuse(model, error);
     if (!mr_breaker_admit(&model->breaker, now, &job->breaker_round)) {
         model->metrics.rejected_by_breaker++;
-        return mr_error_set(error, MR_CIRCUIT_OPEN, "%s: refused after repeated failures (last: %.400s); try again later", model->spec.key,
-                            model->failure.text);
+        return mr_pool_refuse_open(model, error);
     }
     model->last_request_ns = now;
     mr_status status = place(model, job, wait, error);

@@ -223,6 +223,7 @@ mr_status mr_spawn_cold(mr_pool_model *model, size_t wanted, mr_error *error)
     if (status != MR_OK) {
         mr_pool_explain(model, status, &cause);
         mr_pool_report_failure(model, &cause);
+        mr_pool_fail_orphans(model, &cause);
         if (error) *error = cause;
     }
     pthread_cond_broadcast(&model->changed);
@@ -230,31 +231,37 @@ mr_status mr_spawn_cold(mr_pool_model *model, size_t wanted, mr_error *error)
 }
 
 /* One more out of memory that is free, sharing the weights that are there. Lock held throughout. */
-static void start_one(mr_pool_model *model, const char *why)
+static mr_status start_one(mr_pool_model *model, const char *why, mr_error *error)
 {
     mr_guard guard = { 0 };
-    mr_error error;
-    if (model->worker_count == MR_WORKERS_MAX || !model->weights) return;
-    mr_status status = mr_governor_acquire(model->pools->governor, model->estimate.worker_bytes, MR_MEM_SCRATCH, &guard, NULL, &error);
-    if (status == MR_OK) status = mr_worker_start(model, &guard, &error);
+    if (model->worker_count == MR_WORKERS_MAX || !model->weights)
+        return mr_error_set(error, MR_WORKER_DIED, "%s: no place for a further worker", model->spec.key);
+    mr_status status = mr_governor_acquire(model->pools->governor, model->estimate.worker_bytes, MR_MEM_SCRATCH, &guard, NULL, error);
+    if (status == MR_OK) status = mr_worker_start(model, &guard, error);
     mr_guard_release(&guard);
-    if (status != MR_OK) mr_log(MR_LOG_DEBUG, MR_POOL_LOG, "%s: no further worker (%s): %s", model->spec.key, why, error.text);
+    if (status != MR_OK) mr_log(MR_LOG_DEBUG, MR_POOL_LOG, "%s: no further worker (%s): %s", model->spec.key, why, error->text);
+    return status;
 }
 
 void mr_spawn_warm(mr_pool_model *model)
 {
+    mr_error error;
     if (model->spawning || mr_pool_live(model) >= model->max_workers || mr_pool_shutting_down(model)) return;
     if (mr_governor_pressure(model->pools->governor) >= MR_PRESSURE_HIGH) return;
     for (size_t i = 0; i < model->worker_count; i++)
         if (mr_worker_comes(model->workers[i])) return; /* never two at once */
-    start_one(model, "all are busy");
+    (void)start_one(model, "all are busy", &error);
 }
 
 void mr_spawn_replacement(mr_pool_model *model, bool always)
 {
     size_t live = mr_pool_live(model);
     bool needed = always || live < model->pinned || (live == 0 && model->orphans.count > 0);
-    if (!needed || live >= model->max_workers || model->spawning || mr_pool_shutting_down(model)) return;
-    if (mr_breaker_state_at(&model->breaker, mr_pool_now(model)) == MR_BREAKER_OPEN) return;
-    start_one(model, "one was lost");
+    if (!needed || live >= model->max_workers || model->spawning) return;
+    mr_error error = { 0 };
+    mr_status status;
+    if (mr_pool_shutting_down(model)) status = mr_pool_refuse(model, &error);
+    else if (mr_breaker_state_at(&model->breaker, mr_pool_now(model)) == MR_BREAKER_OPEN) status = mr_pool_refuse_open(model, &error);
+    else status = start_one(model, "one was lost", &error);
+    if (status != MR_OK) mr_pool_fail_orphans(model, &error);
 }

@@ -27,14 +27,14 @@ static void enter(mr_worker *self, mr_worker_state state)
     pthread_cond_broadcast(&self->model->changed);
 }
 
-/* Ready or Processing no more. Lock held. */
+/* A load that failed ends every wait for a worker; a run that did concerns its request. Lock held. */
 static void fail(mr_worker *self, const mr_error *cause)
 {
     mr_pool_model *model = self->model;
     enter(self, MR_WORKER_FAILED);
     model->metrics.workers_failed++;
     mr_log(MR_LOG_ERROR, MR_POOL_LOG, "%s: worker %llu failed: %s", model->spec.key, (unsigned long long)self->id, cause->text);
-    mr_pool_report_failure(model, cause);
+    if (!self->instance) mr_pool_report_failure(model, cause);
 }
 
 /* ---------------------------------------------------------------- one request */
@@ -58,8 +58,22 @@ static void note_failure(mr_pool_model *model, mr_status status, const mr_error 
     else model->failure = *error;
 }
 
-/* The model function itself, without the lock; then the books. Lock held on entry and on return. */
-static mr_status run_current(mr_worker *self, mr_error *error)
+/* Its worker has died: back into the queue that wind_up gives to siblings. Lock held. */
+static bool moves_on(mr_worker *self, mr_job *job)
+{
+    if (self->state != MR_WORKER_FAILED || !job->call.idempotent || job->rerun || job->deadline_ns <= self->last_used_ns) return false;
+    job->rerun = true;
+    mr_job_judge(self->model, job, MR_VERDICT_FAILURE);
+    mr_job_list jobs = { 0 };
+    mr_job_list_push(&jobs, job); /* ahead of those that never ran */
+    mr_job_list_append(&jobs, &self->queue);
+    self->queue = jobs;
+    return true;
+}
+
+/* The model function itself, without the lock; then the books. *over = false when the request goes to a sibling. Lock held on
+ * entry and on return. */
+static mr_status run_current(mr_worker *self, bool *over, mr_error *error)
 {
     mr_pool_model *model = self->model;
     mr_job *job = self->current;
@@ -85,6 +99,8 @@ static mr_status run_current(mr_worker *self, mr_error *error)
     mr_verdict verdict = verdict_of(status, &outcome);
     if (verdict == MR_VERDICT_FAILURE) note_failure(model, status, error);
     if (job->answered) return status; /* counted when it was */
+    *over = !moves_on(self, job);
+    if (!*over) return status;
     if (job->deadline_ns <= self->last_used_ns) status = mr_error_set(error, MR_TIMEOUT, "%s: the request ran past its time", model->spec.key);
     mr_job_account(model, job, status, verdict);
     return status;
@@ -121,13 +137,15 @@ static void process(mr_worker *self, mr_job *job)
     mr_pool_model *model = self->model;
     mr_error error = { 0 };
     mr_status status;
+    bool over = true;
     if (job->deadline_ns <= mr_pool_now(model)) {
         status = mr_error_set(&error, MR_TIMEOUT, "%s: the request waited past its time", model->spec.key);
         mr_job_account(model, job, status, MR_VERDICT_NONE);
     } else {
         self->current = job;
-        status = run_current(self, &error);
+        status = run_current(self, &over, &error);
     }
+    if (!over) return;
     bool with_maintenance = job->answering; /* it is inside done: released and free are then its business */
     job->ended = true;
     pthread_mutex_unlock(&model->lock);
@@ -156,8 +174,8 @@ static mr_job *steal(mr_worker *self)
 static mr_job *next_job(mr_worker *self)
 {
     mr_job *job = mr_job_list_pop(&self->priority);
+    if (!job) job = mr_job_list_pop(&self->model->orphans); /* older than what was queued here */
     if (!job) job = mr_job_list_pop(&self->queue);
-    if (!job) job = mr_job_list_pop(&self->model->orphans);
     if (!job) job = steal(self);
     if (!job) return NULL;
     pthread_cond_broadcast(&self->model->changed); /* room */
@@ -222,7 +240,7 @@ static void take_jobs(mr_worker *self, mr_job_list *out)
 static void wind_up(mr_worker *self)
 {
     mr_pool_model *model = self->model;
-    bool died = self->state == MR_WORKER_FAILED && self->instance && !self->lost; /* a load that failed would fail again */
+    bool failed_load = self->state == MR_WORKER_FAILED && !self->instance; /* it would fail again: no replacement */
     if (self->state != MR_WORKER_FAILED) enter(self, MR_WORKER_EVICTING);
     mr_job_list jobs;
     take_jobs(self, &jobs);
@@ -231,14 +249,11 @@ static void wind_up(mr_worker *self)
     model->spec.vtable->worker_destroy(self->instance);
     mr_guard_release(&self->guard);
     pthread_mutex_lock(&model->lock);
-    if (died) mr_spawn_replacement(model, false); /* before the weights go: it can share them */
+    if (failed_load) mr_pool_fail_orphans(model, &model->failure);
+    else if (!self->lost) mr_spawn_replacement(model, false); /* before the weights go: it can share them */
     mr_weights_release(model, self->weights);
     unlist(self);
     enter(self, MR_WORKER_DEAD);
-    if (model->orphans.count == 0 || mr_pool_live(model) > 0) return;
-    mr_error error;
-    mr_error_set(&error, MR_WORKER_DIED, "%s: the last worker died (%.400s)", model->spec.key, model->failure.text);
-    mr_job_list_fail(model, &model->orphans, MR_WORKER_DIED, &error);
 }
 
 static void *worker_main(void *argument)
