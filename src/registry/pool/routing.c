@@ -80,7 +80,8 @@ void mr_pool_rehome(mr_pool_model *model, mr_job_list *jobs)
 void mr_pool_fail_orphans(mr_pool_model *model, const mr_error *cause)
 {
     if (model->orphans.count == 0 || mr_pool_live(model) > 0 || model->spawning) return;
-    mr_job_list_fail(model, &model->orphans, cause->status, cause);
+    const mr_error own = *cause; /* it may be the model's, which changes while the lock is released */
+    mr_job_list_fail(model, &model->orphans, own.status, &own);
 }
 
 /* ---------------------------------------------------------------- submitting */
