@@ -338,11 +338,13 @@ mr_status mr_json_expect(mr_json_value value, mr_json_type type, const char *wha
 
 bool mr_json_append_quoted(mr_buf *out, mr_str text)
 {
+    size_t from = 0;
     bool done = mr_buf_append(out, "\"", 1);
     for (size_t i = 0; i < text.length && done; i++) {
         unsigned char c = (unsigned char)text.data[i];
-        if (c < 0x20) done = mr_buf_printf(out, "\\u%04x", c);
-        else done = (c != '"' && c != '\\' ? true : mr_buf_append(out, "\\", 1)) && mr_buf_append(out, text.data + i, 1);
+        if (c >= 0x20 && c != '"' && c != '\\') continue;
+        done = mr_buf_append(out, text.data + from, i - from) && mr_buf_printf(out, c < 0x20 ? "\\u%04x" : "\\%c", c);
+        from = i + 1;
     }
-    return done && mr_buf_append(out, "\"", 1);
+    return done && mr_buf_append(out, text.data + from, text.length - from) && mr_buf_append(out, "\"", 1);
 }

@@ -21,6 +21,7 @@
 #include "tokenizer/unicode.h"
 #include "tokenizer/vocabulary.h"
 #include "tokenizer/word_cache.h"
+#include "weights/gguf.h"
 
 /* ---------------------------------------------------------------- scratch */
 
@@ -347,6 +348,8 @@ void mr_byte_fallback_read(const mr_vocabulary *vocabulary, int32_t ids[256]);
 
 /* Fills `vocabulary` too: its texts come with their scores. */
 mr_status mr_unigram_open(mr_json_value component, mr_vocabulary *vocabulary, mr_unigram *out, mr_error *error);
+/* Other scores for the same texts: items 0 .. count - 1 of `scores`. */
+void mr_unigram_set_scores(mr_unigram *model, const mr_gguf_value *scores, size_t count);
 void mr_unigram_fini(mr_unigram *model);
 mr_status mr_unigram_run(const mr_unigram *model, mr_str piece, mr_unigram_scratch *scratch, mr_ids *ids, mr_error *error);
 

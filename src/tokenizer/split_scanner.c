@@ -23,14 +23,19 @@ struct mr_scanner {
 #define CASED(upper, lower) \
     FRONT upper "*" lower "+(?i:" CONTRACTIONS ")?|" FRONT upper "+" lower "*(?i:" CONTRACTIONS ")?|\\p{N}{1,3}|" OTHERS
 
+#define LETTERS(digits) "(?i:" CONTRACTIONS ")|" FRONT "\\p{L}+|" digits "|" OTHERS "[\\r\\n]*|" TAIL
+
 const char mr_pattern_gpt2[] = CONTRACTIONS "| ?\\p{L}+| ?\\p{N}+|" OTHERS "|\\s+(?!\\S)|\\s+";
+const char mr_pattern_cl100k[] = LETTERS("\\p{N}{1,3}");
+const char mr_pattern_qwen2[] = LETTERS("\\p{N}");
+const char mr_pattern_o200k[] = CASED(UPPER, LOWER) "[\\r\\n/]*|" TAIL;
 const char mr_pattern_kimi[] = "[\\p{Han}]+|" CASED(NOT_HAN(UPPER), NOT_HAN(LOWER)) "[\\r\\n]*|" TAIL;
 
 static const mr_scanner scanners[] = {
     { mr_pattern_gpt2, WORDS_GPT2, 0, false },
-    { "(?i:" CONTRACTIONS ")|" FRONT "\\p{L}+|\\p{N}{1,3}|" OTHERS "[\\r\\n]*|" TAIL, WORDS_LETTERS, 3, false },
-    { "(?i:" CONTRACTIONS ")|" FRONT "\\p{L}+|\\p{N}|" OTHERS "[\\r\\n]*|" TAIL, WORDS_LETTERS, 1, false },
-    { CASED(UPPER, LOWER) "[\\r\\n/]*|" TAIL, WORDS_CASED, 3, true },
+    { mr_pattern_cl100k, WORDS_LETTERS, 3, false },
+    { mr_pattern_qwen2, WORDS_LETTERS, 1, false },
+    { mr_pattern_o200k, WORDS_CASED, 3, true },
     { mr_pattern_kimi, WORDS_CASED_HAN, 3, false },
 };
 

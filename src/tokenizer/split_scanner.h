@@ -9,6 +9,9 @@
 typedef struct mr_scanner mr_scanner;
 
 extern const char mr_pattern_gpt2[];
+extern const char mr_pattern_cl100k[]; /* GPT-4, Llama-3, Phi-4 */
+extern const char mr_pattern_qwen2[];
+extern const char mr_pattern_o200k[]; /* GPT-4o */
 extern const char mr_pattern_kimi[]; /* with class intersection written as lookahead, as PCRE2 understands it */
 
 /* NULL when the pattern is not a known one. */

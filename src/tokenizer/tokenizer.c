@@ -1,10 +1,12 @@
 #include "tokenizer/tokenizer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/file.h"
 #include "core/mem.h"
+#include "tokenizer/gguf_vocabulary.h"
 #include "tokenizer/pipeline.h"
 
 #define MAX_FILE_BYTES (128u << 20) /* the largest published tokenizer.json has 33 MB */
@@ -151,7 +153,7 @@ done:
     return status;
 }
 
-mr_status mr_tokenizer_open(const char *directory, mr_tokenizer **out, mr_error *error)
+static mr_status open_directory(const char *directory, mr_tokenizer **out, mr_error *error)
 {
     paths p = { mr_path_join(directory, "tokenizer.json"), mr_path_join(directory, "tiktoken.model"), mr_path_join(directory, "vocab.txt"),
                 mr_path_join(directory, "vocab.json"), mr_path_join(directory, "merges.txt"), mr_path_join(directory, "tokenizer_config.json") };
@@ -164,6 +166,58 @@ mr_status mr_tokenizer_open(const char *directory, mr_tokenizer **out, mr_error 
     free(p.vocab_json);
     free(p.merges);
     free(p.config);
+    return status;
+}
+
+/* What the converted text cannot say: a Unigram model's scores to the last bit, and how long a text the model takes. */
+static mr_status add_gguf_facts(const mr_gguf *gguf, mr_tokenizer *tokenizer, mr_error *error)
+{
+    const mr_gguf_value *scores;
+    mr_str architecture;
+    char key[128];
+    MR_TRY(mr_gguf_get_floats(gguf, "tokenizer.ggml.scores", &scores, error));
+    if (tokenizer->model.type == MR_MODEL_UNIGRAM && scores) mr_unigram_set_scores(&tokenizer->model.unigram, scores, tokenizer->model.vocabulary.size);
+    MR_TRY(mr_gguf_get_str(gguf, "general.architecture", MR_STR(""), &architecture, error));
+    if (architecture.length > 64) return MR_OK;
+    snprintf(key, sizeof key, "%.*s.context_length", (int)architecture.length, architecture.data);
+    return mr_gguf_get_size(gguf, key, INT32_MAX, 0, &tokenizer->model_max_length, error);
+}
+
+static mr_status open_parsed_gguf(const mr_gguf *gguf, mr_tokenizer **out, mr_error *error)
+{
+    mr_buf json = { 0 };
+    mr_json_tree tree;
+    mr_tokenizer *tokenizer = NULL;
+    mr_status status = mr_gguf_vocabulary_convert(gguf, &json, error);
+    if (status != MR_OK) {
+        mr_buf_fini(&json);
+        return status;
+    }
+    MR_TRY(mr_json_tree_parse(json.data, json.length, gguf->file, &tree, error));
+    status = open_any(mr_json_root(&tree), false, NULL, (mr_json_value){ 0 }, &tokenizer, error);
+    mr_json_tree_fini(&tree);
+    if (status == MR_OK) status = add_gguf_facts(gguf, tokenizer, error);
+    if (status == MR_OK) *out = tokenizer;
+    else mr_tokenizer_close(tokenizer);
+    return status;
+}
+
+mr_status mr_tokenizer_open_gguf_bytes(const unsigned char *bytes, size_t length, const char *file, mr_tokenizer **out, mr_error *error)
+{
+    mr_gguf gguf;
+    MR_TRY(mr_gguf_parse(bytes, length, file, &gguf, error));
+    mr_status status = open_parsed_gguf(&gguf, out, error);
+    mr_gguf_fini(&gguf);
+    return status;
+}
+
+mr_status mr_tokenizer_open(const char *path, mr_tokenizer **out, mr_error *error)
+{
+    mr_mapping mapping;
+    if (!mr_path_exists(path) || mr_path_is_directory(path)) return open_directory(path, out, error);
+    MR_TRY(mr_file_map(path, &mapping, error));
+    mr_status status = mr_tokenizer_open_gguf_bytes(mapping.data, mapping.length, path, out, error);
+    mr_file_unmap(&mapping);
     return status;
 }
 

@@ -12,13 +12,15 @@
 typedef struct mr_tokenizer mr_tokenizer;
 typedef struct mr_tokenizer_scratch mr_tokenizer_scratch;
 
-/* `directory` holds tokenizer.json, else tiktoken.model, else BERT's vocab.txt, else vocab.json with
+/* `path` is a .gguf file with a tokenizer inside, or a directory that holds tokenizer.json, else tiktoken.model, else BERT's vocab.txt, else vocab.json with
  * merges.txt (CLIP, GPT-2, RoBERTa, Qwen2); and tokenizer_config.json (optional with the first and third). The truncation and padding stored
  * in the file are ignored: the caller's max_tokens decides.
  * MODEL_FILES_MISSING, MODEL_CORRUPT (file, key), MODEL_UNSUPPORTED (component type). */
-mr_status mr_tokenizer_open(const char *directory, mr_tokenizer **out, mr_error *error);
+mr_status mr_tokenizer_open(const char *path, mr_tokenizer **out, mr_error *error);
 /* From the bytes of a tokenizer.json, without tokenizer_config.json. Nothing is borrowed. */
 mr_status mr_tokenizer_open_bytes(const void *json, size_t length, mr_tokenizer **out, mr_error *error);
+/* From the bytes of a GGUF file; `file` is its name for messages. Nothing is borrowed. */
+mr_status mr_tokenizer_open_gguf_bytes(const unsigned char *bytes, size_t length, const char *file, mr_tokenizer **out, mr_error *error);
 void mr_tokenizer_close(mr_tokenizer *tokenizer);
 
 mr_status mr_tokenizer_scratch_create(mr_tokenizer_scratch **out, mr_error *error);

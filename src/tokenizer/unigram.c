@@ -41,6 +41,9 @@ static double read_score(mr_str text)
     return negative ? -value : value;
 }
 
+/* How much worse an unknown character is than the worst text. */
+#define UNK_PENALTY 10.0
+
 /* [[text, score], ...]; the id is the place. */
 static mr_status read_vocabulary(mr_json_value list, mr_vocabulary *vocabulary, mr_unigram *model, mr_error *error)
 {
@@ -65,7 +68,7 @@ static mr_status read_vocabulary(mr_json_value list, mr_vocabulary *vocabulary, 
         if (!isfinite(model->scores[at])) status = mr_error_set(error, MR_MODEL_CORRUPT, "%s: Unigram: the score of entry %zu is out of range", mr_json_path(list), at);
         if (model->scores[at] < lowest) lowest = model->scores[at];
     }
-    model->unk_score = lowest - 10.0;
+    model->unk_score = lowest - UNK_PENALTY;
     if (status == MR_OK) status = mr_vocabulary_build(texts, ids, count, vocabulary, error);
     if (status == MR_OK) status = mr_trie_build(texts, ids, count, &model->trie, error);
     free(texts);
@@ -92,6 +95,16 @@ mr_status mr_unigram_open(mr_json_value component, mr_vocabulary *vocabulary, mr
 done:
     if (status != MR_OK) mr_unigram_fini(&model);
     return status;
+}
+
+void mr_unigram_set_scores(mr_unigram *model, const mr_gguf_value *scores, size_t count)
+{
+    double lowest = INFINITY;
+    for (size_t id = 0; id < count && id < scores->count; id++) {
+        model->scores[id] = mr_gguf_float(scores, id);
+        if (model->scores[id] < lowest) lowest = model->scores[id];
+    }
+    model->unk_score = lowest - UNK_PENALTY;
 }
 
 void mr_unigram_fini(mr_unigram *model)

@@ -1,15 +1,12 @@
 /* Every id and every decoded text against the golden files (format: tests/data/tokenizer/README.md).
  *   test_tokenizer_golden               all cases
  *   test_tokenizer_golden --sample      every eighth line of them, for sanitizer builds
- *   test_tokenizer_golden --bench FILE.jsonl.gz TOKENIZER_DIRECTORY
  *   test_tokenizer_golden --real EXPECT_DIRECTORY TOKENIZER_DIRECTORY   a full-size tokenizer */
 #include "../cm.h"
 
-#include <time.h>
-
-#include "core/clock.h"
 #include "core/file.h"
 #include "golden_files.h"
+#include "golden_gguf.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/unicode.h"
 
@@ -233,11 +230,9 @@ static void check_all(golden *g)
     assert_int_equal(g->differences, 0);
 }
 
-/* Opens `name` or, for "base+change", the altered base. */
-static mr_tokenizer *open_case(const char *name)
+/* The tokenizer.json of `name` or, for "base+change", the altered base. */
+static mr_buf read_case(const char *name)
 {
-    mr_error error;
-    mr_tokenizer *tokenizer;
     const char *plus = strchr(name, '+');
     char *path = mr_strf(MR_TEST_DATA "/tokenizer/%.*s/tokenizer.json.gz", plus ? (int)(plus - name) : (int)strlen(name), name);
     mr_buf file = golden_read(path);
@@ -254,9 +249,41 @@ static mr_tokenizer *open_case(const char *name)
         json_decref(mods);
         json_decref(base);
     }
+    return file;
+}
+
+static mr_tokenizer *open_case(const char *name)
+{
+    mr_error error;
+    mr_tokenizer *tokenizer;
+    mr_buf file = read_case(name);
     if (mr_tokenizer_open_bytes(file.data, file.length, &tokenizer, &error) != MR_OK) fail_msg("%s: %s", name, error.text);
     mr_buf_fini(&file);
     return tokenizer;
+}
+
+/* What a GGUF file says of a tokenizer is enough for the same ids. */
+typedef struct gguf_case {
+    const char *name, *model, *pre;
+} gguf_case;
+
+static void test_gguf(void **state)
+{
+    const gguf_case *c = *state;
+    mr_error error;
+    golden g = { .name = c->name, .expect = mr_strf(MR_TEST_DATA "/tokenizer/%s", c->name) };
+    mr_buf text = read_case(c->name);
+    json_t *json = json_loadb(text.data, text.length, JSON_ALLOW_NUL, NULL);
+    mr_tokenizer *source = open_case(c->name);
+    mr_buf file = golden_gguf(json, source, c->model, c->pre);
+    mr_status status = mr_tokenizer_open_gguf_bytes((const unsigned char *)file.data, file.length, "test.gguf", &g.tokenizer, &error);
+    if (status != MR_OK) fail_msg("%s: %s", c->name, error.text);
+    check_all(&g);
+    mr_tokenizer_close(source);
+    json_decref(json);
+    mr_buf_fini(&text);
+    mr_buf_fini(&file);
+    free(g.expect);
 }
 
 /* Kimi's files are a directory. */
@@ -360,47 +387,6 @@ static void test_invalid_utf8(void **state)
     assert_int_equal(g.differences, 0);
 }
 
-/* Processor time of this thread: other work on the machine does not count. */
-static int64_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return (int64_t)time.tv_sec * MR_CLOCK_SECOND + time.tv_nsec;
-}
-
-static int bench(const char *corpus, const char *directory)
-{
-    mr_error error;
-    mr_tokenizer *tokenizer;
-    mr_tokenizer_scratch *scratch;
-    mr_encoding encoding = { 0 };
-    mr_encode_options options = { .add_special_tokens = true };
-    json_t *lines = golden_lines(corpus), *line;
-    int64_t start = now();
-    if (mr_tokenizer_open(directory, &tokenizer, &error) != MR_OK || mr_tokenizer_scratch_create(&scratch, &error) != MR_OK) {
-        fprintf(stderr, "%s\n", error.text);
-        return 1;
-    }
-    printf("open %.1f ms, %.1f MiB\n", (double)(now() - start) / 1e6, (double)mr_tokenizer_bytes(tokenizer) / 1048576.0);
-    for (int round = 0; round < 4; round++) {
-        size_t i, bytes = 0, tokens = 0;
-        start = now();
-        json_array_foreach(lines, i, line) {
-            mr_str text = str_of(json_object_get(line, "text"));
-            if (mr_tokenizer_encode(tokenizer, scratch, text, &options, &encoding, &error) != MR_OK) continue;
-            bytes += text.length;
-            tokens += encoding.count;
-        }
-        double seconds = (double)(now() - start) / 1e9;
-        printf("%zu tokens, %.2f M tokens/s, %.1f MB/s\n", tokens, (double)tokens / seconds / 1e6, (double)bytes / seconds / 1e6);
-    }
-    mr_encoding_fini(&encoding);
-    mr_tokenizer_scratch_destroy(scratch);
-    mr_tokenizer_close(tokenizer);
-    json_decref(lines);
-    return 0;
-}
-
 static char *real_expect, *real_directory;
 
 static void test_real(void **state)
@@ -412,11 +398,12 @@ static void test_real(void **state)
     check_all(&g);
 }
 
+#define GGUF_CASE(golden_name, model, pre) \
+    { "gguf: " golden_name, test_gguf, NULL, NULL, (void *)&(gguf_case){ golden_name, model, pre } }
 #define CASE(golden_name) { golden_name, test_case, NULL, NULL, (void *)golden_name }
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], "--bench") == 0) return bench(argv[2], argv[3]);
     if (argc == 2 && strcmp(argv[1], "--sample") == 0) stride = 8;
     strings_of_all = golden_lines(MR_TEST_DATA "/tokenizer/strings.jsonl.gz");
     int failed;
@@ -452,6 +439,15 @@ int main(int argc, char **argv)
             CASE("t5-flux+sd3"),
             cmocka_unit_test_prestate(test_directory, (void *)"kimi-k2"),
             cmocka_unit_test(test_older_files),
+            GGUF_CASE("bert-uncased", "bert", NULL),
+            GGUF_CASE("bert-uncased+cased", "bert", NULL),
+            GGUF_CASE("qwen3", "gpt2", "qwen2"),
+            GGUF_CASE("qwen3+smollm", "gpt2", "smollm"),
+            GGUF_CASE("llama3", "gpt2", "llama-bpe"),
+            GGUF_CASE("deepseek-v3", "gpt2", "deepseek-v3"),
+            GGUF_CASE("llama2", "llama", "default"),
+            GGUF_CASE("gemma3", "gemma4", NULL),
+            GGUF_CASE("xlm-roberta", "t5", "default"),
             cmocka_unit_test_prestate(test_invalid_utf8, (void *)"bert-uncased"),
             cmocka_unit_test_prestate(test_invalid_utf8, (void *)"qwen3"),
             cmocka_unit_test_prestate(test_invalid_utf8, (void *)"xlm-roberta"),
