@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "models/layer_tensors.h"
 #include "nn/layer_buffers.h"
 #include "nn/params.h"
 #include "nn/patch_embedding.h"
@@ -34,6 +35,8 @@ typedef struct mr_vision_architecture {
     void (*forward)(const void *model, const mr_pixel_batch *batch, size_t threads, mr_scratch *scratch, float *embeddings,
                     const mr_layer_trace *trace);
 } mr_vision_architecture;
+
+extern const mr_layer_names mr_clip_layer_names; /* vision_clip.c: of CLIP's layers, which its successors kept */
 
 /* NULL-terminated, by name. */
 extern const mr_vision_architecture *const mr_vision_architectures[];

@@ -34,7 +34,7 @@ typedef struct clip_vision {
     mr_pre_norm_layer layers[];
 } clip_vision;
 
-static const mr_layer_names layer_names = {
+const mr_layer_names mr_clip_layer_names = {
     .q = { "self_attn.q_proj", true }, .k = { "self_attn.k_proj", true }, .v = { "self_attn.v_proj", true }, .out = { "self_attn.out_proj", true },
     .up = { "mlp.fc1", true },         .down = { "mlp.fc2", true },       .attention_norm = "layer_norm1",   .ffn_norm = "layer_norm2",
     .norm_bias = true,
@@ -115,7 +115,7 @@ static mr_status open_model(const json_t *config, const char *where, const mr_vi
     MR_TRY(mr_params_set_prefix(params->layers, prefixes, "embeddings.class_embedding", error));
     for (size_t n = 0; n < sizes->layers; n++) {
         mr_params_set_scope(params->layers, "encoder.layers.%zu.", n);
-        MR_TRY(mr_pre_norm_layer_open(params->layers, &layer_names, sizes, &model->layers[n], error));
+        MR_TRY(mr_pre_norm_layer_open(params->layers, &mr_clip_layer_names, sizes, &model->layers[n], error));
     }
     const mr_linear_part projection = { .name = "visual_projection", .rows = read.projection };
     if (read.projection > 0) MR_TRY(mr_params_linear(params->exact, &projection, 1, sizes->hidden, &model->projection, error));

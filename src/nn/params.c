@@ -240,11 +240,11 @@ static mr_status find_part(const mr_params *params, const mr_linear_part *part, 
                            mr_error *error)
 {
     size_t stored = part->stored_rows ? part->stored_rows : part->rows;
-    *bias = NULL;
     const size_t *kernel = part->kernel, matrix[] = { stored, k }, convolution[] = { stored, kernel[0], kernel[1], kernel[2] };
-    bool convolves = kernel[0] > 0;
-    MR_TRY(require(params, part->name, ".weight", convolves ? 4 : 2, convolves ? convolution : matrix, weight, error));
-    return part->has_bias ? require(params, part->name, ".bias", 1, &stored, bias, error) : MR_OK;
+    bool convolves = kernel[0] > 0, joined = !has_suffixed(params, part->name, ".weight") && has_suffixed(params, part->name, "_weight");
+    *bias = NULL;
+    MR_TRY(require(params, part->name, joined ? "_weight" : ".weight", convolves ? 4 : 2, convolves ? convolution : matrix, weight, error));
+    return part->has_bias ? require(params, part->name, joined ? "_bias" : ".bias", 1, &stored, bias, error) : MR_OK;
 }
 
 /* Room for `count` decoded values, kept from layer to layer: fresh memory for each would cost more than the decoding. */

@@ -45,8 +45,8 @@ mr_status mr_params_table(mr_params *params, const char *name, size_t rows, size
 /* `name` [shape], as f32; NULL when measuring. */
 mr_status mr_params_array(mr_params *params, const char *name, size_t rank, const size_t *shape, const float **out, mr_error *error);
 
-/* Rows [first, first + rows) of `name`.weight [stored_rows, k] and, with has_bias, `name`.bias [stored_rows].
- * stored_rows 0: all rows are taken (first = 0). */
+/* Rows [first, first + rows) of `name`.weight [stored_rows, k] and, with has_bias, `name`.bias [stored_rows]; the names may also end
+ * in _weight and _bias, as torch.nn.MultiheadAttention has them. stored_rows 0: all rows are taken (first = 0). */
 typedef struct mr_linear_part {
     const char *name;
     size_t rows;
