@@ -162,7 +162,7 @@ def mpnet(directory):
     from transformers import MPNetConfig, MPNetModel
     config = {"model_type": "mpnet", "architectures": ["MPNetForMaskedLM"], "vocab_size": 4000, "hidden_size": 48, "num_hidden_layers": 3,
               "num_attention_heads": 3, "intermediate_size": 96, "hidden_act": "gelu", "max_position_embeddings": 202, "pad_token_id": 1,
-              "layer_norm_eps": 1e-5, "relative_attention_num_buckets": 32}
+              "layer_norm_eps": 1e-4, "relative_attention_num_buckets": 32}
     tokenizer = Tokenizer.from_file(str(GOLDEN / "xlmr" / "tokenizer.json"))
     config["vocab_size"] = tokenizer.get_vocab_size()
     model = MPNetModel(MPNetConfig(**{k: v for k, v in config.items() if k != "model_type"}), add_pooling_layer=False)
@@ -177,7 +177,7 @@ def mpnet(directory):
 def gemma(directory):
     from transformers import Gemma3TextConfig, Gemma3TextModel
     config = {"model_type": "gemma3_text", "architectures": ["Gemma3TextModel"], "hidden_size": 48, "num_hidden_layers": 4, "num_attention_heads": 3,
-              "num_key_value_heads": 1, "head_dim": 24, "intermediate_size": 80, "hidden_activation": "gelu_pytorch_tanh", "rms_norm_eps": 1e-6,
+              "num_key_value_heads": 1, "head_dim": 24, "intermediate_size": 80, "hidden_activation": "gelu_pytorch_tanh", "rms_norm_eps": 1e-4,
               "max_position_embeddings": 2048, "query_pre_attn_scalar": 20, "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0,
               "sliding_window": 16, "sliding_window_pattern": 3, "_sliding_window_pattern": 3, "use_bidirectional_attention": True,
               "attention_bias": False, "attn_logit_softcapping": None, "final_logit_softcapping": None, "bos_token_id": 1, "eos_token_id": 2,

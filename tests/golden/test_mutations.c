@@ -1,5 +1,7 @@
-/* Do the goldens notice? One thing at a time is made wrong in a copy of a case's model (a config value, a tensor zeroed, the pooling),
- * and its vectors must leave the tolerance. A golden that accepts one of these would accept the same mistake in the code. */
+/* Do the goldens notice? One thing at a time is made wrong: in a copy of a case's files (a config value, a tensor zeroed), in the
+ * arithmetic (deviation.h), in what follows the encoder. The vectors must leave the tolerance, or the ids differ: a golden that accepts
+ * one of these would accept the same mistake in the code. */
+#include <dirent.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +14,8 @@
 
 #include "core/file.h"
 #include "core/json.h"
-#include "embed/sentence_config.h"
+#include "deviation.h"
+#include "embed/prepare_text.h"
 #include "embed/text_embedder.h"
 #include "golden_case.h"
 #include "safetensors_writer.h"
@@ -25,9 +28,11 @@ typedef struct mutation {
     const char *golden;
     const char *file, *key, *value;
     const char *zero;
+    bool ids; /* it is the ids that must differ, not the vectors */
 } mutation;
 
 #define CONFIG "config.json"
+#define TOKENIZER "tokenizer_config.json"
 #define POOLING "1_Pooling/config.json"
 
 static const mutation mutations[] = {
@@ -36,8 +41,6 @@ static const mutation mutations[] = {
     { .golden = "minilm", .file = CONFIG, .key = "layer_norm_eps", .value = "1e-5" },
     { .golden = "minilm", .file = CONFIG, .key = "num_attention_heads", .value = "2" },
     { .golden = "minilm", .file = CONFIG, .key = "num_hidden_layers", .value = "2" },
-    { .golden = "minilm", .file = POOLING, .key = "pooling_mode", .value = "\"cls\"" },
-    { .golden = "minilm", .file = POOLING, .key = "pooling_mode", .value = "\"lasttoken\"" },
     { .golden = "minilm", .zero = "embeddings.token_type_embeddings.weight" },
     { .golden = "minilm", .zero = "embeddings.position_embeddings.weight" },
     { .golden = "minilm", .zero = "embeddings.LayerNorm.bias" },
@@ -47,10 +50,8 @@ static const mutation mutations[] = {
     { .golden = "minilm", .zero = "encoder.layer.2.intermediate.dense.bias" },
     { .golden = "minilm", .zero = "encoder.layer.2.output.dense.bias" },
     { .golden = "minilm", .zero = "encoder.layer.2.output.LayerNorm.bias" },
-    { .golden = "bge", .file = POOLING, .key = "pooling_mode", .value = "\"mean\"" },
     { .golden = "modules", .file = "2_Dense/config.json", .key = "activation_function", .value = "\"torch.nn.Identity\"" },
     { .golden = "modules", .file = POOLING, .key = "pooling_mode", .value = "[\"cls\",\"max\",\"mean\",\"mean_sqrt_len_tokens\",\"lasttoken\",\"weightedmean\"]" },
-    { .golden = "no-prompt", .file = POOLING, .key = "include_prompt", .value = "true" },
     { .golden = "jina", .file = CONFIG, .key = "feed_forward_type", .value = "\"reglu\"" },
     { .golden = "jina", .file = CONFIG, .key = "num_attention_heads", .value = "3" },
     { .golden = "jina-qk", .file = CONFIG, .key = "feed_forward_type", .value = "\"reglu\"" },
@@ -78,7 +79,16 @@ static const mutation mutations[] = {
     { .golden = "nv-embed-v2", .file = CONFIG, .key = "latent_attention_config",
       .value = "{\"num_latents_value\":24,\"num_cross_heads\":8,\"cross_dim_head\":10,\"hidden_dim\":48,\"latent_dim\":48}" },
     { .golden = "nv-embed-v2", .file = CONFIG, .key = "text_config.rope_theta", .value = "20000.0" },
-    { .golden = "nv-embed-v2", .file = POOLING, .key = "include_prompt", .value = "true" },
+    { .golden = "xlmr", .file = CONFIG, .key = "pad_token_id", .value = "0" },
+    { .golden = "bge-m3", .file = CONFIG, .key = "pad_token_id", .value = "2" },
+    { .golden = "gemma", .file = CONFIG, .key = "query_pre_attn_scalar", .value = "24" },
+    { .golden = "gemma", .file = CONFIG, .key = "sliding_window_pattern", .value = "2" },
+    { .golden = "gemma", .file = CONFIG, .key = "rope_local_base_freq", .value = "1000000.0" },
+    { .golden = "mpnet", .file = CONFIG, .key = "layer_norm_eps", .value = "1e-12" },
+    { .golden = "minilm", .file = "sentence_bert_config.json", .key = "max_seq_length", .value = "128", .ids = true },
+    { .golden = "gte-qwen2-1.5b", .file = TOKENIZER, .key = "add_eos_token", .value = "false", .ids = true },
+    { .golden = "stella-1.5b", .file = TOKENIZER, .key = "add_eos_token", .value = "false", .ids = true },
+    { .golden = "nv-embed-v2", .file = CONFIG, .key = "add_eos", .value = "false", .ids = true },
 };
 
 static void must(mr_status status, const mr_error *error)
@@ -101,27 +111,24 @@ static void write_bytes(const char *path, const void *data, size_t length)
     assert_int_equal(fclose(file), 0);
 }
 
-/* Links every file of a model into `copy`, which has no folders yet. */
+/* Links every file of a model into `copy`, an empty folder; folders are made. */
 static void link_model(const char *from, const char *copy)
 {
-    static const char *const names[] = { "config.json", "model.safetensors", "model.safetensors.index.json", "model-00001-of-00002.safetensors",
-                                         "model-00002-of-00002.safetensors", "modules.json", "sentence_bert_config.json",
-                                         "config_sentence_transformers.json", "tokenizer.json", "tokenizer_config.json", "1_Pooling/config.json",
-                                         "2_Dense/config.json", "2_Dense/model.safetensors", "3_LayerNorm/config.json",
-                                         "3_LayerNorm/model.safetensors", "2_Dense_48/config.json", "2_Dense_48/model.safetensors",
-                                         "2_Dense_1024/config.json", "2_Dense_1024/model.safetensors" };
-    static const char *const folders[] = { "1_Pooling", "2_Dense", "3_LayerNorm", "2_Dense_48", "2_Dense_1024" };
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-        char *path = join(copy, folders[i]);
-        assert_int_equal(mr_path_make_directories(path, NULL), MR_OK);
-        free(path);
-    }
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char *source = join(from, names[i]), *target = join(copy, names[i]);
-        if (mr_path_exists(source)) assert_int_equal(symlink(source, target), 0);
+    DIR *folder = opendir(from);
+    assert_non_null(folder);
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        if (entry->d_name[0] == '.' || strcmp(entry->d_name, "expect") == 0) continue;
+        char *source = join(from, entry->d_name), *target = join(copy, entry->d_name);
+        if (mr_path_is_directory(source)) {
+            assert_int_equal(mr_path_make_directories(target, NULL), MR_OK);
+            link_model(source, target);
+        } else {
+            assert_int_equal(symlink(source, target), 0);
+        }
         free(source);
         free(target);
     }
+    closedir(folder);
 }
 
 static void set_value(const char *path, const char *key, const char *value)
@@ -168,28 +175,32 @@ static void zero_tensor(const char *path, const char *name)
     free(bytes);
 }
 
-/* The largest difference from the expected vectors over all short inputs, in units of the tolerance. */
-static double distance(const char *directory, const golden_case *golden)
+/* How far the vectors of the short inputs are from the expected ones at most, in units of the tolerance; `enough` ends the search. */
+static double distance(const char *directory, const golden_case *golden, const mr_embed_options *embed, bool forget_prompt, double enough)
 {
     mr_error error = { 0 };
     void *model = NULL, *worker = NULL;
     size_t rows, width;
     double largest = 0;
-    const mr_model_options options = { .precision = MR_PRECISION_F32, .threads_per_worker = 1, .max_batch_tokens = LONGEST, .max_batch_inputs = 1 };
+    const mr_model_options options = { .precision = MR_PRECISION_F32, .threads_per_worker = 1, .max_batch_tokens = LONGEST, .max_batch_inputs = 1,
+                                       .capability_options = embed };
     float *expected = golden_tensor(golden->expected, "embedding", &rows, &width);
     float *got = calloc(width, sizeof *got);
     assert_non_null(got);
     must(mr_text_embedder.open(directory, &options, &model, &error), &error);
     must(mr_text_embedder.worker_create(model, &options, &worker, &error), &error);
-    for (size_t row = 0; row < golden->count; row++) {
+    for (size_t row = 0; row < golden->count && largest < enough * golden->max_abs; row++) {
         const golden_input *from = &golden->inputs[row];
         if (from->count > LONGEST) continue;
-        const mr_text_embedding_input input = { .ids = from->ids, .count = from->count, .prompt_tokens = from->prompt_length };
+        const mr_text_embedding_input input = { .ids = from->ids, .count = from->count, .prompt_tokens = forget_prompt ? 0 : from->prompt_length };
         const mr_text_embedding_request request = { .inputs = &input, .count = 1 };
         mr_status status = MR_OK;
         mr_text_embedding_response response = { .vectors = got, .dimension = width, .statuses = &status };
         must(mr_text_embedder.run_batch(worker, &request, &response, &error), &error);
-        for (size_t i = 0; i < width; i++) largest = fmax(largest, fabs((double)got[i] - (double)expected[row * width + i]));
+        for (size_t i = 0; i < width; i++) {
+            double difference = fabs((double)got[i] - (double)expected[row * width + i]);
+            if (!(difference <= largest)) largest = difference; /* a NaN is far away */
+        }
     }
     mr_text_embedder.worker_destroy(worker);
     mr_text_embedder.close(model);
@@ -198,33 +209,139 @@ static double distance(const char *directory, const golden_case *golden)
     return largest / golden->max_abs;
 }
 
-static void every_mutation_is_noticed(void **state)
+/* Texts whose ids are not the expected ones. */
+static size_t other_ids(const char *directory, const golden_case *golden)
+{
+    mr_error error = { 0 };
+    mr_tokenizer_scratch *scratch = NULL;
+    mr_encoding encoding = { 0 };
+    size_t others = 0;
+    must(mr_tokenizer_scratch_create(&scratch, &error), &error);
+    for (size_t row = 0; row < golden->count; row++) {
+        const golden_input *input = &golden->inputs[row];
+        const mr_embed_options options = { .prompt_text = input->prompt };
+        mr_text_preparer *preparer = NULL;
+        size_t prompt_tokens = 0;
+        bool truncated = false;
+        must(mr_text_preparer_create(directory, &options, &preparer, &error), &error);
+        mr_status status = mr_text_preparer_run(preparer, scratch, (mr_str){ input->text, input->text_length }, &encoding, &prompt_tokens, &truncated, &error);
+        others += status != MR_OK || encoding.count != input->count || memcmp(encoding.ids, input->ids, input->count * sizeof *encoding.ids) != 0;
+        mr_text_preparer_destroy(preparer);
+        if (others > 0) break;
+    }
+    mr_encoding_fini(&encoding);
+    mr_tokenizer_scratch_destroy(scratch);
+    return others;
+}
+
+#define NOTICED 2.0 /* times the tolerance */
+
+static void load_case(const char *name, char **directory, golden_case *golden)
+{
+    *directory = join(MR_TEST_DATA "/golden", name);
+    char *expect = join(*directory, "expect");
+    golden_case_load(expect, golden);
+    free(expect);
+}
+
+static void changed_files_are_noticed(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof mutations / sizeof *mutations; i++) {
         const mutation *m = &mutations[i];
-        char *original = join(MR_TEST_DATA "/golden", m->golden), *expect = join(original, "expect");
-        char *copy = mr_strdup(fresh_folder("mutation")), *changed = join(copy, m->file ? m->file : "model.safetensors");
         golden_case golden;
-        golden_case_load(expect, &golden);
+        char *original, *copy = mr_strdup(fresh_folder("mutation")), *changed = join(copy, m->file ? m->file : "model.safetensors");
+        const char *what = m->zero ? m->zero : m->key;
+        load_case(m->golden, &original, &golden);
         link_model(original, copy);
-        double before = distance(copy, &golden);
         if (m->file) set_value(changed, m->key, m->value);
         else zero_tensor(changed, m->zero);
-        double after = distance(copy, &golden);
-        printf("  %-22s %-44s %8.2f -> %.0f times the tolerance\n", m->golden, m->zero ? m->zero : m->key, before, after);
-        if (!(before <= 1)) fail_msg("%s: wrong before anything was changed", m->golden);
-        if (!(after > 2)) fail_msg("%s: %s is not noticed", m->golden, m->zero ? m->zero : m->key);
+        if (m->ids && other_ids(copy, &golden) == 0) fail_msg("%s: %s is not noticed", m->golden, what);
+        double after = m->ids ? NOTICED : distance(copy, &golden, NULL, false, NOTICED);
+        if (!(after >= NOTICED)) fail_msg("%s: %s is not noticed (%.2f times the tolerance)", m->golden, what, after);
         golden_case_free(&golden);
         free(original);
-        free(expect);
         free(copy);
         free(changed);
     }
 }
 
+/* Runs `check` on every case but the real model's, whose weights are elsewhere. */
+static void for_all_cases(void (*check)(const char *name, const char *directory, const golden_case *golden))
+{
+    DIR *folder = opendir(MR_TEST_DATA "/golden");
+    assert_non_null(folder);
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        if (entry->d_name[0] == '.' || strcmp(entry->d_name, "minilm-real") == 0) continue;
+        golden_case golden;
+        char *directory;
+        load_case(entry->d_name, &directory, &golden);
+        check(entry->d_name, directory, &golden);
+        golden_case_free(&golden);
+        free(directory);
+    }
+    closedir(folder);
+}
+
+static size_t tried[DEVIATION_COUNT];
+
+static void try_deviations(const char *name, const char *directory, const golden_case *golden)
+{
+    printf("  %s:", name);
+    for (deviation kind = DEVIATION_NONE; kind < DEVIATION_COUNT; kind++) {
+        deviation_set(kind);
+        double far = distance(directory, golden, NULL, false, kind == DEVIATION_NONE ? INFINITY : NOTICED);
+        bool happened = deviation_happened();
+        deviation_set(DEVIATION_NONE);
+        if (kind == DEVIATION_NONE && !(far <= 1)) fail_msg("%s: wrong before anything is changed", name);
+        if (!happened) continue;
+        if (!(far >= NOTICED)) fail_msg("%s: %s is not noticed (%.2f times the tolerance)", name, deviation_text(kind), far);
+        tried[kind]++;
+        printf(" %d", (int)kind);
+    }
+    printf("\n");
+}
+
+static void other_arithmetic_is_noticed(void **state)
+{
+    (void)state;
+    for_all_cases(try_deviations);
+    for (deviation kind = DEVIATION_NONE + 1; kind < DEVIATION_COUNT; kind++) {
+        printf("  %2d %s: in %zu cases\n", (int)kind, deviation_text(kind), tried[kind]);
+        assert_true(tried[kind] > 0);
+    }
+}
+
+static void try_other_endings(const char *name, const char *directory, const golden_case *golden)
+{
+    static const mr_pooling poolings[] = { MR_POOLING_CLS, MR_POOLING_LAST, MR_POOLING_MEAN, MR_POOLING_MAX };
+    mr_error error = { 0 };
+    mr_sentence_config *config = NULL;
+    must(mr_sentence_config_open(directory, NULL, &config, &error), &error);
+    for (size_t i = 0; config->pooling_count == 1 && i < sizeof poolings / sizeof *poolings; i++) {
+        const mr_embed_options options = { .override_pooling = true, .pooling = poolings[i] };
+        if (poolings[i] != config->poolings[0] && !(distance(directory, golden, &options, false, NOTICED) >= NOTICED))
+            fail_msg("%s: pooling %s is not noticed", name, mr_pooling_text(poolings[i]));
+    }
+    bool unit = config->module_count > 0 && config->modules[config->module_count - 1].kind == MR_SENTENCE_NORMALIZE;
+    const mr_embed_options options = { .normalize = unit ? MR_CHOICE_NO : MR_CHOICE_YES };
+    if (!(distance(directory, golden, &options, false, NOTICED) >= NOTICED)) fail_msg("%s: normalisation is not noticed", name);
+    if (!config->include_prompt && !(distance(directory, golden, NULL, true, NOTICED) >= NOTICED)) fail_msg("%s: the prompt is not noticed", name);
+    mr_sentence_config_close(config);
+}
+
+static void other_endings_are_noticed(void **state)
+{
+    (void)state;
+    for_all_cases(try_other_endings);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(every_mutation_is_noticed) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(changed_files_are_noticed),
+        cmocka_unit_test(other_arithmetic_is_noticed),
+        cmocka_unit_test(other_endings_are_noticed),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
