@@ -322,9 +322,9 @@ static mr_status write_lines(joining *join, const mr_part *model, const char *te
     if (join->schema.dtype != MR_VECTOR_F32) return mr_error_set(error, MR_OUTPUT_DIFFERS, "%s does not hold f32, which JSON lines are made of", model->path);
     MR_TRY(mr_text_output_open(&writer.output, temporary, true, error));
     mr_status status = each_block(join, take_for_lines, &writer, error);
+    if (status == MR_OK) note_fingerprint(model, writer.output.temporary); /* in front of the fsync */
     if (status == MR_OK) status = mr_text_output_finish(&writer.output, error);
     mr_text_output_close(&writer.output);
-    if (status == MR_OK) note_fingerprint(model, temporary);
     return status;
 }
 
