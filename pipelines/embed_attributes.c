@@ -9,13 +9,19 @@
 #include "core/str.h"
 #include "kernels/kernels.h"
 #include "pipelines/build_facts.h"
+#include "pipelines/job_cache.h"
 #include "weights/checkpoint.h"
 
-static mr_status hash_weights(const char *directory, char hex[65], mr_error *error)
+static mr_status hash_weights(const mr_job *job, const char *directory, char hex[65], mr_error *error)
 {
     mr_checkpoint *checkpoint;
+    mr_cache *cache;
     MR_TRY(mr_checkpoint_open(directory, &checkpoint, error));
-    mr_status status = mr_checkpoint_sha256(checkpoint, hex, error);
+    mr_status status = mr_job_cache_open(job, &cache, error);
+    if (status == MR_OK) {
+        status = mr_checkpoint_sha256(checkpoint, cache, hex, error);
+        mr_cache_close(cache);
+    }
     mr_checkpoint_close(checkpoint);
     return status;
 }
@@ -88,7 +94,7 @@ mr_status mr_embed_attributes_make(const mr_job *job, const mr_job_plan *plan, c
     char *inputs = NULL;
     mr_status status;
     *out = (mr_embed_attributes){ 0 };
-    MR_TRY_OR(status, hash_weights(config->backbone_directory, weights, error), done);
+    MR_TRY_OR(status, hash_weights(job, config->backbone_directory, weights, error), done);
     MR_TRY_OR(status, make_identity(job, plan, source, weights, &identity, error), done);
     MR_TRY_OR(status, input_lines(source, &inputs, error), done);
     out->identity = mr_buf_detach(&identity);

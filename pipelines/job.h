@@ -46,6 +46,8 @@ typedef struct mr_job {
     char *memory;
     uint64_t batch_tokens;
     char *shard;
+    char *cache;          /* a folder, or "none" */
+    char *cache_size;
     char *metrics;
     char *metrics_listen;
     int pin;              /* mr_pin_policy */

@@ -47,6 +47,8 @@ static const mr_setting settings[] = {
     { "resources.memory", "--memory-limit", "SIZE", "8G, 300M or 80% of what the machine or container allows (default 80%)", MR_SETTING_STRING, AT(memory), NULL, false },
     { "resources.batch_tokens", "--batch-tokens", "N", "tokens per batch (default: by the plan; results do not depend on it)", MR_SETTING_COUNT, AT(batch_tokens), NULL, false },
     { "resources.shard", "--shard", "I/N", "do only shard I of N (from 0), or auto: Slurm, Kubernetes and AWS Batch arrays; then `millrace merge`", MR_SETTING_STRING, AT(shard), NULL, false },
+    { "resources.cache", "--cache", "DIR", "folder for what makes the next start faster (default ~/.cache/millrace); none: keep nothing", MR_SETTING_STRING, AT(cache), NULL, false },
+    { "resources.cache_size", "--cache-size", "SIZE", "what that folder may hold (default 1G)", MR_SETTING_STRING, AT(cache_size), NULL, false },
     { "resources.metrics", "--metrics", "FILE", "keep Prometheus metrics in FILE (node_exporter's textfile collector reads it)", MR_SETTING_STRING, AT(metrics), NULL, false },
     { "resources.metrics_listen", "--metrics-listen", "ADDRESS", "serve the same at http://ADDRESS/metrics: a port of this machine (9464), or HOST:PORT", MR_SETTING_STRING, AT(metrics_listen), NULL, false },
     { "resources.pin", "--pin", "WHERE", "auto: each worker keeps to cores of its own (default); none", MR_SETTING_CHOICE, AT(pin), pins, false },

@@ -12,7 +12,27 @@
 
 #include "core/str.h"
 
-static mr_status open_regular(const char *path, int *out_fd, size_t *out_size, mr_error *error)
+static mr_file_stamp stamp_of(const struct stat *info)
+{
+    return (mr_file_stamp){ .device = info->st_dev, .inode = info->st_ino, .length = (uint64_t)info->st_size,
+                            .modified_ns = info->st_mtim.tv_sec * INT64_C(1000000000) + info->st_mtim.tv_nsec,
+                            .changed_ns = info->st_ctim.tv_sec * INT64_C(1000000000) + info->st_ctim.tv_nsec };
+}
+
+bool mr_file_stamp_read(const char *path, mr_file_stamp *out)
+{
+    struct stat info;
+    if (stat(path, &info) != 0) return false;
+    *out = stamp_of(&info);
+    return true;
+}
+
+bool mr_file_stamp_equal(const mr_file_stamp *a, const mr_file_stamp *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->length == b->length && a->modified_ns == b->modified_ns && a->changed_ns == b->changed_ns;
+}
+
+static mr_status open_regular(const char *path, int *out_fd, mr_file_stamp *out_stamp, mr_error *error)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return mr_error_errno(error, errno, "cannot open %s", path);
@@ -27,15 +47,17 @@ static mr_status open_regular(const char *path, int *out_fd, size_t *out_size, m
         return mr_error_set(error, MR_BAD_INPUT, "%s is not a regular file", path);
     }
     *out_fd = fd;
-    *out_size = (size_t)info.st_size;
+    *out_stamp = stamp_of(&info);
     return MR_OK;
 }
 
 mr_status mr_file_read(const char *path, size_t max_bytes, char **data, size_t *length, mr_error *error)
 {
     int fd = -1;
-    size_t size = 0, done = 0;
-    MR_TRY(open_regular(path, &fd, &size, error));
+    size_t done = 0;
+    mr_file_stamp stamp = { 0 };
+    MR_TRY(open_regular(path, &fd, &stamp, error));
+    size_t size = (size_t)stamp.length;
     char *buffer = NULL;
     mr_status status = MR_OK;
     if (size > max_bytes) {
@@ -70,8 +92,9 @@ done:
 mr_status mr_file_map(const char *path, mr_mapping *out, mr_error *error)
 {
     int fd = -1;
-    size_t size = 0;
-    MR_TRY(open_regular(path, &fd, &size, error));
+    mr_file_stamp stamp = { 0 };
+    MR_TRY(open_regular(path, &fd, &stamp, error));
+    size_t size = (size_t)stamp.length;
     void *data = NULL;
     if (size > 0) {
         data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -82,7 +105,7 @@ mr_status mr_file_map(const char *path, mr_mapping *out, mr_error *error)
         }
     }
     close(fd);
-    *out = (mr_mapping){ .data = data, .length = size };
+    *out = (mr_mapping){ .data = data, .length = size, .stamp = stamp };
     return MR_OK;
 }
 

@@ -8,10 +8,21 @@
  * NO_INPUT when absent. */
 mr_status mr_file_read(const char *path, size_t max_bytes, char **data, size_t *length, mr_error *error);
 
+/* Which file, and which state of it: every write gives it another one, but for those within the resolution of the file system's clock. */
+typedef struct mr_file_stamp {
+    uint64_t device, inode, length;
+    int64_t modified_ns, changed_ns; /* mtime and ctime since 1970 */
+} mr_file_stamp;
+
+/* False when there is no such file. */
+bool mr_file_stamp_read(const char *path, mr_file_stamp *out);
+bool mr_file_stamp_equal(const mr_file_stamp *a, const mr_file_stamp *b);
+
 /* Read-only private mapping of a whole regular file. `data` is page-aligned; NULL for an empty file. */
 typedef struct mr_mapping {
     const unsigned char *data;
     size_t length;
+    mr_file_stamp stamp; /* when it was opened */
 } mr_mapping;
 
 mr_status mr_file_map(const char *path, mr_mapping *out, mr_error *error);

@@ -1,10 +1,12 @@
 #include "weights/checkpoint.h"
 
+#include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/file.h"
@@ -294,7 +296,50 @@ void mr_tensor_release_pages(const mr_tensor *tensor)
     if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
-mr_status mr_checkpoint_sha256(const mr_checkpoint *checkpoint, char hex[MR_SHA256_HEX], mr_error *error)
+/* ---------------------------------------------------------------- digest */
+
+#define SECOND INT64_C(1000000000)
+#define SETTLED_NS (2 * SECOND) /* FAT's resolution, the coarsest */
+
+/* The stamps of all files as text; NULL when they are not to be relied on, or out of memory. */
+static char *stamps_text(const mr_checkpoint *checkpoint)
+{
+    mr_buf text = { 0 };
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    bool good = mr_buf_append_str(&text, "weights");
+    for (size_t i = 0; good && i < checkpoint->file_count; i++) {
+        const weight_file *file = &checkpoint->files[i];
+        const mr_file_stamp *stamp = &file->mapping.stamp;
+        bool settled = now.tv_sec * SECOND + now.tv_nsec - stamp->changed_ns > SETTLED_NS && stamp->changed_ns % SECOND != 0;
+        good = settled && mr_buf_printf(&text, "\n%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64, file->path, stamp->device, stamp->inode,
+                                        stamp->length, stamp->modified_ns, stamp->changed_ns);
+    }
+    if (good) return mr_buf_detach(&text);
+    mr_buf_fini(&text);
+    return NULL;
+}
+
+static bool are_unchanged(const mr_checkpoint *checkpoint)
+{
+    for (size_t i = 0; i < checkpoint->file_count; i++) {
+        mr_file_stamp now;
+        if (!mr_file_stamp_read(checkpoint->files[i].path, &now) || !mr_file_stamp_equal(&now, &checkpoint->files[i].mapping.stamp)) return false;
+    }
+    return true;
+}
+
+static bool recall(const mr_cache *cache, const char *stamps, char hex[MR_SHA256_HEX])
+{
+    mr_cache_entry entry;
+    if (!stamps || !mr_cache_find(cache, stamps, &entry)) return false;
+    bool found = entry.length == MR_SHA256_HEX;
+    if (found) memcpy(hex, entry.data, MR_SHA256_HEX);
+    mr_cache_release(&entry);
+    return found;
+}
+
+static mr_status hash_files(const mr_checkpoint *checkpoint, char hex[MR_SHA256_HEX], mr_error *error)
 {
     unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
     EVP_MD_CTX *context = EVP_MD_CTX_new();
@@ -306,4 +351,16 @@ mr_status mr_checkpoint_sha256(const mr_checkpoint *checkpoint, char hex[MR_SHA2
     if (!good) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot hash the weights", checkpoint->files[0].path);
     for (size_t i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
     return MR_OK;
+}
+
+mr_status mr_checkpoint_sha256(const mr_checkpoint *checkpoint, const mr_cache *cache, char hex[MR_SHA256_HEX], mr_error *error)
+{
+    char *stamps = cache ? stamps_text(checkpoint) : NULL;
+    mr_status status = MR_OK;
+    if (!recall(cache, stamps, hex)) {
+        status = hash_files(checkpoint, hex, error);
+        if (status == MR_OK && stamps && are_unchanged(checkpoint)) mr_cache_store(cache, stamps, hex, MR_SHA256_HEX);
+    }
+    free(stamps);
+    return status;
 }

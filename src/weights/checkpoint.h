@@ -5,7 +5,7 @@
 #ifndef MR_WEIGHTS_CHECKPOINT_H
 #define MR_WEIGHTS_CHECKPOINT_H
 
-#include "core/error.h"
+#include "core/cache.h"
 
 /* X(NAME, safetensors name, bytes per element) */
 #define MR_DTYPE_LIST(X) \
@@ -65,8 +65,12 @@ const mr_tensor *mr_checkpoint_find(const mr_checkpoint *checkpoint, const char 
 mr_status mr_checkpoint_require(const mr_checkpoint *checkpoint, const char *name, size_t rank, const size_t *shape,
                                 const mr_tensor **out, mr_error *error);
 size_t mr_checkpoint_bytes(const mr_checkpoint *checkpoint); /* tensor bytes of all files */
-/* SHA-256 over the weight files' contents in name order ("sha256:..." of one file when there is one). */
-mr_status mr_checkpoint_sha256(const mr_checkpoint *checkpoint, char hex[65], mr_error *error);
+/* SHA-256 over the weight files' contents in name order.
+ *
+ * `cache`, which may be NULL, remembers it under the files' stamps, so that the next process does not read them whole. Not remembered
+ * are files that changed in the last two seconds, while they were hashed, or at a whole second: that is no clock's time but an
+ * image builder's, who gives it to any content. */
+mr_status mr_checkpoint_sha256(const mr_checkpoint *checkpoint, const mr_cache *cache, char hex[MR_SHA256_HEX], mr_error *error);
 
 /* Decodes every element to f32 (round to nearest even from F64; integers and BOOL by value). dst [elements]. */
 void mr_tensor_to_f32(const mr_tensor *tensor, float *dst);

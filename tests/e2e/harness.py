@@ -48,7 +48,7 @@ class Case(unittest.TestCase):
         stack = contextlib.ExitStack()
         self.addCleanup(stack.close)
         self.dir = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="millrace-e2e-")))
-        self.env = {**os.environ, "MILLRACE_HOME": str(self.dir / "home"), "HOME": str(self.dir), "TERM": "dumb"}
+        self.env = {**os.environ, "MILLRACE_HOME": str(self.dir / "home"), "HOME": str(self.dir), "XDG_CACHE_HOME": str(self.dir / "cache"), "TERM": "dumb"}
 
     def start(self, *arguments, **options):
         return subprocess.Popen([MILLRACE, *map(str, arguments)], env=self.env, cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)

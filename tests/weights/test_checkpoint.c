@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -63,11 +64,16 @@ static void write_index(const char *map)
 #define SHARD_1 "\"model-00001-of-00002.safetensors\""
 #define SHARD_2 "\"model-00002-of-00002.safetensors\""
 
+static void write_single(void)
+{
+    const written_tensor tensors[] = { { "w", MR_DTYPE_F32, 2, { 2, 3 }, values }, { "b", MR_DTYPE_F32, 1, { 2 }, values } };
+    write_safetensors(in_folder("model.safetensors"), tensors, 2);
+}
+
 static void reads_one_file(void **state)
 {
     (void)state;
-    const written_tensor tensors[] = { { "w", MR_DTYPE_F32, 2, { 2, 3 }, values }, { "b", MR_DTYPE_F32, 1, { 2 }, values } };
-    write_safetensors(in_folder("model.safetensors"), tensors, 2);
+    write_single();
     mr_checkpoint *checkpoint = open_good(folder);
     assert_int_equal(mr_checkpoint_count(checkpoint), 2);
     assert_int_equal(mr_checkpoint_bytes(checkpoint), 32);
@@ -90,7 +96,7 @@ static void reads_one_file(void **state)
     assert_non_null(strstr(error.text, "missing tensor \"v\" [6]"));
     char whole[65], parts[65];
     assert_int_equal(mr_sha256_file(in_folder("model.safetensors"), whole, &error), MR_OK);
-    assert_int_equal(mr_checkpoint_sha256(checkpoint, parts, &error), MR_OK);
+    assert_int_equal(mr_checkpoint_sha256(checkpoint, NULL, parts, &error), MR_OK);
     assert_string_equal(whole, parts);
     mr_checkpoint_close(checkpoint);
     mr_checkpoint_close(open_good(in_folder("model.safetensors")));
@@ -108,8 +114,60 @@ static void reads_shards(void **state)
     assert_memory_equal(got, values + 3, sizeof got);
     assert_non_null(strstr(mr_checkpoint_find(checkpoint, "layer.a")->file, "00001-of"));
     char hex[65];
-    assert_int_equal(mr_checkpoint_sha256(checkpoint, hex, NULL), MR_OK);
+    assert_int_equal(mr_checkpoint_sha256(checkpoint, NULL, hex, NULL), MR_OK);
     mr_checkpoint_close(checkpoint);
+}
+
+static mr_cache *open_cache(const char *name)
+{
+    mr_cache *cache = NULL;
+    assert_int_equal(mr_cache_open(in_folder(name), 1 << 20, "test", &cache, NULL), MR_OK);
+    return cache;
+}
+
+/* In place: the same file in another state. */
+static void change_weights(void)
+{
+    FILE *file = fopen(in_folder("model.safetensors"), "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, -1, SEEK_END), 0);
+    int last = fgetc(file);
+    assert_int_equal(fseek(file, -1, SEEK_END), 0);
+    assert_int_equal(fputc(last ^ 1, file), last ^ 1);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void remembers_the_digest_of_files_that_rest(void **state)
+{
+    (void)state;
+    char first[65], changed[65], got[65];
+    write_single();
+    mr_cache *cache = open_cache("cache"), *unused = open_cache("unused");
+
+    mr_checkpoint *young = open_good(folder);
+    assert_int_equal(mr_checkpoint_sha256(young, unused, first, NULL), MR_OK);
+    mr_checkpoint_close(young);
+    nanosleep(&(struct timespec){ .tv_sec = 2, .tv_nsec = 100000000 }, NULL);
+
+    mr_checkpoint *rested = open_good(folder);
+    assert_int_equal(mr_checkpoint_sha256(rested, cache, got, NULL), MR_OK);
+    assert_string_equal(got, first);
+    change_weights(); /* the open checkpoint sees it and has the old stamp */
+    assert_int_equal(mr_checkpoint_sha256(rested, NULL, changed, NULL), MR_OK);
+    assert_string_not_equal(changed, first);
+    assert_int_equal(mr_checkpoint_sha256(rested, cache, got, NULL), MR_OK);
+    assert_string_equal(got, first); /* so this one was remembered */
+    assert_int_equal(mr_checkpoint_sha256(rested, unused, got, NULL), MR_OK);
+    assert_string_equal(got, changed);
+    mr_checkpoint_close(rested);
+
+    mr_checkpoint *again = open_good(folder);
+    assert_int_equal(mr_checkpoint_sha256(again, cache, got, NULL), MR_OK);
+    assert_string_equal(got, changed);
+    mr_checkpoint_close(again);
+    assert_false(mr_path_exists(in_folder("unused"))); /* too young at first, then not what was opened */
+    mr_cache_close(unused);
+    mr_cache_close(cache);
 }
 
 static void refuses_bad_indexes(void **state)
@@ -204,6 +262,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(reads_one_file, make_folder),        cmocka_unit_test_setup(reads_shards, make_folder),
+        cmocka_unit_test_setup(remembers_the_digest_of_files_that_rest, make_folder),
         cmocka_unit_test_setup(refuses_bad_indexes, make_folder),   cmocka_unit_test_setup(names_a_broken_shard, make_folder),
         cmocka_unit_test_setup(lists_what_is_missing, make_folder), cmocka_unit_test(decodes_every_dtype),
     };
