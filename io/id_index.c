@@ -79,7 +79,7 @@ mr_status mr_id_index_write(hid_t file, const char *path, mr_error *error)
     mr_status status;
     MR_TRY_OR(status, mr_table_reader_open(file, path, &id_column, 1, &ids, error), done);
     uint64_t rows = mr_table_reader_rows(ids), passes = rows / ENTRIES_PER_PASS + 1, width = UINT64_MAX / passes;
-    MR_TRY_OR(status, mr_table_writer_create(file, index_columns, 2, rows, none, &writer, error), done);
+    MR_TRY_OR(status, mr_table_writer_create(file, index_columns, 2, rows, none, (mr_table_origins){ 0 }, &writer, error), done);
     if (!mr_block_init(&id_block, &id_column, 1) || !mr_block_init(&index_block, index_columns, 2)) {
         status = mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the index of ids");
         goto done;

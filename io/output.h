@@ -23,8 +23,8 @@ mr_status mr_output_inspect(const char *path, mr_output_state *state, mr_error *
 mr_status mr_output_verify(const char *path, mr_error *error);
 
 /* Joins the parts of OUT as the end of a run does, when no run goes on: `millrace merge OUT` behind a sharded job.
- * INCOMPLETE naming what is missing; OK when OUT is finished already. */
-mr_status mr_output_merge_parts(const char *path, mr_error *error);
+ * INCOMPLETE naming what is missing; OK when OUT is finished already. `in_place` as in mr_sink_options. */
+mr_status mr_output_merge_parts(const char *path, bool in_place, mr_error *error);
 
 /* Joins finished outputs, in this order, into a new one. OUTPUT_DIFFERS when their vectors do not belong together (dtype,
  * dimension, model, pooling, ...), or `path` exists and is not this very merge, without `overwrite`. */

@@ -91,17 +91,19 @@ static mr_status settle(const merging *merge, mr_error *error)
 {
     hid_t file;
     mr_embedding_schema schema;
+    bool refers = false;
     if (!mr_path_is_json_lines(merge->path)) {
         MR_TRY(mr_h5_open(merge->path, &file, error));
         mr_status status = mr_part_file_read_schema(file, merge->path, &schema, error);
+        refers = mr_part_file_is_in_place(file);
         H5Fclose(file);
         MR_TRY(status);
     }
-    if (is_made_of_parts(merge)) mr_parts_remove_leftovers(merge->parts, LOCK_NAME);
+    if (!refers && is_made_of_parts(merge)) mr_parts_remove_leftovers(merge->parts, LOCK_NAME);
     return MR_OK;
 }
 
-mr_status mr_output_merge_parts(const char *path, mr_error *error)
+mr_status mr_output_merge_parts(const char *path, bool in_place, mr_error *error)
 {
     merging merge;
     mr_status status;
@@ -121,8 +123,8 @@ mr_status mr_output_merge_parts(const char *path, mr_error *error)
         status = mr_error_set(error, MR_INCOMPLETE, "no run of %s has reached the end of the input yet", path);
         goto done;
     }
-    MR_TRY_OR(status, mr_part_list_join(&merge.list, merge.list.total, (mr_join_options){ 0 }, merge.temporary, path, error), done);
-    mr_parts_remove_all(merge.parts);
+    MR_TRY_OR(status, mr_part_list_join(&merge.list, merge.list.total, (mr_join_options){ .in_place = in_place }, merge.temporary, path, error), done);
+    if (!in_place) mr_parts_remove_all(merge.parts);
 done:
     merging_fini(&merge);
     return status;

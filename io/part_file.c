@@ -93,7 +93,7 @@ mr_status mr_part_file_write_table(hid_t file, const mr_column *columns, size_t 
     for (size_t i = 0; i < count; i++)
         if (columns[i].packed) packed[i] = block->data[i].bytes.length;
     mr_table_writer *writer;
-    MR_TRY(mr_table_writer_create(file, columns, count, block->rows, packed, &writer, error));
+    MR_TRY(mr_table_writer_create(file, columns, count, block->rows, packed, (mr_table_origins){ 0 }, &writer, error));
     mr_status status = mr_table_writer_append(writer, block, error);
     if (status == MR_OK) status = mr_table_writer_finish(writer, error);
     mr_table_writer_destroy(writer);
@@ -167,6 +167,14 @@ mr_status mr_part_file_read_schema(hid_t file, const char *path, mr_embedding_sc
     free(dtype_name);
     free(dimension);
     return status;
+}
+
+bool mr_part_file_is_in_place(hid_t file)
+{
+    hid_t vectors = H5Dopen2(file, "embedding", H5P_DEFAULT);
+    bool is = vectors >= 0 && mr_virtual_is(vectors);
+    if (vectors >= 0) H5Dclose(vectors);
+    return is;
 }
 
 mr_status mr_part_file_check_job(hid_t file, const char *path, const mr_job_identity *job, mr_error *error)

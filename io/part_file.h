@@ -33,6 +33,9 @@ void mr_part_facts_count(mr_part_facts *facts, const mr_block *block);
 /* Reads dtype, dimension and which optional columns a file has. BAD_INPUT when it is not an embedding output. */
 mr_status mr_part_file_read_schema(hid_t file, const char *path, mr_embedding_schema *schema, mr_error *error);
 
+/* Do its vectors lie in the parts beside it? */
+bool mr_part_file_is_in_place(hid_t file);
+
 /* OK when the file belongs to the job, else OUTPUT_DIFFERS naming each setting and input that differs. */
 mr_status mr_part_file_check_job(hid_t file, const char *path, const mr_job_identity *job, mr_error *error);
 

@@ -19,6 +19,7 @@
 #define FINGERPRINT_MAX 256
 #define JSON_GROWTH 4                       /* a float takes 9 to 13 characters instead of 4 bytes */
 #define SPARE_BYTES (UINT64_C(1) << 20)     /* for metadata, beside the sum of the parts */
+#define INDEX_ROW_BYTES 16                  /* of the index of ids */
 
 bool mr_path_is_json_lines(const char *path)
 {
@@ -135,7 +136,14 @@ static mr_status plan(const mr_part_list *list, joining *join, mr_error *error)
     return MR_OK;
 }
 
-static mr_status check_space(const joining *join, uint64_t growth, const char *temporary, mr_error *error)
+static uint64_t bytes_needed(const joining *join, bool lines)
+{
+    uint64_t vectors = join->total * mr_column_row_bytes(&join->schema.columns[MR_COLUMN_EMBEDDING]);
+    uint64_t parts = join->options.in_place && vectors < join->part_bytes ? join->part_bytes - vectors : join->part_bytes;
+    return lines ? JSON_GROWTH * parts : parts + join->total * INDEX_ROW_BYTES + SPARE_BYTES;
+}
+
+static mr_status check_space(const joining *join, bool lines, const char *temporary, mr_error *error)
 {
     char directory[4096];
     const char *slash = strrchr(temporary, '/');
@@ -145,11 +153,12 @@ static mr_status check_space(const joining *join, uint64_t growth, const char *t
     directory[length] = '\0';
     struct statvfs disk;
     if (statvfs(directory, &disk) != 0) return MR_OK; /* then the writes will tell */
-    uint64_t available = (uint64_t)disk.f_bavail * disk.f_frsize, needed = join->part_bytes * growth + SPARE_BYTES;
+    uint64_t available = (uint64_t)disk.f_bavail * disk.f_frsize, needed = bytes_needed(join, lines);
     if (available >= needed) return MR_OK;
     char need[16], have[16];
-    return mr_error_set(error, MR_NO_SPACE, "joining %zu parts needs %s in %s, %s are free. Nothing is lost: make room and run the same command again",
-                        join->count, mr_str_bytes(need, needed), directory, mr_str_bytes(have, available));
+    return mr_error_set(error, MR_NO_SPACE, "joining %zu parts needs %s in %s, %s are free. Nothing is lost: make room and run the same command again%s",
+                        join->count, mr_str_bytes(need, needed), directory, mr_str_bytes(have, available),
+                        lines || join->options.in_place ? "" : ", or add --in-place-parts to leave the vectors in the parts");
 }
 
 /* A part that turns out damaged is dropped: its records are done again by the next run. */
@@ -225,13 +234,40 @@ static mr_status take_for_table(void *writer, const mr_block *block, mr_error *e
     return mr_table_writer_append(writer, block, error);
 }
 
+/* "a/b/c" -> "b/c" */
+static const char *last_two_names(const char *path)
+{
+    const char *at = path + strlen(path);
+    for (int slashes = 0; at > path && (at[-1] != '/' || ++slashes < 2);) at--;
+    return at;
+}
+
+/* The segments as an output beside the directory of parts sees them. */
+static mr_status list_origins(const joining *join, mr_table_origins *out, mr_error *error)
+{
+    out->items = calloc(join->count, sizeof *out->items);
+    for (size_t s = 0; out->items && s < join->count; s++) {
+        const segment *piece = &join->segments[s];
+        mr_virtual_origin *origin = &out->items[out->count++];
+        *origin = (mr_virtual_origin){ mr_strdup(last_two_names(piece->part->path)), piece->part->end - piece->part->first, piece->from, piece->count };
+        if (!origin->file) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the names of parts");
+    }
+    return out->items ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the names of parts");
+}
+
 static mr_status copy_rows(joining *join, hid_t file, mr_error *error)
 {
-    mr_table_writer *writer;
-    MR_TRY(mr_table_writer_create(file, join->schema.columns, join->schema.count, join->total, join->packed, &writer, error));
-    mr_status status = each_block(join, take_for_table, writer, error);
+    mr_table_writer *writer = NULL;
+    mr_table_origins origins = { 0 };
+    mr_status status = MR_OK;
+    if (join->options.in_place && join->total) MR_TRY_OR(status, list_origins(join, &origins, error), done);
+    MR_TRY_OR(status, mr_table_writer_create(file, join->schema.columns, join->schema.count, join->total, join->packed, origins, &writer, error), done);
+    status = each_block(join, take_for_table, writer, error);
     if (status == MR_OK) status = mr_table_writer_finish(writer, error);
+done:
     mr_table_writer_destroy(writer);
+    for (size_t i = 0; i < origins.count; i++) free(origins.items[i].file);
+    free(origins.items);
     return status;
 }
 
@@ -355,9 +391,9 @@ mr_status mr_part_list_join(const mr_part_list *list, uint64_t total, mr_join_op
     bool existed = false, lines = mr_path_is_json_lines(path);
     if (options.base) MR_TRY_OR(status, set_base(&join, options.base, error), done);
     MR_TRY_OR(status, plan(list, &join, error), done);
-    MR_TRY_OR(status, check_space(&join, lines ? JSON_GROWTH : 1, temporary, error), done);
     const mr_part *model = options.base ? &join.base : join.count ? join.segments[0].part : &list->items[0];
     MR_TRY_OR(status, read_model(model, &join, error), done);
+    MR_TRY_OR(status, check_space(&join, lines, temporary, error), done);
     MR_TRY_OR(status, measure(&join, error), done);
     MR_TRY_OR(status, (lines ? write_lines : write_joined)(&join, model, temporary, error), done);
     if (options.replace) status = mr_file_replace(temporary, path, error);

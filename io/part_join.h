@@ -14,6 +14,7 @@ typedef struct mr_join_options {
     const char *fingerprint, *job_text; /* what the result calls itself; NULL: as the first part does */
     bool replace;                       /* an existing output gives way to the new one at the very end */
     uint64_t *failed;                   /* receives how many rows of the result are failed ones; NULL is fine */
+    bool in_place;                      /* the vectors stay where they are, and the output refers to them: parts beside `path` */
     const char *base;                   /* a finished output whose rows stand where no part has them; NULL: none. With it
                                            `list` may be empty */
 } mr_join_options;

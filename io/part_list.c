@@ -20,7 +20,7 @@ char *mr_part_path(const char *directory, uint64_t first, uint64_t end)
     return mr_strf("%s/part-%012" PRIu64 "-%012" PRIu64 ".h5", directory, first, end);
 }
 
-static bool parse_name(const char *name, uint64_t *first, uint64_t *end)
+bool mr_part_name_parse(const char *name, uint64_t *first, uint64_t *end)
 {
     int used = 0;
     char again[80];
@@ -92,7 +92,7 @@ mr_status mr_part_list_scan(mr_part_list *list, const char *directory, mr_error 
     const struct dirent *entry;
     while (status == MR_OK && (errno = 0, entry = readdir(open_directory))) {
         uint64_t first, end;
-        if (parse_name(entry->d_name, &first, &end)) status = add_found(list, directory, first, end, error);
+        if (mr_part_name_parse(entry->d_name, &first, &end)) status = add_found(list, directory, first, end, error);
         if (parse_total(entry->d_name, &list->total)) list->has_total = true;
     }
     if (status == MR_OK && errno) status = mr_error_errno(error, errno, "cannot list %s", directory);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/part_join.h"
 #include "io/sink_kind.h"
 
 struct mr_sink {
@@ -19,6 +20,10 @@ mr_status mr_sink_open(const mr_sink_options *options, mr_sink **out, bool *fini
     mr_sink *sink = calloc(1, sizeof *sink);
     if (!sink) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a sink", options->path);
     sink->kind = strcmp(options->path, "-") == 0 ? &mr_sink_stdout : &mr_sink_parts;
+    if (options->in_place_parts && (sink->kind == &mr_sink_stdout || mr_path_is_json_lines(options->path))) {
+        free(sink);
+        return mr_error_set(error, MR_CONFIG, "JSON lines cannot refer to parts (--in-place-parts)");
+    }
     if (options->lock_name && !sink->kind->finish_shard) {
         free(sink);
         return mr_error_set(error, MR_CONFIG, "shards share a file, not stdout");

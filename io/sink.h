@@ -36,6 +36,8 @@ typedef struct mr_sink_options {
                                        again, finish replaces the output. Meanwhile parts are in OUT.retry.parts. A rerun
                                        goes on. NO_INPUT when the output is not finished; not together with overwrite */
     bool keep_parts;
+    bool in_place_parts;            /* the vectors stay in the parts for good, OUT refers to them: for a disk that cannot hold
+                                       them twice. HDF5 outputs only */
     const char *lock_name;          /* runs with different names may fill one output together (shards); NULL = "run" */
     uint64_t rows_per_part;         /* a part ends at each multiple of this ordinal; 0 = 16384; fewer for large rows */
     int64_t commit_interval_ns;     /* and when this much time has passed since its first row; 0 = 30 s */

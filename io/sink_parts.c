@@ -32,6 +32,7 @@ typedef struct parts_sink {
     uint64_t first;
     int64_t since_ns; /* when its first row came */
     void *stored;     /* one converted vector */
+    bool refers;      /* the finished output refers to OUT.parts */
     uint64_t failed;  /* rows of the finished output */
 } parts_sink;
 
@@ -91,7 +92,7 @@ static mr_status check_lines(const parts_sink *self, bool *finished, mr_error *e
 }
 
 /* OUT is there: *finished when it is this job's, OUTPUT_DIFFERS when not. */
-static mr_status check_output(const parts_sink *self, bool *finished, mr_error *error)
+static mr_status check_output(parts_sink *self, bool *finished, mr_error *error)
 {
     struct stat info;
     *finished = false;
@@ -106,6 +107,7 @@ static mr_status check_output(const parts_sink *self, bool *finished, mr_error *
     if (status == MR_OK) {
         status = mr_part_file_read_schema(file, self->options.path, &stored, &problem);
         if (status == MR_OK) status = mr_part_file_check_job(file, self->options.path, &self->job, &problem);
+        self->refers = status == MR_OK && mr_part_file_is_in_place(file);
         H5Fclose(file);
     }
     *finished = status == MR_OK;
@@ -134,9 +136,10 @@ static mr_status drop_old(const parts_sink *self, mr_error *error)
 {
     struct stat info;
     if (lstat(self->options.path, &info) != 0) return MR_OK;
-    mr_parts_remove_all(self->parts);
     if (unlink(self->options.path) != 0) return mr_error_errno(error, errno, "cannot replace %s", self->options.path);
-    return mr_path_sync_directory_of(self->options.path, error);
+    MR_TRY(mr_path_sync_directory_of(self->options.path, error)); /* it may refer to the parts */
+    mr_parts_remove_all(self->parts);
+    return MR_OK;
 }
 
 static mr_status read_parts(parts_sink *self, mr_error *error)
@@ -220,7 +223,7 @@ static mr_status open_sink(const mr_sink_options *options, void **out, bool *fin
     mr_status status;
     MR_TRY_OR(status, check_output(self, finished, error), failed);
     if (*finished) {
-        if (!self->options.keep_parts) mr_parts_remove_leftovers(self->parts, self->lock_name);
+        if (!self->options.keep_parts && !self->refers) mr_parts_remove_leftovers(self->parts, self->lock_name);
         goto failed; /* nothing to do: no sink */
     }
     MR_TRY_OR(status, take_parts_directory(self, error), failed);
@@ -291,6 +294,16 @@ static mr_status put(void *sink, const mr_embedding_row *row, mr_error *error)
     return full || now - self->since_ns >= self->options.commit_interval_ns ? commit(self, error) : MR_OK;
 }
 
+/* What the output before the retry referred to. */
+static void remove_old_parts(const parts_sink *self)
+{
+    char *parts = mr_strf("%s.parts", self->options.path);
+    if (!parts) return;
+    mr_parts_remove_all(parts);
+    rmdir(parts);
+    free(parts);
+}
+
 static mr_status finish(void *sink, uint64_t total, mr_error *error)
 {
     parts_sink *self = sink;
@@ -303,10 +316,11 @@ static mr_status finish(void *sink, uint64_t total, mr_error *error)
     }
     MR_TRY(mr_parts_note_total(self->parts, total, error));
     MR_TRY_OR(status, mr_part_list_scan(&list, self->parts, error), done);
-    mr_join_options join = { .failed = &self->failed };
+    mr_join_options join = { .failed = &self->failed, .in_place = self->options.in_place_parts };
     if (self->options.retry_failed) join = (mr_join_options){ .replace = true, .base = self->options.path, .failed = &self->failed };
     MR_TRY_OR(status, mr_part_list_join(&list, total, join, self->temporary, self->options.path, error), done);
-    if (!self->options.keep_parts) mr_parts_remove_all(self->parts);
+    if (!self->options.keep_parts && !join.in_place) mr_parts_remove_all(self->parts);
+    if (self->options.retry_failed && self->refers) remove_old_parts(self); /* the new output has copies */
 done:
     mr_part_list_fini(&list);
     return status;

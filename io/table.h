@@ -8,6 +8,7 @@
 
 #include "core/str.h"
 #include "io/hdf5_file.h"
+#include "io/virtual_rows.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are little-endian and written from memory as it is");
 
@@ -57,9 +58,16 @@ mr_str mr_block_packed(const mr_block *block, size_t column, size_t row);
 
 typedef struct mr_table_writer mr_table_writer;
 
-/* Makes the datasets; sizes are known beforehand: `packed_bytes` [count], 0 for fixed columns. */
+/* Where the rows of contiguous columns lie already; count 0: nowhere, they are written. */
+typedef struct mr_table_origins {
+    mr_virtual_origin *items;
+    size_t count;
+} mr_table_origins;
+
+/* Makes the datasets; sizes are known beforehand: `packed_bytes` [count], 0 for fixed columns. With origins, contiguous
+ * columns refer to them: their rows are appended all the same, for the checksum. */
 mr_status mr_table_writer_create(hid_t file, const mr_column *columns, size_t count, uint64_t rows, const uint64_t *packed_bytes,
-                                 mr_table_writer **out, mr_error *error);
+                                 mr_table_origins origins, mr_table_writer **out, mr_error *error);
 mr_status mr_table_writer_append(mr_table_writer *writer, const mr_block *block, mr_error *error);
 /* INTERNAL when not all rows came. */
 mr_status mr_table_writer_finish(mr_table_writer *writer, mr_error *error);

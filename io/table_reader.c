@@ -35,11 +35,11 @@ static bool has_type(hid_t set, mr_element element)
     return equal;
 }
 
-/* Values kept outside the file would make reading it open paths that somebody else chose. */
+/* Values kept outside the file would make reading it open paths that somebody else chose; virtual ones are checked. */
 static bool is_self_contained(hid_t set)
 {
     hid_t creation = H5Dget_create_plist(set);
-    bool good = creation >= 0 && H5Pget_external_count(creation) == 0 && H5Pget_layout(creation) != H5D_VIRTUAL;
+    bool good = creation >= 0 && H5Pget_external_count(creation) == 0;
     if (creation >= 0) H5Pclose(creation);
     return good;
 }
@@ -63,14 +63,16 @@ static mr_status open_dataset(hid_t file, const char *path, const char *name, mr
     if (!is_self_contained(id)) return mr_error_set(error, MR_BAD_INPUT, "%s: the dataset %s keeps its values in other files", path, name);
     if (!has_type(id, element) || !read_shape(id, width, &set->rows)) return mr_error_set(error, MR_BAD_INPUT,
                                                                                           "%s: the dataset %s has another type or shape than expected", path, name);
-    return MR_OK;
+    if (!mr_virtual_is(id)) return MR_OK;
+    if (width == 0) return mr_error_set(error, MR_BAD_INPUT, "%s: the dataset %s keeps its values in other files", path, name);
+    return mr_virtual_check(id, path, set->rows, width, mr_element_bytes(element), error);
 }
 
 /* A contiguous dataset has its bytes in the file: this bounds every count by the file's size. */
 static mr_status check_stored(const dataset *set, const char *path, const mr_column *column, mr_error *error)
 {
     size_t bytes;
-    if (!column->contiguous) return MR_OK;
+    if (!column->contiguous || mr_virtual_is(set->id)) return MR_OK;
     if (mr_checked_mul((size_t)set->rows, mr_column_row_bytes(column), &bytes) && H5Dget_storage_size(set->id) >= bytes) return MR_OK;
     return mr_error_set(error, MR_BAD_INPUT, "%s: the dataset %s claims more rows than are stored", path, column->name);
 }

@@ -13,6 +13,7 @@ typedef struct dataset {
     mr_element element;
     hsize_t width; /* 0: one-dimensional */
     hsize_t rows, at;
+    bool is_virtual; /* nothing is written */
     EVP_MD_CTX *hash;
 } dataset;
 
@@ -59,10 +60,19 @@ static hid_t creation_properties(hsize_t rows, const dataset *set, bool contiguo
     return properties;
 }
 
-static mr_status create_dataset(hid_t file, const char *name, mr_element element, hsize_t width, hsize_t rows, bool contiguous,
-                                dataset *set, mr_error *error)
+/* What HDF5 gives for a source that is gone. */
+static void set_fill(hid_t creation, mr_element element, hid_t type)
 {
-    *set = (dataset){ .id = H5I_INVALID_HID, .element = element, .width = width, .rows = rows };
+    const uint32_t f32_nan = UINT32_C(0x7FC00000);
+    const uint16_t f16_nan = 0x7E00;
+    if (element == MR_ELEMENT_F32) H5Pset_fill_value(creation, type, &f32_nan);
+    if (element == MR_ELEMENT_F16) H5Pset_fill_value(creation, type, &f16_nan);
+}
+
+static mr_status create_dataset(hid_t file, const char *name, mr_element element, hsize_t width, hsize_t rows, bool contiguous,
+                                mr_table_origins origins, dataset *set, mr_error *error)
+{
+    *set = (dataset){ .id = H5I_INVALID_HID, .element = element, .width = width, .rows = rows, .is_virtual = origins.count > 0 };
     set->hash = EVP_MD_CTX_new();
     if (!set->hash || !EVP_DigestInit_ex(set->hash, EVP_sha256(), NULL)) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate a checksum");
     const hsize_t dimensions[2] = { rows, width };
@@ -70,19 +80,23 @@ static mr_status create_dataset(hid_t file, const char *name, mr_element element
     hid_t type = mr_element_type(element);
     hid_t links = H5Pcreate(H5P_LINK_CREATE);
     hid_t creation = creation_properties(rows, set, contiguous);
+    mr_status status = MR_OK;
     H5Pset_create_intermediate_group(links, 1);
-    set->id = H5Dcreate2(file, name, type, space, links, creation, H5P_DEFAULT);
+    if (set->is_virtual) {
+        set_fill(creation, element, type);
+        status = mr_virtual_map(creation, name, origins.items, origins.count, rows, width, error);
+    }
+    if (status == MR_OK) set->id = H5Dcreate2(file, name, type, space, links, creation, H5P_DEFAULT);
     H5Pclose(creation);
     H5Pclose(links);
     H5Tclose(type);
     H5Sclose(space);
+    if (status != MR_OK) return status;
     return set->id >= 0 ? MR_OK : mr_h5_error(error, MR_IO, "cannot make the dataset %s", name);
 }
 
-static mr_status write_rows(dataset *set, const void *data, hsize_t count, mr_error *error)
+static mr_status write_values(const dataset *set, const void *data, hsize_t count, mr_error *error)
 {
-    if (count == 0) return MR_OK;
-    if (count > set->rows - set->at) return mr_error_set(error, MR_INTERNAL, "more rows than announced");
     const hsize_t start[2] = { set->at, 0 }, size[2] = { count, set->width };
     int rank = set->width ? 2 : 1;
     hid_t memory = H5Screate_simple(rank, size, NULL);
@@ -93,15 +107,23 @@ static mr_status write_rows(dataset *set, const void *data, hsize_t count, mr_er
     H5Tclose(type);
     H5Sclose(space);
     H5Sclose(memory);
-    if (done < 0) return mr_h5_error(error, MR_IO, "cannot write rows");
+    return done < 0 ? mr_h5_error(error, MR_IO, "cannot write rows") : MR_OK;
+}
+
+static mr_status write_rows(dataset *set, const void *data, hsize_t count, mr_error *error)
+{
+    if (count == 0) return MR_OK;
+    if (count > set->rows - set->at) return mr_error_set(error, MR_INTERNAL, "more rows than announced");
+    if (!set->is_virtual) MR_TRY(write_values(set, data, count, error));
     set->at += count;
     EVP_DigestUpdate(set->hash, data, (size_t)count * mr_element_bytes(set->element) * (size_t)(set->width ? set->width : 1));
     return MR_OK;
 }
 
 mr_status mr_table_writer_create(hid_t file, const mr_column *columns, size_t count, uint64_t rows, const uint64_t *packed_bytes,
-                                 mr_table_writer **out, mr_error *error)
+                                 mr_table_origins origins, mr_table_writer **out, mr_error *error)
 {
+    const mr_table_origins none = { 0 };
     mr_table_writer *writer = calloc(1, sizeof *writer);
     if (!writer) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate a table");
     writer->columns = columns;
@@ -113,10 +135,11 @@ mr_status mr_table_writer_create(hid_t file, const mr_column *columns, size_t co
         column_sets *sets = &writer->sets[writer->count++];
         char name[128];
         snprintf(name, sizeof name, column->packed ? "%s/bytes" : "%s", column->name);
-        status = create_dataset(file, name, column->element, column->width, column->packed ? packed_bytes[i] : rows, column->contiguous, &sets->values, error);
+        status = create_dataset(file, name, column->element, column->width, column->packed ? packed_bytes[i] : rows, column->contiguous,
+                                column->contiguous ? origins : none, &sets->values, error);
         if (status != MR_OK || !column->packed) continue;
         snprintf(name, sizeof name, "%s/offsets", column->name);
-        status = create_dataset(file, name, MR_ELEMENT_U64, 0, rows + 1, false, &sets->offsets, error);
+        status = create_dataset(file, name, MR_ELEMENT_U64, 0, rows + 1, false, none, &sets->offsets, error);
         if (status == MR_OK) status = write_rows(&sets->offsets, &zero, 1, error);
     }
     if (status == MR_OK) *out = writer;

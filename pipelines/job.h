@@ -58,6 +58,7 @@ typedef struct mr_job {
     uint64_t part_rows;
     int overwrite;
     int keep_parts;
+    int in_place_parts;
     bool is_query;        /* no setting: the texts are queries (mr_embed_options) */
     bool retry_failed;    /* no setting: what `millrace retry-failed` does with a finished output's own job */
 } mr_job;

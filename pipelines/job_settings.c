@@ -34,6 +34,7 @@ static const mr_setting settings[] = {
     { "output.overwrite", "--overwrite", NULL, "drop an existing output of another job", MR_SETTING_BOOL, AT(overwrite), NULL, false },
     { "output.part_rows", "--part-rows", "N", "records per part file, which is what a kill can cost (default 16384, fewer for large vectors)", MR_SETTING_COUNT, AT(part_rows), NULL, false },
     { "output.keep_parts", "--keep-parts", NULL, "leave OUT.parts/ in place when done", MR_SETTING_BOOL, AT(keep_parts), NULL, false },
+    { "output.in_place_parts", "--in-place-parts", NULL, "leave the vectors in OUT.parts/ and let OUT refer to them: no room for them twice", MR_SETTING_BOOL, AT(in_place_parts), NULL, false },
     { "precision", "--precision", "CLASS", "auto, f32, bf16 or int8 (default auto)", MR_SETTING_CHOICE, AT(precision), precisions, true },
     { "embedding.prompt", "--prompt", "NAME", "prompt of the model to put in front of each text", MR_SETTING_STRING, AT(prompt_name), NULL, true },
     { "embedding.prompt_text", "--prompt-text", "S", "literal text to put in front of each text", MR_SETTING_STRING, AT(prompt_text), NULL, true },

@@ -40,6 +40,7 @@ const mr_command mr_command_embed = {
         "      --on-error POLICY     record (default), fail; --max-failed N|P%: stop when more have failed\n"
         "      --overwrite           drop an existing output of another job\n"
         "      --keep-parts          leave OUT.parts/ in place when done\n"
+        "      --in-place-parts      leave the vectors in OUT.parts/, where OUT.h5 refers to them (no room on the disk for two)\n"
         "      --isa NAME            force lower kernels (see `millrace doctor`)\n"
         "      --plan                print the plan and run nothing; --json: plan or summary as JSON\n"
         "      --trace FILE          what every thread did when, for Perfetto or chrome://tracing\n"

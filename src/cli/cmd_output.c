@@ -46,7 +46,9 @@ const mr_command mr_command_merge = {
         "usage: millrace merge OUT.h5                      behind a job run with --shard: checks that nothing is missing\n"
         "       millrace merge A.h5 B.h5... -o ALL.h5      joins finished files in this order\n"
         "\n"
-        "      --overwrite   replace an existing ALL.h5\n"
+        "      --overwrite        replace an existing ALL.h5\n"
+        "      --in-place-parts   leave the vectors in OUT.h5.parts/, where OUT.h5 refers to them: when the disk cannot hold them\n"
+        "                         twice. `millrace merge OUT.h5 -o ONE.h5` makes one file of it later\n"
         "\n"
         "Exit code: 0 done; 75 something is missing (it says which records).\n"
         "\n"
@@ -115,19 +117,22 @@ static int run_verify(int argc, char **argv)
 
 static int run_merge(int argc, char **argv)
 {
-    static const struct option options[] = { { "output", required_argument, NULL, 'o' }, { "overwrite", no_argument, NULL, 'w' }, { 0 } };
+    static const struct option options[] = { { "output", required_argument, NULL, 'o' }, { "overwrite", no_argument, NULL, 'w' },
+                                            { "in-place-parts", no_argument, NULL, 'i' }, { 0 } };
     const char *path = NULL;
-    bool overwrite = false;
+    bool overwrite = false, in_place = false;
     mr_error error;
     int option, code = 0;
     while ((option = mr_cli_option(&mr_command_merge, argc, argv, "o:", options, &code)) != -1) {
         if (option == 'o') path = optarg;
         else if (option == 'w') overwrite = true;
+        else if (option == 'i') in_place = true;
         else return code;
     }
     int operands = argc - optind;
     if (operands < 1 || (!path && operands != 1)) return mr_cli_usage(&mr_command_merge, "name one output of a sharded job, or several files and -o");
-    mr_status status = path ? mr_output_merge_files((const char *const *)&argv[optind], (size_t)operands, path, overwrite, &error) : mr_output_merge_parts(argv[optind], &error);
+    if (path && in_place) return mr_cli_usage(&mr_command_merge, "--in-place-parts is for the parts of one job, without -o");
+    mr_status status = path ? mr_output_merge_files((const char *const *)&argv[optind], (size_t)operands, path, overwrite, &error) : mr_output_merge_parts(argv[optind], in_place, &error);
     if (status != MR_OK) return mr_cli_fail(&error);
     if (mr_cli_verbosity() >= 0) printf("%s: merged\n", path ? path : argv[optind]);
     return 0;

@@ -69,25 +69,25 @@ static void merging_shards(void **state)
     (void)state;
     mr_error error;
     run("plain.h5", 330);
-    assert_int_equal(mr_output_merge_parts("sharded.h5", &error), MR_NO_INPUT);
+    assert_int_equal(mr_output_merge_parts("sharded.h5", false, &error), MR_NO_INPUT);
     run_shard("sharded.h5", "shard-0", 0, 120, 0);
-    assert_int_equal(mr_output_merge_parts("sharded.h5", &error), MR_INCOMPLETE);
+    assert_int_equal(mr_output_merge_parts("sharded.h5", false, &error), MR_INCOMPLETE);
     assert_contains(error.text, "no run of sharded.h5 has reached the end of the input");
     run_shard("sharded.h5", "shard-2", 220, 330, 330);
-    assert_int_equal(mr_output_merge_parts("sharded.h5", &error), MR_INCOMPLETE);
+    assert_int_equal(mr_output_merge_parts("sharded.h5", false, &error), MR_INCOMPLETE);
     assert_contains(error.text, "records 120 to 219 are not done yet");
     mr_sink *running = open_shard("sharded.h5", "shard-1");
-    assert_int_equal(mr_output_merge_parts("sharded.h5", &error), MR_CANNOT_CREATE);
+    assert_int_equal(mr_output_merge_parts("sharded.h5", false, &error), MR_CANNOT_CREATE);
     assert_contains(error.text, "is being written by process");
     assert_int_equal(job_put(running, 100, 220, NULL), MR_OK);
     assert_int_equal(mr_sink_commit(running, NULL), MR_OK);
     mr_sink_close(running);
     assert_int_equal(mr_output_verify("sharded.h5", &error), MR_INCOMPLETE);
     assert_contains(error.text, "with 330 records are sound");
-    if (mr_output_merge_parts("sharded.h5", &error) != MR_OK) fail_msg("%s", error.text);
+    if (mr_output_merge_parts("sharded.h5", false, &error) != MR_OK) fail_msg("%s", error.text);
     assert_same_datasets("plain.h5", "sharded.h5");
     assert_false(mr_path_exists("sharded.h5.parts"));
-    assert_int_equal(mr_output_merge_parts("sharded.h5", NULL), MR_OK);
+    assert_int_equal(mr_output_merge_parts("sharded.h5", false, NULL), MR_OK);
     assert_int_equal(mr_output_verify("sharded.h5", NULL), MR_OK);
 }
 
@@ -98,7 +98,7 @@ static void leftovers_of_a_merge(void **state)
     run("whole.h5", 330);
     run_shard("left.h5", "shard-0", 0, 120, 0);
     assert_int_equal(rename("whole.h5", "left.h5"), 0);
-    assert_int_equal(mr_output_merge_parts("left.h5", NULL), MR_OK);
+    assert_int_equal(mr_output_merge_parts("left.h5", false, NULL), MR_OK);
     assert_false(mr_path_exists("left.h5.parts"));
     assert_int_equal(rename("left.h5", "whole.h5"), 0);
     mr_sink_options options = job_options("other.h5");
@@ -111,7 +111,7 @@ static void leftovers_of_a_merge(void **state)
     assert_int_equal(mr_sink_commit(sink, NULL), MR_OK);
     mr_sink_close(sink);
     assert_int_equal(rename("whole.h5", "other.h5"), 0);
-    assert_int_equal(mr_output_merge_parts("other.h5", NULL), MR_OK);
+    assert_int_equal(mr_output_merge_parts("other.h5", false, NULL), MR_OK);
     assert_true(mr_path_exists("other.h5.parts"));
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/file.h"
+#include "io/part_list.h"
 #include "sink_fixture.h"
 
 #define TOTAL 90
@@ -158,10 +159,13 @@ int rmdir(const char *path)
     return strikes_unless_retried() ? -1 : (int)syscall(SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR);
 }
 
+static bool in_place; /* the vectors stay in the parts */
+
 static mr_status run(const char *path, mr_error *error)
 {
     mr_sink_options options = job_options(path);
     options.rows_per_part = PART;
+    options.in_place_parts = in_place;
     bool finished;
     return job_run(&options, TOTAL, &finished, error);
 }
@@ -190,11 +194,18 @@ static void must_be_whole_or_absent(const char *path)
     if (mr_path_exists(path)) assert_same_datasets("expected.h5", path);
 }
 
-static void every_kill(void **state)
+static void remove_output(const char *path, const char *parts)
 {
-    (void)state;
+    mr_parts_remove_all(parts);
+    rmdir(parts);
+    unlink(path);
+}
+
+static void sweep_kills(void)
+{
     long call = 0;
     for (;; call += STRIDE) {
+        remove_output("killed.h5", "killed.h5.parts");
         int result = run_with_fault("killed.h5", FAULT_KILL, call);
         if (WIFEXITED(result)) {
             assert_int_equal(WEXITSTATUS(result), 98);
@@ -205,10 +216,23 @@ static void every_kill(void **state)
         mr_error error;
         if (run("killed.h5", &error) != MR_OK) fail_msg("after a kill at call %ld: %s", call, error.text);
         assert_same_datasets("expected.h5", "killed.h5");
-        assert_false(mr_path_exists("killed.h5.parts"));
-        unlink("killed.h5");
+        assert_true(mr_path_exists("killed.h5.parts") == in_place);
     }
     assert_true(call > 30); /* the sweep did see the protocol */
+}
+
+static void every_kill(void **state)
+{
+    (void)state;
+    sweep_kills();
+}
+
+static void every_kill_with_vectors_in_place(void **state)
+{
+    (void)state;
+    in_place = true;
+    sweep_kills();
+    in_place = false;
 }
 
 /* Killed again and again without ever starting over: it gets done. */
@@ -341,7 +365,7 @@ int main(void)
     fixture_enter("sink-faults");
     if (run("expected.h5", NULL) != MR_OK || run("expected.jsonl", NULL) != MR_OK) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_kill),       cmocka_unit_test(kills_in_a_row),                 cmocka_unit_test(every_full_disk),
+        cmocka_unit_test(every_kill), cmocka_unit_test(every_kill_with_vectors_in_place),       cmocka_unit_test(kills_in_a_row),                 cmocka_unit_test(every_full_disk),
         cmocka_unit_test(disk_errors),      cmocka_unit_test(interruptions_and_short_writes), cmocka_unit_test(file_size_limit),
         cmocka_unit_test(json_lines),       cmocka_unit_test(order_of_syncs),
     };
