@@ -129,7 +129,7 @@ void *mr_embed_batch(void *argument)
         if (status == MR_END) return NULL;
         if (!item) continue;
         if (!filling) {
-            budget.max_tokens = mr_governor_batch_budget(run->governor, run->plan->model_options.max_batch_tokens); /* less under pressure */
+            budget.max_tokens = mr_governor_batch_budget(mr_runtime_governor(run->runtime), run->plan->model_options.max_batch_tokens); /* less under pressure */
             filling = batch_create(run);
         }
         if (!filling) {

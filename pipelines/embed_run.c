@@ -45,7 +45,7 @@ void mr_embed_run_cancel(mr_job_run *run)
     mr_window_cancel(run->window);
     mr_queue_close(run->to_prepare);
     mr_queue_close(run->to_batch);
-    mr_pools_begin_shutdown(mr_registry_pools(run->registry)); /* a submit that waits for room returns */
+    mr_runtime_begin_shutdown(run->runtime); /* a submit that waits for room returns */
 }
 
 void mr_embed_run_fail(mr_job_run *run, const mr_error *error)

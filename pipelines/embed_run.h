@@ -12,9 +12,8 @@
 #include "io/source.h"
 #include "pipelines/embed_attributes.h"
 #include "pipelines/job_run.h"
+#include "pipelines/runtime.h"
 #include "pipelines/window.h"
-#include "registry/pool/metrics_server.h"
-#include "registry/registry.h"
 
 /* One record in flight. Whoever holds it owns it. */
 typedef struct mr_embed_item {
@@ -42,10 +41,8 @@ struct mr_job_run {
     const char **source_names;      /* likewise */
     char lock_name[40];             /* likewise */
     mr_sink *sink;
-    mr_governor *governor;
+    mr_runtime *runtime;
     mr_guard guard;              /* records in flight and rows held by the sink */
-    mr_registry *registry;
-    mr_metrics_server *metrics_server; /* NULL: not asked for */
     mr_pool_model *model;
 
     mr_range *committed;         /* by earlier runs; owned */

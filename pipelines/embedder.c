@@ -7,13 +7,13 @@
 #include "capability/text_embedding.h"
 #include "embed/text_embedder.h"
 #include "pipelines/job_run.h"
-#include "registry/registry.h"
+#include "pipelines/runtime.h"
 
 struct mr_embedder {
     mr_job job; /* the settings, in the form the plan takes them */
     mr_job_plan plan;
-    mr_governor *governor;
-    mr_registry *registry;
+    mr_runtime *own_runtime; /* NULL: somebody else's */
+    mr_runtime *runtime;
     mr_pool_model *model;
 };
 
@@ -67,36 +67,63 @@ static mr_status fill_job(mr_job *job, const mr_embedder_options *options, mr_er
     MR_TRY(set(job, "embedding.pooling", options->pooling, error));
     MR_TRY(set(job, "embedding.normalize", options->normalize, error));
     MR_TRY(set(job, "precision", options->precision, error));
+    MR_TRY(set(job, "resources.memory", options->runtime ? mr_runtime_memory(options->runtime) : NULL, error));
     MR_TRY(set_count(job, "embedding.dim", options->dim, error));
     MR_TRY(set_count(job, "embedding.max_tokens", options->max_tokens, error));
     return set_count(job, "resources.threads", options->threads, error);
 }
 
-/* One worker with all cores: a call is answered as soon as possible, and calls do not overlap inside it. */
-static mr_status open_model(mr_embedder *embedder, mr_error *error)
+static bool append_option(mr_buf *out, const char *name, const char *value)
 {
-    mr_job_plan *plan = &embedder->plan;
-    const mr_governor_settings governor_settings = { .limit = embedder->job.memory };
-    mr_pool_settings pool_settings = mr_pool_settings_default();
-    pool_settings.worker_ready_timeout = pool_settings.load_timeout;
-    plan->model_options.threads_per_worker = plan->cores;
-    MR_TRY(mr_governor_create(&governor_settings, &embedder->governor, error));
-    MR_TRY(mr_registry_create(&pool_settings, embedder->governor, mr_clock_monotonic(), &embedder->registry, error));
-    const mr_registry_entry entry = { .key = plan->model_key, .path = plan->model_path, .vtable = &mr_text_embedder,
-                                      .options = plan->model_options, .max_workers = 1 };
-    MR_TRY(mr_registry_add(embedder->registry, &entry, error));
-    return mr_registry_find(embedder->registry, plan->model_key, MR_CAPABILITY_TEXT_EMBEDDING, &embedder->model, error);
+    return !value || mr_buf_printf(out, "%c%s=%s", strchr(out->data, '?') ? '&' : '?', name, value);
+}
+
+static bool append_number(mr_buf *out, const char *name, size_t value)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%zu", value);
+    return append_option(out, name, value ? text : NULL);
+}
+
+/* "org/name?dim=256": embedders that ask for the same of a model share it. */
+static mr_status name_model(const mr_embedder_options *options, mr_buf *out, mr_error *error)
+{
+    bool done = mr_buf_append_str(out, options->model) && append_option(out, "pooling", options->pooling) &&
+                append_option(out, "normalize", options->normalize) && append_option(out, "precision", options->precision) &&
+                append_number(out, "dim", options->dim) && append_number(out, "max_tokens", options->max_tokens) &&
+                append_number(out, "threads", options->threads);
+    return done ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+}
+
+static mr_status open_model(mr_embedder *embedder, const mr_embedder_options *options, mr_error *error)
+{
+    const mr_job_plan *plan = &embedder->plan;
+    if (!embedder->runtime) {
+        MR_TRY(mr_runtime_create(&embedder->job, false, &embedder->own_runtime, error));
+        embedder->runtime = embedder->own_runtime;
+    }
+    mr_embed_options embed = plan->embed_options;
+    embed.prompt_name = embed.prompt_text = NULL; /* the preparer's business, and somebody else's memory */
+    mr_buf name = { 0 };
+    mr_status status = name_model(options, &name, error);
+    mr_registry_entry entry = { .key = name.data, .path = plan->model_path, .vtable = &mr_text_embedder, .options = plan->model_options };
+    entry.options.threads_per_worker = plan->cores;
+    entry.options.capability_options = &embed;
+    if (status == MR_OK) status = mr_runtime_model(embedder->runtime, &entry, sizeof embed, &embedder->model, error);
+    mr_buf_fini(&name);
+    return status;
 }
 
 mr_status mr_embedder_open(const mr_embedder_options *options, mr_embedder **out, mr_error *error)
 {
     mr_embedder *embedder = calloc(1, sizeof *embedder);
     if (!embedder) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    embedder->runtime = options->runtime;
     mr_status status;
     MR_TRY_OR(status, fill_job(&embedder->job, options, error), fail);
     MR_TRY_OR(status, mr_job_check_model(&embedder->job, error), fail);
     MR_TRY_OR(status, mr_job_plan_make(&embedder->job, &embedder->plan, error), fail);
-    MR_TRY_OR(status, open_model(embedder, error), fail);
+    MR_TRY_OR(status, open_model(embedder, options, error), fail);
     *out = embedder;
     return MR_OK;
 fail:
@@ -107,8 +134,7 @@ fail:
 void mr_embedder_close(mr_embedder *embedder)
 {
     if (!embedder) return;
-    mr_registry_destroy(embedder->registry);
-    mr_governor_destroy(embedder->governor);
+    mr_runtime_close(embedder->own_runtime);
     mr_job_plan_fini(&embedder->plan);
     mr_job_fini(&embedder->job);
     free(embedder);
@@ -170,7 +196,7 @@ static mr_status run_all(mr_embedder *embedder, prepared *p, mr_error *error)
                (count == 0 || tokens + p->inputs[first + count].count <= options->max_batch_tokens)) tokens += p->inputs[first + count++].count;
         const mr_text_embedding_request request = { .inputs = &p->inputs[first], .count = count };
         mr_text_embedding_response response = { .vectors = p->vectors + first * dimension, .dimension = dimension, .statuses = &p->run_statuses[first] };
-        const mr_call call = { .request = &request, .response = &response, .lane = MR_LANE_INTERACTIVE, .timeout_ns = MR_CLOCK_FOREVER, .stage = "embedder", .idempotent = true };
+        const mr_call call = { .request = &request, .response = &response, .lane = MR_LANE_INTERACTIVE, .stage = "embedder", .idempotent = true };
         MR_TRY(mr_pool_call(embedder->model, &call, error));
         first += count;
     }

@@ -54,22 +54,12 @@ static mr_status copy_committed(mr_job_run *run, mr_error *error)
 static mr_status open_model(mr_job_run *run, mr_error *error)
 {
     const mr_job_plan *plan = run->plan;
-    const mr_governor_settings governor_settings = { .limit = run->job->memory };
-    mr_pool_settings pool_settings = run->job->pool;
-    pool_settings.metrics_path = run->job->metrics;
-    pool_settings.pin_threads = run->job->pin == MR_PIN_AUTO && plan->workers > 1 && plan->cores == mr_cores_allowed(NULL);
-    pool_settings.interleave_weights = run->job->numa == MR_NUMA_INTERLEAVE;
-    MR_TRY(mr_governor_create(&governor_settings, &run->governor, error));
-    MR_TRY(mr_governor_acquire(run->governor, plan->window_bytes + plan->sink_bytes, MR_MEM_RECORDS, &run->guard, NULL, error));
-    MR_TRY(mr_registry_create(&pool_settings, run->governor, run->clock, &run->registry, error));
+    bool pin = run->job->pin == MR_PIN_AUTO && plan->workers > 1 && plan->cores == mr_cores_allowed(NULL);
+    MR_TRY(mr_runtime_create(run->job, pin, &run->runtime, error));
+    MR_TRY(mr_governor_acquire(mr_runtime_governor(run->runtime), plan->window_bytes + plan->sink_bytes, MR_MEM_RECORDS, &run->guard, NULL, error));
     const mr_registry_entry entry = { .key = plan->model_key, .path = plan->model_path, .vtable = &mr_text_embedder,
                                       .options = plan->model_options, .max_workers = plan->workers };
-    MR_TRY(mr_registry_add(run->registry, &entry, error));
-    /* Once now, so that a file that cannot be written is known before the work; the pools rewrite it from time to time. */
-    if (run->job->metrics && mr_pools_write_metrics(mr_registry_pools(run->registry), run->job->metrics, error) != MR_OK)
-        return mr_error_prefix(error, MR_CANNOT_CREATE, "--metrics");
-    if (run->job->metrics_listen) MR_TRY(mr_metrics_server_start(mr_registry_pools(run->registry), run->job->metrics_listen, &run->metrics_server, error));
-    MR_TRY(mr_registry_find(run->registry, plan->model_key, MR_CAPABILITY_TEXT_EMBEDDING, &run->model, error));
+    MR_TRY(mr_runtime_model(run->runtime, &entry, sizeof plan->embed_options, &run->model, error));
     return mr_pool_pin(run->model, plan->workers, error);
 }
 
@@ -129,12 +119,8 @@ static void drain_queue(mr_queue *queue)
 static bool stop_model(mr_job_run *run)
 {
     mr_shutdown_report report = { 0 };
-    if (!run->registry) return true;
-    mr_error error;
-    mr_pools_shutdown(mr_registry_pools(run->registry), &report);
-    mr_metrics_server_stop(run->metrics_server);
-    if (run->started && run->job->metrics && mr_pools_write_metrics(mr_registry_pools(run->registry), run->job->metrics, &error) != MR_OK)
-        mr_log(MR_LOG_WARN, "job", "%s", error.text);
+    if (!run->runtime) return true;
+    (void)mr_runtime_shutdown(run->runtime, &report);
     pthread_mutex_lock(&run->lock);
     bool quiet = run->in_flight == 0;
     pthread_mutex_unlock(&run->lock);
@@ -142,7 +128,6 @@ static bool stop_model(mr_job_run *run)
         mr_log(MR_LOG_WARN, "job", "%zu workers did not stop in time; their memory stays with the process", report.stuck);
         return false;
     }
-    mr_registry_destroy(run->registry);
     return true;
 }
 
@@ -158,7 +143,7 @@ static void free_run(mr_job_run *run)
     free(run->source_names);
     mr_source_close(run->source);
     mr_guard_release(&run->guard);
-    mr_governor_destroy(run->governor);
+    mr_runtime_close(run->runtime);
     free(run->committed);
     free(run->preparers);
     pthread_cond_destroy(&run->end);

@@ -90,6 +90,33 @@ typedef struct mr_str {
  * CONFIG names the choices. */
 MR_API mr_status mr_use_isa(const char *isa, mr_error *error);
 
+/* ---------------------------------------------------------------- what models run in */
+
+/* One memory account and, for each model in it, workers as its load asks for. Embedders share one to serve several models to many
+ * threads; an embedder or a job on its own makes its own, with the same share of the memory each. */
+typedef struct mr_runtime mr_runtime;
+
+/* `settings` [count] are "key=value" as in a job file: pool.NAME, resources.memory, .metrics, .metrics_listen and .numa
+ * (`millrace run --settings` explains them). CONFIG names the nearest key. */
+MR_API mr_status mr_runtime_open(const char *const *settings, size_t count, mr_runtime **out, mr_error *error);
+/* What it has done and is doing, in Prometheus' text format. malloc'ed: the caller frees it. */
+MR_API mr_status mr_runtime_metrics(mr_runtime *runtime, char **out, mr_error *error);
+
+typedef struct mr_shutdown_report {
+    double seconds;
+    uint64_t drained; /* requests answered since the shutdown began */
+    uint64_t dropped; /* queued requests answered SHUTTING_DOWN at the timeout */
+    size_t stuck;     /* workers still running at the end */
+} mr_shutdown_report;
+
+/* From any thread: calls get SHUTTING_DOWN from now on, those accepted before go on. */
+MR_API void mr_runtime_begin_shutdown(mr_runtime *runtime);
+/* Begins if need be and waits at most pool.shutdown_timeout, then drops what is queued. OK when everything ended by itself, else
+ * TIMEOUT. `report` may be NULL. A second call reports again. */
+MR_API mr_status mr_runtime_shutdown(mr_runtime *runtime, mr_shutdown_report *report);
+/* Shuts down if that was not done. After its embedders have been closed. NULL is fine. */
+MR_API void mr_runtime_close(mr_runtime *runtime);
+
 /* ---------------------------------------------------------------- texts -> vectors, on demand */
 
 typedef struct mr_embedder mr_embedder;
@@ -105,7 +132,8 @@ typedef struct mr_embedder_options {
     const char *precision;   /* NULL: auto */
     size_t dim;              /* 0: all */
     size_t max_tokens;       /* 0: the model's */
-    size_t threads;          /* 0: all cores */
+    size_t threads;          /* cores that work on one call, 0: all; calls of as many threads as the others suffice for run at once */
+    mr_runtime *runtime;     /* borrowed until close. NULL: one of its own, without time limits */
 } mr_embedder_options;
 
 /* Loads nothing yet: the first run does. */
@@ -114,7 +142,8 @@ MR_API void mr_embedder_close(mr_embedder *embedder); /* NULL is fine */
 MR_API size_t mr_embedder_dimension(const mr_embedder *embedder);
 
 /* vectors [count, dimension], caller storage. `statuses` [count] receives OK, BAD_RECORD or NON_FINITE per text; with NULL
- * the first text that fails fails the call. Thread-safe. */
+ * the first text that fails fails the call. Thread-safe: calls of many threads are spread over the model's workers. Besides what the
+ * texts and the model give rise to: TIMEOUT, MEMORY_EXHAUSTED, CIRCUIT_OPEN after repeated failures, SHUTTING_DOWN. */
 MR_API mr_status mr_embedder_run(mr_embedder *embedder, const mr_str *texts, size_t count, float *vectors, mr_status *statuses, mr_error *error);
 
 /* ---------------------------------------------------------------- jobs: corpus -> file */

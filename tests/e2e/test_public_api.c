@@ -1,6 +1,8 @@
 /* Uses nothing but the public header and the shared library. */
 #include "tests/cm.h"
 
+#include <pthread.h>
+
 #include "millrace.h"
 
 #define MODEL MR_TEST_DATA "/golden/minilm"
@@ -29,6 +31,85 @@ static void embedder(void **state)
     assert_int_not_equal(strlen(error.text), 0);
 }
 
+#define CALLERS 8
+#define CALLS 10
+
+typedef struct caller {
+    pthread_t thread;
+    mr_embedder *embedder;
+    mr_status status;
+    float vector[512];
+} caller;
+
+static void *caller_main(void *argument)
+{
+    caller *self = argument;
+    const mr_str text = { "a river", 7 };
+    for (int i = 0; i < CALLS && self->status == MR_OK; i++) self->status = mr_embedder_run(self->embedder, &text, 1, self->vector, NULL, NULL);
+    return NULL;
+}
+
+/* Two embedders of one model, a third with another pooling, called from many threads. */
+static void runtime_of_many_callers(void **state)
+{
+    (void)state;
+    static const char *const settings[] = { "pool.shutdown_timeout=2s", "resources.memory=1G" };
+    static caller callers[CALLERS];
+    mr_error error;
+    mr_runtime *runtime;
+    mr_embedder *embedders[3];
+    assert_int_equal(mr_runtime_open(settings, 2, &runtime, &error), MR_OK);
+    for (int i = 0; i < 3; i++) {
+        const mr_embedder_options options = { .model = MODEL, .pooling = i == 2 ? "cls" : NULL, .threads = 1, .runtime = runtime };
+        assert_int_equal(mr_embedder_open(&options, &embedders[i], &error), MR_OK);
+    }
+    assert_in_range(mr_embedder_dimension(embedders[0]), 1, 512);
+    for (int i = 0; i < CALLERS; i++) {
+        callers[i] = (caller){ .embedder = embedders[i % 3] };
+        assert_int_equal(pthread_create(&callers[i].thread, NULL, caller_main, &callers[i]), 0);
+    }
+    for (int i = 0; i < CALLERS; i++) {
+        pthread_join(callers[i].thread, NULL);
+        assert_int_equal(callers[i].status, MR_OK);
+    }
+    size_t bytes = mr_embedder_dimension(embedders[0]) * sizeof(float);
+    for (int i = 3; i < CALLERS; i++) assert_memory_equal(callers[i].vector, callers[i % 3].vector, bytes);
+    assert_memory_equal(callers[0].vector, callers[1].vector, bytes);
+    assert_memory_not_equal(callers[0].vector, callers[2].vector, bytes);
+    char *metrics;
+    assert_int_equal(mr_runtime_metrics(runtime, &metrics, &error), MR_OK);
+    assert_non_null(strstr(metrics, "millrace_requests_total{model=\"" MODEL "?threads=1\",capability=\"text_embedding\"} 60\n"));
+    assert_non_null(strstr(metrics, "millrace_requests_total{model=\"" MODEL "?pooling=cls&threads=1\",capability=\"text_embedding\"} 20\n"));
+    free(metrics);
+    mr_runtime_begin_shutdown(runtime);
+    const mr_str text = { "late", 4 };
+    assert_int_equal(mr_embedder_run(embedders[0], &text, 1, callers[0].vector, NULL, &error), MR_SHUTTING_DOWN);
+    mr_shutdown_report report;
+    assert_int_equal(mr_runtime_shutdown(runtime, &report), MR_OK);
+    assert_int_equal(report.dropped, 0);
+    for (int i = 0; i < 3; i++) mr_embedder_close(embedders[i]);
+    mr_runtime_close(runtime);
+}
+
+static void runtime_settings(void **state)
+{
+    (void)state;
+    static const struct { const char *setting, *text; } bad[] = {
+        { "pool.shutdown_timeot=2s", "did you mean \"pool.shutdown_timeout\"?" },
+        { "pool.shutdown_timeout=2", "write 250ms, 30s" },
+        { "embedding.dim=3", "a runtime takes" },
+        { "resources.memory=lots", "8G" },
+        { "resources.metrics=/no/such/folder/x.prom", "/no/such/folder/x.prom" },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        mr_error error;
+        mr_runtime *runtime;
+        assert_int_not_equal(mr_runtime_open(&bad[i].setting, 1, &runtime, &error), MR_OK);
+        assert_non_null(strstr(error.text, bad[i].text));
+    }
+    mr_runtime_close(NULL);
+}
+
 static void batch_job(void **state)
 {
     (void)state;
@@ -52,6 +133,6 @@ static void batch_job(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(embedder), cmocka_unit_test(batch_job) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(embedder), cmocka_unit_test(runtime_of_many_callers), cmocka_unit_test(runtime_settings), cmocka_unit_test(batch_job) };
     return RUN_TESTS(tests);
 }

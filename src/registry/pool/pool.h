@@ -93,13 +93,6 @@ mr_status mr_pools_write_metrics(mr_pools *pools, const char *path, mr_error *er
 /* Started by the first call or pin; explicit start is idempotent. */
 mr_status mr_pools_start_maintenance(mr_pools *pools, mr_error *error);
 
-typedef struct mr_shutdown_report {
-    double seconds;
-    uint64_t drained; /* requests answered since the shutdown began */
-    uint64_t dropped; /* queued requests answered SHUTTING_DOWN at the timeout */
-    size_t stuck;     /* workers still running at the end */
-} mr_shutdown_report;
-
 /* From now on submissions get SHUTTING_DOWN, waiting ones included, and nothing is spawned. What is queued goes on.
  * Callable from any thread, a signal thread included. */
 void mr_pools_begin_shutdown(mr_pools *pools);
