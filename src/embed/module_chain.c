@@ -29,7 +29,7 @@ static mr_status open_step(const mr_sentence_module *module, const mr_params_opt
     MR_TRY(mr_checkpoint_open(module->directory, &step->checkpoint, error));
     MR_TRY(mr_params_create(step->checkpoint, options, &step->params, error));
     if (module->kind == MR_SENTENCE_LAYER_NORM) return mr_params_norm(step->params, "norm", module->inputs, LAYER_NORM_EPS, true, &step->norm, error);
-    const mr_linear_part part = { .name = "linear", .rows = module->outputs, .has_bias = module->has_bias };
+    const mr_linear_part part = { .name = module->tensor, .rows = module->outputs, .has_bias = module->has_bias };
     mr_status status = mr_params_linear(step->params, &part, 1, module->inputs, &step->linear, error);
     mr_params_trim(step->params);
     return status;

@@ -84,6 +84,19 @@ void mr_text_preparer_destroy(mr_text_preparer *preparer)
 const mr_sentence_config *mr_text_preparer_config(const mr_text_preparer *preparer) { return preparer->config; }
 mr_str mr_text_preparer_prompt(const mr_text_preparer *preparer) { return (mr_str){ preparer->prompt.data, preparer->prompt.length }; }
 
+/* What a text tower does not see or is always given. */
+static mr_status fit_to_tower(const mr_text_tower *tower, mr_encoding *encoding, mr_error *error)
+{
+    size_t end = 0;
+    for (size_t i = 1; tower->end_id < 0 && i < encoding->count; i++)
+        if (encoding->ids[i] > encoding->ids[end]) end = i;
+    while (tower->end_id >= 0 && end < encoding->count && encoding->ids[end] != tower->end_id) end++;
+    if (tower->has_end && end < encoding->count) encoding->count = end + 1;
+    while (encoding->count < tower->padded_length)
+        if (!mr_encoding_append(encoding, tower->padding_id)) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate token ids");
+    return MR_OK;
+}
+
 mr_status mr_text_preparer_run(const mr_text_preparer *preparer, mr_tokenizer_scratch *scratch, mr_str text, mr_encoding *encoding,
                                size_t *prompt_tokens, bool *truncated, mr_error *error)
 {
@@ -105,5 +118,6 @@ mr_status mr_text_preparer_run(const mr_text_preparer *preparer, mr_tokenizer_sc
     if (encoding->count == 0) return mr_error_set(error, MR_BAD_RECORD, "the text gives no tokens at all");
     *prompt_tokens = preparer->prompt_tokens < encoding->count ? preparer->prompt_tokens : encoding->count;
     *truncated = encoding->full_count > encoding->count;
+    if (preparer->config->tower.projection) MR_TRY(fit_to_tower(&preparer->config->tower, encoding, error));
     return MR_OK;
 }

@@ -202,7 +202,7 @@ static mr_status choose_head(mr_sentence_config *config, size_t dimension, bool 
     for (size_t i = 0; i < config->module_count; i++)
         if (config->modules[i].kind == MR_SENTENCE_DENSE) head = &config->modules[i];
     *chosen = head && head->outputs == dimension;
-    if (!head || *chosen) return MR_OK;
+    if (!head || *chosen || config->tower.projection) return MR_OK;
     const char *underscore = strrchr(head->directory, '_');
     if (!underscore || underscore[1] == '\0' || strspn(underscore + 1, "0123456789") != strlen(underscore + 1)) return MR_OK;
     char *other = mr_strf("%.*s_%zu", (int)(underscore - head->directory), head->directory, dimension);

@@ -1,13 +1,15 @@
 /* The sentence-transformers files of a model directory: which modules run in which order, limits, prompts.
  *
  * Read are modules.json, sentence_bert_config.json (and its historical names), config_sentence_transformers.json,
- * tokenizer_config.json and each module's config.json; no weights. Without modules.json: mean pooling, no normalisation.
+ * tokenizer_config.json and each module's config.json; no weights. Without modules.json: mean pooling, no normalisation; for a text
+ * tower (models/encoder.h) its projection, normalised.
  * Reference: UKPLab/sentence-transformers 6.2.0, sentence_transformers/SentenceTransformer.py and models/. */
 #ifndef MR_EMBED_SENTENCE_CONFIG_H
 #define MR_EMBED_SENTENCE_CONFIG_H
 
 #include "core/str.h"
 #include "embed/embed_options.h"
+#include "models/encoder.h"
 
 #define MR_POOLING_MODES_MAX 6
 
@@ -17,6 +19,7 @@ typedef enum mr_sentence_module_kind { MR_SENTENCE_DENSE, MR_SENTENCE_LAYER_NORM
 typedef struct mr_sentence_module {
     mr_sentence_module_kind kind;
     char *directory; /* of its weights; NULL for Normalize */
+    const char *tensor; /* Dense: <tensor>.weight */
     size_t inputs, outputs;
     bool has_bias; /* Dense */
     mr_activation activation; /* Dense */
@@ -36,6 +39,7 @@ typedef struct mr_sentence_config {
     size_t max_tokens;        /* specials included; options.max_tokens applied; never above what the weights have positions for; 0 = any */
     size_t hidden_size;       /* of the backbone */
     size_t dimension;         /* of the final vector */
+    mr_text_tower tower;      /* its projection is among the modules; projection NULL: none */
     mr_pooling poolings[MR_POOLING_MODES_MAX]; /* their vectors are concatenated */
     size_t pooling_count;
     bool include_prompt; /* false: the prompt's tokens are left out of the pooling */

@@ -192,17 +192,38 @@ static bool is_inner_path(const char *path)
 static mr_status add_module(mr_sentence_config *config, mr_sentence_module_kind kind, char *directory, mr_error *error)
 {
     mr_sentence_module *module = &config->modules[config->module_count++];
-    *module = (mr_sentence_module){ .kind = kind, .directory = directory };
+    *module = (mr_sentence_module){ .kind = kind, .directory = directory, .tensor = "linear" };
     return kind == MR_SENTENCE_NORMALIZE ? MR_OK : mr_sentence_module_read(module, error);
 }
 
-/* Takes ownership of `directory`. Order: one Transformer, one Pooling, then the rest. */
+/* The modules of a model that is nothing but its backbone. */
+static mr_status add_own_modules(mr_sentence_config *config, mr_error *error)
+{
+    mr_encoder_limits limits;
+    MR_TRY(mr_encoder_read_limits(config->backbone_directory, &limits, error));
+    const mr_text_tower *tower = &limits.tower;
+    config->poolings[config->pooling_count++] = tower->projection ? MR_POOLING_LAST : MR_POOLING_MEAN;
+    config->tower = *tower;
+    if (!tower->projection) return MR_OK;
+    char *directory = mr_strdup(config->backbone_directory);
+    if (!directory) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a path", config->backbone_directory);
+    config->modules[config->module_count++] = (mr_sentence_module){ .kind = MR_SENTENCE_DENSE, .directory = directory, .tensor = tower->projection,
+        .inputs = limits.hidden_size, .outputs = tower->outputs, .has_bias = tower->has_bias };
+    return add_module(config, MR_SENTENCE_NORMALIZE, NULL, error);
+}
+
+/* Takes ownership of `directory`. Order: one Transformer, one Pooling, then the rest; or a CLIPModel alone. */
 static mr_status take_module(const char *type, char *directory, const char *where, bool *pooled, mr_sentence_config *config, mr_error *error)
 {
     const char *name = last_component(type);
     if (strcmp(name, "Transformer") == 0 && !config->backbone_directory) {
         config->backbone_directory = directory;
         return MR_OK;
+    }
+    if (strcmp(name, "CLIPModel") == 0 && !config->backbone_directory) {
+        config->backbone_directory = directory;
+        *pooled = true;
+        return add_own_modules(config, error);
     }
     if (config->backbone_directory && strcmp(name, "Pooling") == 0 && !*pooled) {
         *pooled = true;
@@ -244,7 +265,7 @@ mr_status mr_sentence_modules_read(const char *directory, mr_sentence_config *co
         status = mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: %zu modules, at most %d are supported", where, count, MODULES_MAX);
         goto done;
     }
-    config->modules = calloc(count + 1, sizeof *config->modules); /* one more: a Normalize asked for by the caller */
+    config->modules = calloc(count + 2, sizeof *config->modules); /* two more: a backbone's own projection and its Normalize */
     if (!config->modules) {
         status = mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate its modules", where);
         goto done;
@@ -252,8 +273,8 @@ mr_status mr_sentence_modules_read(const char *directory, mr_sentence_config *co
     for (size_t i = 0; i < count; i++) MR_TRY_OR(status, read_entry(directory, json_array_get(chain, i), where, &pooled, config, error), done);
     if (!chain) {
         config->backbone_directory = mr_strdup(directory);
-        config->poolings[config->pooling_count++] = MR_POOLING_MEAN;
-        if (!config->backbone_directory) status = mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a path", where);
+        if (config->backbone_directory) status = add_own_modules(config, error);
+        else status = mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a path", where);
     } else if (!pooled) {
         status = mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: a chain without a Transformer and a Pooling module is not supported", where);
     }

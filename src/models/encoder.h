@@ -10,11 +10,26 @@
 #include "nn/scratch.h"
 #include "nn/token_batch.h"
 
+/* Text towers of models that embed images too make a vector of a text without a modules.json: the last row of what counts, projected,
+ * of length 1. */
+typedef struct mr_text_tower {
+    const char *projection; /* <projection>.weight [outputs, hidden_size]; NULL: this encoder is no such tower */
+    size_t outputs;
+    bool has_bias;
+    /* A text ends with its first token that is the end: the one with this id, or (-1) the largest id of all. */
+    int32_t end_id;
+    bool has_end;
+    /* Or it is filled up with this token to this length; 0: it is not. */
+    size_t padded_length;
+    int32_t padding_id;
+} mr_text_tower;
+
 /* What config.json alone says. */
 typedef struct mr_encoder_limits {
     size_t hidden_size;
     size_t vocab_size;
     size_t max_tokens; /* longest sequence the weights have positions for; 0 = any */
+    mr_text_tower tower;
 } mr_encoder_limits;
 
 typedef struct mr_encoder_architecture {

@@ -49,8 +49,8 @@ void mr_pre_norm_encoder_forward(const void *opaque, const mr_token_batch *batch
     mr_pre_norm_buffers buffers;
     mr_pre_norm_lay_out(&encoder->stack, batch->tokens, threads, scratch, &buffers);
     if (!scratch->arena || scratch->failed) return;
-    const mr_embedding_table table = { encoder->words, batch->ids };
-    mr_embedding_run(&table, 1, encoder->embedding_norm.n > 0 ? &encoder->embedding_norm : NULL, batch->tokens, threads, hidden);
+    const mr_embedding_table tables[] = { { encoder->words, batch->ids }, { encoder->positions, batch->positions } };
+    mr_embedding_run(tables, encoder->positions ? 2 : 1, encoder->embedding_norm.n > 0 ? &encoder->embedding_norm : NULL, batch->tokens, threads, hidden);
     if (encoder->embedding_scale > 0)
         for (size_t i = 0; i < batch->tokens * encoder->stack.hidden; i++) hidden[i] *= encoder->embedding_scale;
     mr_pre_norm_run(&encoder->stack, batch, &buffers, hidden, trace);

@@ -19,6 +19,7 @@ extern const mr_pre_norm_names mr_llama_names; /* encoder_qwen.c: those of Llama
 
 typedef struct mr_pre_norm_encoder {
     const mr_tensor *words;
+    const mr_tensor *positions; /* table of absolute positions, added to the words; NULL: none. The caller's to set */
     float embedding_scale; /* 0 = 1 */
     mr_norm embedding_norm;
     mr_pre_norm_stack stack;
