@@ -36,7 +36,8 @@ static mr_status open_sink(mr_job_run *run, bool *finished, mr_error *error)
                                       .attribute_count = run->attributes.count, .source_names = run->source_names, .source_count = source_count,
                                       .fingerprint = run->attributes.fingerprint, .job_text = run->attributes.identity,
                                       .overwrite = job->overwrite == 1, .retry_failed = job->retry_failed, .keep_parts = job->keep_parts == 1,
-                                      .in_place_parts = job->in_place_parts == 1,                                      .lock_name = run->plan->shard.count > 1 ? run->lock_name : NULL, .rows_per_part = job->part_rows, .clock = run->clock };
+                                      .in_place_parts = job->in_place_parts == 1,
+                                      .lock_name = run->plan->shard.count > 1 ? run->lock_name : NULL, .rows_per_part = job->part_rows, .clock = run->clock };
     return mr_sink_open(&options, &run->sink, finished, error);
 }
 
