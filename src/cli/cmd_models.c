@@ -15,8 +15,8 @@ const mr_command mr_command_models = {
     .help =
         "usage: millrace models [KEY] [--json]\n"
         "\n"
-        "Lists the models known by name: capability, size, whether one fits into this machine's memory and whether its\n"
-        "files are here. With KEY: everything the catalogue knows about one model.\n"
+        "Lists the models known by name: capability, size, whether one fits into this machine's memory (int8: only in that\n"
+        "precision) and whether its files are here. With KEY: everything the catalogue knows about one model.\n"
         "Own entries go into $MILLRACE_HOME/catalogue/*.yaml; a model directory needs no entry.\n"
         "\n"
         "examples:\n"
@@ -31,10 +31,12 @@ static json_t *entry_json(const mr_catalogue_entry *entry, const char *path)
         const mr_catalogue_file *file = &entry->files[i];
         json_array_append_new(files, json_pack("{s:s,s:I,s:s?}", "path", file->path, "bytes", (json_int_t)file->bytes, "sha256", file->sha256));
     }
-    return json_pack("{s:s,s:s,s:s,s:s?,s:I,s:I,s:I,s:I,s:s?,s:o}", "key", entry->key, "capability", mr_capability_text(entry->capability),
+    json_t *prompts = json_object();
+    for (size_t i = 0; i < entry->prompt_count; i++) json_object_set_new(prompts, entry->prompts[i].name, json_string(entry->prompts[i].text));
+    return json_pack("{s:s,s:s,s:s,s:s?,s:I,s:I,s:I,s:I,s:I,s:o,s:s?,s:o}", "key", entry->key, "capability", mr_capability_text(entry->capability),
                      "architecture", entry->architecture, "licence", entry->licence, "dimension", (json_int_t)entry->dimension,
                      "max_tokens", (json_int_t)entry->max_tokens, "bytes", (json_int_t)mr_catalogue_entry_bytes(entry),
-                     "memory", (json_int_t)entry->memory, "path", path, "files", files);
+                     "memory", (json_int_t)entry->memory, "memory_int8", (json_int_t)entry->memory_int8, "prompts", prompts, "path", path, "files", files);
 }
 
 static void print_entry(const mr_catalogue_entry *entry, const char *path)
@@ -43,7 +45,17 @@ static void print_entry(const mr_catalogue_entry *entry, const char *path)
     printf("%s\n  capability    %s\n  architecture  %s\n", entry->key, mr_capability_text(entry->capability), entry->architecture);
     if (entry->licence) printf("  licence       %s\n", entry->licence);
     if (entry->dimension) printf("  dimension     %zu\n", entry->dimension);
-    printf("  max tokens    %zu\n  memory        about %s\n  on disk       %s\n", entry->max_tokens, mr_str_bytes(memory, entry->memory), path ? path : "not fetched");
+    if (entry->max_tokens) printf("  max tokens    %zu\n", entry->max_tokens);
+    printf("  memory        about %s%s", mr_str_bytes(memory, entry->memory), entry->memory_int8 ? " in f32" : "\n");
+    if (entry->memory_int8) printf(", %s in int8\n", mr_str_bytes(memory, entry->memory_int8));
+    printf("  on disk       %s\n", path ? path : "not fetched");
+    for (size_t i = 0; i < entry->prompt_count; i++) {
+        json_t *text = json_string(entry->prompts[i].text);
+        char *quoted = json_dumps(text, JSON_ENCODE_ANY);
+        printf("  %-13s %s: %s\n", i == 0 ? "prompts" : "", entry->prompts[i].name, quoted ? quoted : "");
+        free(quoted);
+        json_decref(text);
+    }
     if (entry->hub.repository) printf("  hub           %s @ %s\n", entry->hub.repository, entry->hub.revision);
     if (entry->pypi.package) printf("  PyPI          %s %s\n", entry->pypi.package, entry->pypi.version);
     printf("  files\n");
@@ -51,6 +63,13 @@ static void print_entry(const mr_catalogue_entry *entry, const char *path)
         printf("    %-34s %10s  %s\n", entry->files[i].path, entry->files[i].bytes ? mr_str_bytes(size, entry->files[i].bytes) : "?",
                entry->files[i].sha256 ? entry->files[i].sha256 : "no hash known");
     if (!path) printf("get it: millrace fetch %s\n", entry->key);
+}
+
+/* Into this machine's memory: in any precision, in int8 only, or not at all. */
+static const char *fits(const mr_catalogue_entry *entry, uint64_t limit)
+{
+    if (entry->memory <= limit) return "yes";
+    return entry->memory_int8 > 0 && entry->memory_int8 <= limit ? "int8" : "no";
 }
 
 static void print_list(const mr_model_store *store, bool json)
@@ -65,8 +84,8 @@ static void print_list(const mr_model_store *store, bool json)
         char *path = mr_model_store_locate(store, entry);
         char size[16];
         if (json) json_array_append_new(list, entry_json(entry, path));
-        else printf("%-44s %-16s %10s %6s  %s\n", entry->key, mr_capability_text(entry->capability), mr_str_bytes(size, mr_catalogue_entry_bytes(entry)),
-                    entry->memory <= limits.effective ? "yes" : "no", path ? path : "-");
+        else printf("%-44s %-16s %10s %6s  %s\n", entry->key, mr_capability_text(entry->capability), mr_catalogue_entry_bytes(entry) ? mr_str_bytes(size, mr_catalogue_entry_bytes(entry)) : "?",
+                    fits(entry, limits.effective), path ? path : "-");
         free(path);
     }
     if (!json) return;

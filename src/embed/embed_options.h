@@ -11,6 +11,7 @@ typedef struct mr_embed_options {
     /* The text: read by mr_text_preparer. */
     const char *prompt_text; /* put in front of every text; "" = explicitly none; NULL = see prompt_name */
     const char *prompt_name; /* one of the model's prompts; NULL = its default one, if any */
+    const char *prompt_fallback; /* for prompt_name, where the model's files have no such prompt; NULL = that is an error */
     bool is_query;           /* neither is given: the model's "query" prompt, if it has one, goes before its default one */
     size_t max_tokens;       /* special tokens included, at most the model's own limit; 0 = that limit */
     /* The vector: read by mr_text_embedder through mr_model_options.embed. */

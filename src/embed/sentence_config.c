@@ -181,6 +181,10 @@ mr_status mr_sentence_config_prompt(const mr_sentence_config *config, const mr_e
         return MR_OK;
     }
     const mr_prompt *prompt = name ? find_prompt(config, name) : options->is_query ? find_prompt(config, "query") : NULL;
+    if (name && !prompt && options->prompt_fallback) {
+        *out = mr_str_of(options->prompt_fallback);
+        return MR_OK;
+    }
     if (name && !prompt) {
         mr_buf known = { 0 };
         for (size_t i = 0; i < config->prompt_count; i++) mr_buf_printf(&known, "%s%s", i > 0 ? ", " : "", config->prompts[i].name);

@@ -14,6 +14,11 @@ typedef struct mr_catalogue_file {
     uint64_t bytes; /* 0 when not known */
 } mr_catalogue_file;
 
+typedef struct mr_catalogue_prompt {
+    char *name;
+    char *text; /* goes in front of a text */
+} mr_catalogue_prompt;
+
 typedef struct mr_catalogue_hub {
     char *repository; /* "org/name" on a Hugging Face hub */
     char *revision;   /* a commit */
@@ -32,7 +37,10 @@ typedef struct mr_catalogue_entry {
     char *licence;      /* SPDX name */
     size_t dimension;   /* of an embedding; 0 for other capabilities */
     size_t max_tokens;
-    uint64_t memory;    /* bytes one worker needs about, for "does it fit" before the files are there */
+    uint64_t memory;    /* bytes one worker needs about in f32, for "does it fit" before the files are there */
+    uint64_t memory_int8; /* in int8; 0 when not known */
+    mr_catalogue_prompt *prompts; /* [prompt_count], which the model was trained with */
+    size_t prompt_count;
     mr_catalogue_hub hub;   /* repository NULL: not on a hub */
     mr_catalogue_pypi pypi; /* package NULL: not on PyPI */
     mr_catalogue_file *files; /* [file_count], >= 1 */

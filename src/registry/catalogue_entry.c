@@ -7,9 +7,10 @@
 #include "core/str.h"
 #include "core/yaml.h"
 
-#define MAX_FILES 4096 /* the largest checkpoints have some hundred shards */
+#define MAX_FILES ((size_t)4096) /* the largest checkpoints have some hundred shards */
+#define MAX_PROMPTS ((size_t)256)
 
-typedef enum field_kind { FIELD_TEXT, FIELD_PATH, FIELD_SHA256, FIELD_COUNT, FIELD_BYTES, FIELD_CAPABILITY, FIELD_MAPPING, FIELD_FILES } field_kind;
+typedef enum field_kind { FIELD_TEXT, FIELD_PATH, FIELD_SHA256, FIELD_COUNT, FIELD_BYTES, FIELD_CAPABILITY, FIELD_MAPPING, FIELD_LIST } field_kind;
 
 /* One key of a mapping: what it holds and where that goes in the struct. */
 typedef struct field {
@@ -17,7 +18,7 @@ typedef struct field {
     field_kind kind;
     size_t offset;
     bool required;
-    const struct field *members; /* FIELD_MAPPING, FIELD_FILES: the keys inside; ends with a NULL name */
+    const struct field *members; /* FIELD_MAPPING, FIELD_LIST: the keys inside; ends with a NULL name */
 } field;
 
 static const field hub_fields[] = {
@@ -40,6 +41,12 @@ static const field file_fields[] = {
     { 0 },
 };
 
+static const field prompt_fields[] = {
+    { "name", FIELD_TEXT, offsetof(mr_catalogue_prompt, name), true, NULL },
+    { "text", FIELD_TEXT, offsetof(mr_catalogue_prompt, text), true, NULL },
+    { 0 },
+};
+
 static const field entry_fields[] = {
     { "key", FIELD_PATH, offsetof(mr_catalogue_entry, key), true, NULL },
     { "capability", FIELD_CAPABILITY, offsetof(mr_catalogue_entry, capability), true, NULL },
@@ -48,9 +55,11 @@ static const field entry_fields[] = {
     { "dimension", FIELD_COUNT, offsetof(mr_catalogue_entry, dimension), false, NULL },
     { "max_tokens", FIELD_COUNT, offsetof(mr_catalogue_entry, max_tokens), false, NULL },
     { "memory", FIELD_BYTES, offsetof(mr_catalogue_entry, memory), true, NULL },
+    { "memory_int8", FIELD_BYTES, offsetof(mr_catalogue_entry, memory_int8), false, NULL },
+    { "prompts", FIELD_LIST, offsetof(mr_catalogue_entry, prompts), false, prompt_fields },
     { "hub", FIELD_MAPPING, offsetof(mr_catalogue_entry, hub), false, hub_fields },
     { "pypi", FIELD_MAPPING, offsetof(mr_catalogue_entry, pypi), false, pypi_fields },
-    { "files", FIELD_FILES, 0, true, file_fields },
+    { "files", FIELD_LIST, offsetof(mr_catalogue_entry, files), true, file_fields },
     { 0 },
 };
 
@@ -103,19 +112,25 @@ static mr_status read_scalar(const mr_yaml *document, const mr_yaml_node *node, 
     return MR_OK;
 }
 
-static mr_status read_files(const mr_yaml *document, const mr_yaml_node *node, const field *members, mr_catalogue_entry *entry, mr_error *error)
+/* A list of structs whose first member is their name or path, which no two may share. */
+static mr_status read_list(const mr_yaml *document, const mr_yaml_node *node, const field *f, mr_catalogue_entry *entry, mr_error *error)
 {
-    size_t count = mr_yaml_node_kind(node) == MR_YAML_SEQUENCE ? mr_yaml_node_size(node) : 0;
-    if (count == 0 || count > MAX_FILES) return mr_yaml_error_at(document, node, error, "files must be a list of 1 to %d files", MAX_FILES);
-    entry->files = calloc(count, sizeof *entry->files);
-    if (!entry->files) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory reading the catalogue");
-    entry->file_count = count;
+    bool prompts = f->members == prompt_fields;
+    size_t count = mr_yaml_node_kind(node) == MR_YAML_SEQUENCE ? mr_yaml_node_size(node) : 0, max = prompts ? MAX_PROMPTS : MAX_FILES;
+    size_t size = prompts ? sizeof *entry->prompts : sizeof *entry->files;
+    if (count == 0 || count > max) return mr_yaml_error_at(document, node, error, "%s must be a list of 1 to %zu", f->name, max);
+    char *items = calloc(count, size);
+    if (!items) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory reading the catalogue");
+    if (prompts) entry->prompts = (mr_catalogue_prompt *)(void *)items;
+    else entry->files = (mr_catalogue_file *)(void *)items;
+    *(prompts ? &entry->prompt_count : &entry->file_count) = count;
     for (size_t i = 0; i < count; i++) {
         const mr_yaml_node *item = mr_yaml_item(document, node, i);
-        MR_TRY(read_mapping(document, item, members, &entry->files[i], error));
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(entry->files[j].path, entry->files[i].path) == 0)
-                return mr_yaml_error_at(document, item, error, "file %s appears twice", entry->files[i].path);
+        MR_TRY(read_mapping(document, item, f->members, items + i * size, error));
+        const char *name = *(char **)(void *)(items + i * size);
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(*(char **)(void *)(items + k * size), name) == 0)
+                return mr_yaml_error_at(document, item, error, "%s appears twice in %s", name, f->name);
     }
     return MR_OK;
 }
@@ -123,7 +138,7 @@ static mr_status read_files(const mr_yaml *document, const mr_yaml_node *node, c
 static mr_status read_field(const mr_yaml *document, const mr_yaml_node *node, const field *f, void *out, mr_error *error)
 {
     void *target = (char *)out + f->offset;
-    if (f->kind == FIELD_FILES) return read_files(document, node, f->members, out, error);
+    if (f->kind == FIELD_LIST) return read_list(document, node, f, out, error);
     if (f->kind == FIELD_MAPPING) return read_mapping(document, node, f->members, target, error);
     return read_scalar(document, node, f, target, error);
 }
@@ -179,6 +194,11 @@ void mr_catalogue_entry_fini(mr_catalogue_entry *entry)
         free(entry->files[i].sha256);
     }
     free(entry->files);
+    for (size_t i = 0; i < entry->prompt_count; i++) {
+        free(entry->prompts[i].name);
+        free(entry->prompts[i].text);
+    }
+    free(entry->prompts);
     free(entry->key);
     free(entry->architecture);
     free(entry->licence);

@@ -194,6 +194,14 @@ static mr_status files_missing(const mr_model_store *store, const mr_catalogue_e
     return MR_MODEL_FILES_MISSING;
 }
 
+const char *mr_model_store_prompt(const mr_model_store *store, const char *model, const char *name)
+{
+    const mr_catalogue_entry *entry = mr_catalogue_find(store->catalogue, model);
+    for (size_t i = 0; entry && i < entry->prompt_count; i++)
+        if (strcmp(entry->prompts[i].name, name) == 0) return entry->prompts[i].text;
+    return NULL;
+}
+
 mr_status mr_model_store_resolve(const mr_model_store *store, const char *model, char **path, mr_error *error)
 {
     if (!*model) return mr_error_set(error, MR_INVALID_ARGUMENT, "the model's name is empty");

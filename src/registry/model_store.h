@@ -29,6 +29,9 @@ mr_status mr_model_store_resolve(const mr_model_store *store, const char *model,
  * (or memory ran out). */
 char *mr_model_store_locate(const mr_model_store *store, const mr_catalogue_entry *entry);
 
+/* The catalogue's prompt `name` for a model as the user names it; NULL when there is none. Borrowed. */
+const char *mr_model_store_prompt(const mr_model_store *store, const char *model, const char *name);
+
 /* The entry, or NOT_FOUND naming a near key. */
 mr_status mr_model_store_entry(const mr_model_store *store, const char *key, const mr_catalogue_entry **out, mr_error *error);
 

@@ -42,6 +42,27 @@ static void test_builtin_entries(void **state)
     mr_catalogue_close(catalogue);
 }
 
+static void test_prompts(void **state)
+{
+    (void)state;
+    mr_catalogue *catalogue;
+    mr_catalogue_entry entry;
+    static const char text[] = HEAD HUB FILES "memory_int8: 512K\nprompts:\n  - name: query\n    text: \"q\\n: \"\n  - {name: passage, text: p}\n";
+    assert_int_equal(mr_catalogue_entry_parse(text, sizeof text - 1, "x.yaml", &entry, NULL), MR_OK);
+    assert_int_equal(entry.prompt_count, 2);
+    assert_string_equal(entry.prompts[0].text, "q\n: ");
+    assert_string_equal(entry.prompts[1].name, "passage");
+    assert_int_equal(entry.memory_int8, UINT64_C(512) << 10);
+    mr_catalogue_entry_fini(&entry);
+    assert_int_equal(mr_catalogue_open(NULL, &catalogue, NULL), MR_OK);
+    assert_string_equal(mr_catalogue_find(catalogue, "intfloat/e5-small-v2")->prompts[0].text, "query: ");
+    for (size_t i = 0; i < mr_catalogue_count(catalogue); i++) { /* what int8 takes is less than what f32 takes */
+        const mr_catalogue_entry *known = mr_catalogue_at(catalogue, i);
+        assert_true(known->memory_int8 < known->memory);
+    }
+    mr_catalogue_close(catalogue);
+}
+
 static void test_near_keys(void **state)
 {
     (void)state;
@@ -101,6 +122,8 @@ static void test_bad_entries(void **state)
         { HEAD HUB "files:\n  - path: a\n    sha256: 12\n", "64 lower-case hex digits" },
         { HEAD HUB "files:\n  - path: a\n    bytes: many\n", "a size such as" },
         { HEAD HUB "files:\n  - path: a\n  - path: a\n", "appears twice" },
+        { HEAD HUB FILES "prompts:\n  - {name: a, text: b}\n  - {name: a, text: c}\n", "a appears twice in prompts" },
+        { HEAD HUB FILES "prompts: []\n", "must be a list" },
         { HEAD HUB "files:\n  - a\n", "x.yaml:8:5: expected" },
         { HEAD "hub: {repository: org/m}\n" FILES, "key \"revision\" is missing" },
         { HEAD HUB "dimension: 3x\n" FILES, "dimension must be a whole number" },
@@ -121,7 +144,7 @@ static void test_bad_entries(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_builtin_entries), cmocka_unit_test(test_near_keys),    cmocka_unit_test(test_plain_paths),
+        cmocka_unit_test(test_builtin_entries), cmocka_unit_test(test_prompts), cmocka_unit_test(test_near_keys),    cmocka_unit_test(test_plain_paths),
         cmocka_unit_test(test_good_entry),      cmocka_unit_test(test_bad_entries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
