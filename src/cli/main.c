@@ -1,7 +1,9 @@
+#include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -119,6 +121,13 @@ static void print_log_line(void *context, mr_log_level level, const char *module
     fprintf(stderr, "%s %s: %s\n", mr_log_level_name(level), module, line);
 }
 
+/* Under RLIMIT_AS the 64 MiB that malloc sets aside for every thread would be gone before the weights are there. */
+static void spare_address_space(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) mallopt(M_ARENA_MAX, 1);
+}
+
 static void print_overview(FILE *out)
 {
     fputs("millrace: runs a model over every record of a corpus, on CPUs\n\nusage: millrace COMMAND [ARGUMENTS]\n\n", out);
@@ -145,6 +154,7 @@ static int run_command(int argc, char **argv)
 int main(int argc, char **argv)
 {
     mr_error error;
+    spare_address_space();
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error to report, not a silent death */
     setenv("HWLOC_HIDE_ERRORS", "2", 0); /* hwloc writes to stderr when /sys is not mounted; without it cores are just not pinned */
     mr_log_set_sink(print_log_line, NULL);

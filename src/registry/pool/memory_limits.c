@@ -164,11 +164,26 @@ static uint64_t least_limit(const group *start, bool v2, char *where)
     }
 }
 
+/* Bytes mapped, and of these resident. */
+static bool read_mapped(const char *root, uint64_t *mapped, uint64_t *resident)
+{
+    FILE *file = open_below(root, "/proc/self/statm");
+    int fields = file ? fscanf(file, "%" SCNu64 " %" SCNu64, mapped, resident) : 0;
+    if (file) fclose(file);
+    if (fields != 2) return false;
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    *mapped *= page;
+    *resident *= page;
+    return true;
+}
+
 static uint64_t read_address_space(const char *root)
 {
     char text[128];
-    uint64_t value;
-    return read_field(root, "/proc/self/limits", "Max address space", text, sizeof text) && parse_number(text, &value) ? value : NO_LIMIT;
+    uint64_t value, mapped, resident;
+    if (!read_field(root, "/proc/self/limits", "Max address space", text, sizeof text) || !parse_number(text, &value)) return NO_LIMIT;
+    if (!read_mapped(root, &mapped, &resident) || mapped < resident) return value;
+    return mapped - resident < value ? value - (mapped - resident) : 0;
 }
 
 mr_status mr_memory_limits_read(const char *root, mr_memory_limits *out, mr_error *error)
@@ -220,12 +235,9 @@ static double read_stalled(const char *root)
 mr_status mr_memory_usage_read(const char *root, mr_memory_usage *out, mr_error *error)
 {
     if (!root) root = "";
-    FILE *file = open_below(root, "/proc/self/statm");
-    uint64_t pages = 0;
-    int fields = file ? fscanf(file, "%*u %" SCNu64, &pages) : 0;
-    if (file) fclose(file);
-    if (fields != 1) return mr_error_set(error, MR_IO, "%s/proc/self/statm: cannot read the resident set; is /proc mounted?", root);
-    mr_memory_usage usage = { .resident = pages * (uint64_t)sysconf(_SC_PAGESIZE), .cgroup_limit = NO_LIMIT, .stalled_percent = read_stalled(root) };
+    uint64_t mapped, resident;
+    if (!read_mapped(root, &mapped, &resident)) return mr_error_set(error, MR_IO, "%s/proc/self/statm: cannot read the resident set; is /proc mounted?", root);
+    mr_memory_usage usage = { .resident = resident, .cgroup_limit = NO_LIMIT, .stalled_percent = read_stalled(root) };
     for (int v2 = 0; v2 <= 1; v2++) {
         group found;
         char where[PATH_MAX];

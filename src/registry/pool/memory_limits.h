@@ -9,7 +9,7 @@ typedef struct mr_memory_limits {
     uint64_t ram;
     uint64_t cgroup_v2;     /* least memory.max and memory.high of this cgroup and its parents */
     uint64_t cgroup_v1;     /* least memory.limit_in_bytes likewise */
-    uint64_t address_space; /* RLIMIT_AS, soft */
+    uint64_t address_space; /* RLIMIT_AS, soft, less what is mapped and takes no memory (code never run, stacks never grown) */
     uint64_t effective;     /* the least of them */
     const char *source;     /* which one that is, for messages: "RAM", "cgroup v2", ...; static */
 } mr_memory_limits;
