@@ -1,0 +1,796 @@
+#include "chat/template_node.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_DEPTH 100 /* of nested expressions and statements */
+
+typedef enum token_type { NAME, STRING, NUMBER, SIGN, TAG_END } token_type;
+
+typedef struct token {
+    token_type type;
+    mr_str text; /* of a string: between its quotes */
+    size_t at;
+} token;
+
+typedef struct parser {
+    mr_chat_template *made;
+    const char *source;
+    size_t length, at;
+    token now;
+    bool tag_closes; /* the tag's end was read */
+    size_t depth, loops, braces; /* of expressions and blocks; of open mappings */
+    mr_error *error;
+} parser;
+
+/* ---------------------------------------------------------------- nodes and errors */
+
+unsigned mr_template_line(const mr_chat_template *made, size_t at)
+{
+    unsigned line = 1;
+    for (size_t i = 0; i < at && i < made->length; i++) line += made->source[i] == '\n';
+    return line;
+}
+
+static mr_status refuse(const parser *p, mr_status status, const char *what, mr_str name)
+{
+    return mr_error_set(p->error, status, "%s:%u: %s%s%.*s%s", p->made->where, mr_template_line(p->made, p->now.at), what, name.data ? " \"" : "", (int)(name.length < 64 ? name.length : 64),
+                        name.data ? name.data : "", name.data ? "\"" : "");
+}
+
+static mr_status unexpected(const parser *p)
+{
+    return refuse(p, MR_MODEL_CORRUPT, p->now.type == TAG_END ? "the tag ends too early" : "this does not belong here:", p->now.type == TAG_END ? (mr_str){ 0 } : p->now.text);
+}
+
+static mr_status unsupported(const parser *p, const char *what, mr_str name)
+{
+    return refuse(p, MR_MODEL_UNSUPPORTED, what, name); /* "where:line: the filter "x"" */
+}
+
+static mr_status make(parser *p, mr_node_type type, mr_node **out)
+{
+    mr_node *node = *out = calloc(1, sizeof *node);
+    if (!node) return mr_error_set(p->error, MR_OUT_OF_MEMORY, "%s: out of memory", p->made->where);
+    *node = (mr_node){ .type = type, .at = p->now.at, .allocated = p->made->allocated };
+    p->made->allocated = node;
+    return MR_OK;
+}
+
+static mr_status make_literal(parser *p, json_t *literal, mr_node **out)
+{
+    if (!literal) return mr_error_set(p->error, MR_OUT_OF_MEMORY, "%s: out of memory", p->made->where);
+    mr_status status = make(p, MR_NODE_LITERAL, out);
+    if (status == MR_OK) (*out)->literal = literal;
+    else json_decref(literal);
+    return status;
+}
+
+/* ---------------------------------------------------------------- tokens inside tags */
+
+static bool begins(const parser *p, const char *text)
+{
+    size_t length = strlen(text);
+    return p->length - p->at >= length && memcmp(p->source + p->at, text, length) == 0;
+}
+
+static bool is_name_byte(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+static mr_status next(parser *p)
+{
+    static const char *const signs[] = { "-%}", "+%}", "%}", "-}}", "}}", "//", "**", "==", "!=", "<=", ">=", "<", ">", "+", "-", "*", "/", "%", "~", "=", "|", ".", ",", ":", "(", ")", "[", "]", "{", "}" };
+    while (p->at < p->length && isspace((unsigned char)p->source[p->at])) p->at++;
+    p->now = (token){ .type = TAG_END, .at = p->at };
+    if (p->at >= p->length) return refuse(p, MR_MODEL_CORRUPT, "a tag has no end", (mr_str){ 0 });
+    const char *from = p->source + p->at;
+    char c = *from;
+    size_t end = p->at;
+    if (isalpha((unsigned char)c) || c == '_') {
+        while (end < p->length && is_name_byte(p->source[end])) end++;
+        p->now.type = NAME;
+    } else if (isdigit((unsigned char)c)) {
+        while (end < p->length && (is_name_byte(p->source[end]) || (p->source[end] == '.' && end + 1 < p->length && isdigit((unsigned char)p->source[end + 1])))) end++;
+        p->now.type = NUMBER;
+    } else if (c == '"' || c == '\'') {
+        for (end++; end < p->length && p->source[end] != c; end++) end += p->source[end] == '\\';
+        if (end >= p->length) return refuse(p, MR_MODEL_CORRUPT, "a string has no end", (mr_str){ 0 });
+        p->now.type = STRING;
+        p->now.text = (mr_str){ from + 1, end - p->at - 1 };
+        p->at = end + 1;
+        return MR_OK;
+    } else {
+        for (size_t i = 0; i < sizeof signs / sizeof *signs && end == p->at; i++) {
+            if (!begins(p, signs[i]) || (p->braces && (i == 3 || i == 4))) continue; /* two mappings may end, not the tag */
+            end += strlen(signs[i]);
+            p->now.type = i < 5 ? TAG_END : SIGN;
+        }
+        if (end == p->at) return refuse(p, MR_MODEL_CORRUPT, "this character does not belong here:", (mr_str){ from, 1 });
+    }
+    p->now.text = (mr_str){ from, end - p->at };
+    p->at = end;
+    if (c == '{') p->braces++;
+    if (c == '}' && p->now.type == SIGN) p->braces--;
+    return MR_OK;
+}
+
+static bool now_is(const parser *p, token_type type, const char *text)
+{
+    return p->now.type == type && mr_str_equal(p->now.text, mr_str_of(text));
+}
+
+static bool sign(const parser *p, const char *text)
+{
+    return now_is(p, SIGN, text);
+}
+
+static bool word(const parser *p, const char *text)
+{
+    return now_is(p, NAME, text);
+}
+
+static mr_status expect(parser *p, const char *text)
+{
+    return sign(p, text) ? next(p) : unexpected(p);
+}
+
+static bool append_escape(mr_str text, size_t *i, mr_buf *out)
+{
+    static const char letters[] = "ntr\\'\"abfv0", bytes[] = "\n\t\r\\'\"\a\b\f\v";
+    char c = text.data[*i], utf8[4];
+    const char *found = c ? strchr(letters, c) : NULL;
+    if (c == '\n') return true;
+    if (c == 'x' || c == 'u') {
+        size_t digits = c == 'x' ? 2 : 4;
+        char hex[5] = { 0 };
+        if (text.length - *i <= digits) return false;
+        for (size_t k = 0; k < digits; k++) {
+            hex[k] = text.data[*i + 1 + k];
+            if (!isxdigit((unsigned char)hex[k])) return false;
+        }
+        unsigned long point = strtoul(hex, NULL, 16);
+        if (point >= 0xD800 && point <= 0xDFFF) return false;
+        *i += digits;
+        size_t length = 0;
+        if (point < 0x80) utf8[length++] = (char)point;
+        else if (point < 0x800) utf8[length++] = (char)(0xC0 | point >> 6), utf8[length++] = (char)(0x80 | (point & 0x3F));
+        else utf8[length++] = (char)(0xE0 | point >> 12), utf8[length++] = (char)(0x80 | (point >> 6 & 0x3F)), utf8[length++] = (char)(0x80 | (point & 0x3F));
+        return mr_buf_append(out, utf8, length);
+    }
+    if (!found) return !isalnum((unsigned char)c) ? mr_buf_append(out, "\\", 1) && mr_buf_append(out, &c, 1) : false;
+    return c == '0' ? mr_buf_append(out, "", 1) : mr_buf_append(out, &bytes[found - letters], 1);
+}
+
+/* Adjacent strings are one. */
+static mr_status parse_string(parser *p, mr_node **out)
+{
+    mr_buf text = { 0 };
+    mr_status status = MR_OK;
+    while (status == MR_OK && p->now.type == STRING) {
+        mr_str raw = p->now.text;
+        for (size_t i = 0; i < raw.length && status == MR_OK; i++) {
+            bool done = raw.data[i] != '\\' ? mr_buf_append(&text, raw.data + i, 1) : (i++, append_escape(raw, &i, &text));
+            if (!done) status = unsupported(p, "an escape in this string:", raw);
+        }
+        if (status == MR_OK) status = next(p);
+    }
+    if (status == MR_OK) status = make_literal(p, json_stringn(text.data ? text.data : "", text.length), out);
+    mr_buf_fini(&text);
+    return status;
+}
+
+static mr_status parse_number(parser *p, mr_node **out)
+{
+    char digits[64], *end;
+    mr_str text = p->now.text;
+    if (text.length >= sizeof digits) return unsupported(p, "a number:", text);
+    memcpy(digits, text.data, text.length);
+    digits[text.length] = '\0';
+    bool real = strpbrk(digits, ".eE") != NULL;
+    errno = 0;
+    json_t *literal = real ? json_real(strtod(digits, &end)) : json_integer(strtoll(digits, &end, 10));
+    if (*end || errno) return json_decref(literal), unsupported(p, "a number:", text);
+    MR_TRY(make_literal(p, literal, out));
+    return next(p);
+}
+
+/* ---------------------------------------------------------------- expressions */
+
+static mr_status parse_expression(parser *p, mr_node **out);
+static mr_status parse_unary(parser *p, mr_node **out);
+
+static void append_node(mr_node ***tail, mr_node *node)
+{
+    **tail = node;
+    *tail = &node->next;
+}
+
+/* Arguments up to the closing bracket, which is taken too; a keyword argument is a PARAMETER. */
+static mr_status parse_arguments(parser *p, mr_node **first)
+{
+    mr_node **tail = first;
+    while (!sign(p, ")")) {
+        mr_node *node = NULL, *value = NULL;
+        MR_TRY(parse_expression(p, &value));
+        if (value->type == MR_NODE_NAME && sign(p, "=")) {
+            MR_TRY(next(p));
+            MR_TRY(make(p, MR_NODE_PARAMETER, &node));
+            node->text = value->text;
+            MR_TRY(parse_expression(p, &node->a));
+            value = node;
+        }
+        append_node(&tail, value);
+        if (!sign(p, ",")) break;
+        MR_TRY(next(p));
+    }
+    return expect(p, ")");
+}
+
+static mr_status parse_items(parser *p, const char *close, bool pairs, mr_node **first)
+{
+    mr_node **tail = first, *value = NULL;
+    while (!sign(p, close)) {
+        MR_TRY(parse_expression(p, &value));
+        append_node(&tail, value);
+        if (pairs) {
+            MR_TRY(expect(p, ":"));
+            MR_TRY(parse_expression(p, &value));
+            append_node(&tail, value);
+        }
+        if (!sign(p, ",")) break;
+        MR_TRY(next(p));
+    }
+    return expect(p, close);
+}
+
+static mr_status parse_name(parser *p, mr_node **out)
+{
+    static const struct {
+        const char *name;
+        int kind;
+    } constants[] = { { "true", 1 }, { "True", 1 }, { "false", 0 }, { "False", 0 }, { "none", 2 }, { "None", 2 } };
+    for (size_t i = 0; i < sizeof constants / sizeof *constants; i++) {
+        if (!word(p, constants[i].name)) continue;
+        MR_TRY(next(p));
+        return make_literal(p, constants[i].kind == 2 ? json_null() : json_boolean(constants[i].kind), out);
+    }
+    MR_TRY(make(p, MR_NODE_NAME, out));
+    (*out)->text = p->now.text;
+    return next(p);
+}
+
+static mr_status parse_primary(parser *p, mr_node **out)
+{
+    if (p->now.type == STRING) return parse_string(p, out);
+    if (p->now.type == NUMBER) return parse_number(p, out);
+    if (p->now.type == NAME) return parse_name(p, out);
+    if (sign(p, "(")) {
+        MR_TRY(next(p));
+        MR_TRY(parse_expression(p, out));
+        if (sign(p, ",")) return unsupported(p, "a tuple", (mr_str){ 0 });
+        return expect(p, ")");
+    }
+    if (sign(p, "[") || sign(p, "{")) {
+        bool list = sign(p, "[");
+        MR_TRY(make(p, list ? MR_NODE_LIST : MR_NODE_DICT, out));
+        MR_TRY(next(p));
+        return parse_items(p, list ? "]" : "}", !list, &(*out)->first);
+    }
+    return unexpected(p);
+}
+
+/* [i] or [from:to:step] */
+static mr_status parse_subscript(parser *p, mr_node *of, mr_node **out)
+{
+    mr_node *parts[3] = { 0 };
+    size_t count = 0;
+    bool colon = false;
+    MR_TRY(next(p));
+    while (!sign(p, "]")) {
+        if (sign(p, ":")) {
+            colon = true;
+            if (++count > 2) return unexpected(p);
+            MR_TRY(next(p));
+        } else {
+            if (parts[count]) return unexpected(p);
+            MR_TRY(parse_expression(p, &parts[count]));
+        }
+    }
+    if (!colon && !parts[0]) return unexpected(p);
+    MR_TRY(make(p, colon ? MR_NODE_SLICE : MR_NODE_ITEM, out));
+    (*out)->a = of;
+    (*out)->b = parts[0];
+    if (colon) {
+        mr_node **tail = &(*out)->first;
+        for (size_t i = 0; i < 3; i++) {
+            if (!parts[i]) MR_TRY(make_literal(p, json_null(), &parts[i]));
+            append_node(&tail, parts[i]);
+        }
+    }
+    return expect(p, "]");
+}
+
+/* .name, .name(...), [...], (...) behind a value */
+static mr_status parse_postfix(parser *p, mr_node **out)
+{
+    mr_node *node = NULL;
+    for (;;) {
+        if (sign(p, ".")) {
+            MR_TRY(next(p));
+            if (p->now.type != NAME) return unexpected(p);
+            mr_str name = p->now.text;
+            MR_TRY(make(p, MR_NODE_ATTR, &node));
+            node->a = *out;
+            node->text = name;
+            MR_TRY(next(p));
+            if (sign(p, "(")) {
+                if (!mr_template_method_exists(name)) return unsupported(p, "the method", name);
+                node->type = MR_NODE_METHOD;
+                MR_TRY(next(p));
+                MR_TRY(parse_arguments(p, &node->first));
+            }
+        } else if (sign(p, "[")) {
+            MR_TRY(parse_subscript(p, *out, &node));
+        } else if (sign(p, "(")) {
+            if ((*out)->type != MR_NODE_NAME) return unsupported(p, "a call of something that is no name", (mr_str){ 0 });
+            MR_TRY(make(p, MR_NODE_CALL, &node));
+            node->text = (*out)->text;
+            MR_TRY(next(p));
+            MR_TRY(parse_arguments(p, &node->first));
+        } else {
+            return MR_OK;
+        }
+        *out = node;
+    }
+}
+
+/* The one argument a test may have without brackets. */
+static bool argument_follows(const parser *p)
+{
+    static const char *const others[] = { "and", "or", "not", "in", "is", "if", "else", NULL };
+    for (size_t i = 0; others[i]; i++)
+        if (word(p, others[i])) return false;
+    return p->now.type == NAME || p->now.type == STRING || p->now.type == NUMBER || sign(p, "[") || sign(p, "{");
+}
+
+static mr_status parse_test(parser *p, mr_node **out)
+{
+    mr_node *node = NULL, *negated = NULL;
+    MR_TRY(next(p));
+    bool not = word(p, "not");
+    if (not) MR_TRY(next(p));
+    if (p->now.type != NAME) return unexpected(p);
+    if (!mr_template_test_exists(p->now.text)) return unsupported(p, "the test", p->now.text);
+    MR_TRY(make(p, MR_NODE_TEST, &node));
+    node->a = *out;
+    node->text = p->now.text;
+    MR_TRY(next(p));
+    if (sign(p, "(")) {
+        MR_TRY(next(p));
+        MR_TRY(parse_arguments(p, &node->first));
+    } else if (argument_follows(p)) {
+        MR_TRY(parse_primary(p, &node->first));
+        MR_TRY(parse_postfix(p, &node->first));
+    }
+    *out = node;
+    if (!not) return MR_OK;
+    MR_TRY(make(p, MR_NODE_NOT, &negated));
+    negated->a = node;
+    *out = negated;
+    return MR_OK;
+}
+
+/* | filter(...) and `is` tests */
+static mr_status parse_filters(parser *p, mr_node **out)
+{
+    for (;;) {
+        mr_node *node = NULL;
+        if (word(p, "is")) {
+            MR_TRY(parse_test(p, out));
+        } else if (sign(p, "|")) {
+            MR_TRY(next(p));
+            if (p->now.type != NAME) return unexpected(p);
+            if (!mr_template_filter_exists(p->now.text)) return unsupported(p, "the filter", p->now.text);
+            MR_TRY(make(p, MR_NODE_FILTER, &node));
+            node->a = *out;
+            node->text = p->now.text;
+            MR_TRY(next(p));
+            if (sign(p, "(")) {
+                MR_TRY(next(p));
+                MR_TRY(parse_arguments(p, &node->first));
+            }
+            *out = node;
+        } else {
+            return MR_OK;
+        }
+    }
+}
+
+static mr_status parse_unary(parser *p, mr_node **out)
+{
+    if (sign(p, "-") || sign(p, "+")) {
+        bool negative = sign(p, "-");
+        if (++p->depth > MAX_DEPTH) return unsupported(p, "an expression nested too deep", (mr_str){ 0 });
+        MR_TRY(next(p));
+        mr_node *inner = NULL;
+        MR_TRY(parse_unary(p, &inner));
+        p->depth--;
+        if (!negative) return *out = inner, MR_OK;
+        MR_TRY(make(p, MR_NODE_NEGATE, out));
+        (*out)->a = inner;
+        return MR_OK;
+    }
+    MR_TRY(parse_primary(p, out));
+    MR_TRY(parse_postfix(p, out));
+    if (sign(p, "**")) return unsupported(p, "the operator", p->now.text);
+    return parse_filters(p, out);
+}
+
+typedef struct operator {
+    const char *text;
+    mr_node_op op;
+} operator;
+
+/* Left-associative operators by level, loosest first. */
+static const operator levels[3][5] = {
+    { { "+", MR_OP_ADD }, { "-", MR_OP_SUBTRACT } },
+    { { "~", MR_OP_CONCATENATE } },
+    { { "*", MR_OP_MULTIPLY }, { "/", MR_OP_DIVIDE }, { "//", MR_OP_FLOOR_DIVIDE }, { "%", MR_OP_MODULO } },
+};
+
+static mr_status parse_level(parser *p, size_t level, mr_node **out)
+{
+    if (level == 3) return parse_unary(p, out);
+    MR_TRY(parse_level(p, level + 1, out));
+    for (;;) {
+        const operator *found = NULL;
+        for (const operator *o = levels[level]; o->text; o++)
+            if (sign(p, o->text)) found = o;
+        if (!found) return MR_OK;
+        mr_node *node = NULL;
+        MR_TRY(make(p, MR_NODE_BINARY, &node));
+        node->op = found->op;
+        node->a = *out;
+        MR_TRY(next(p));
+        MR_TRY(parse_level(p, level + 1, &node->b));
+        *out = node;
+    }
+}
+
+static bool find_comparison(parser *p, mr_node_op *op, mr_status *status)
+{
+    static const operator signs[] = { { "==", MR_OP_EQUAL }, { "!=", MR_OP_NOT_EQUAL }, { "<", MR_OP_LESS }, { "<=", MR_OP_LESS_EQUAL }, { ">", MR_OP_GREATER }, { ">=", MR_OP_GREATER_EQUAL } };
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+        if (sign(p, signs[i].text)) return *op = signs[i].op, *status = next(p), true;
+    if (word(p, "in")) return *op = MR_OP_IN, *status = next(p), true;
+    if (!word(p, "not")) return false;
+    parser before = *p;
+    *status = next(p);
+    if (*status == MR_OK && word(p, "in")) return *op = MR_OP_NOT_IN, *status = next(p), true;
+    *p = before;
+    *status = MR_OK;
+    return false;
+}
+
+static mr_status parse_comparison(parser *p, mr_node **out)
+{
+    mr_status status = MR_OK;
+    mr_node_op op;
+    MR_TRY(parse_level(p, 0, out));
+    for (bool again = false; find_comparison(p, &op, &status); again = true) {
+        mr_node *node = NULL;
+        MR_TRY(status);
+        if (again) return unsupported(p, "a chain of comparisons", (mr_str){ 0 });
+        MR_TRY(make(p, MR_NODE_BINARY, &node));
+        node->op = op;
+        node->a = *out;
+        MR_TRY(parse_level(p, 0, &node->b));
+        *out = node;
+    }
+    return status;
+}
+
+static mr_status parse_not(parser *p, mr_node **out)
+{
+    size_t count = 0;
+    for (; word(p, "not"); count++) MR_TRY(next(p));
+    MR_TRY(parse_comparison(p, out));
+    if (count > 1) return unsupported(p, "not, twice", (mr_str){ 0 });
+    if (count == 0) return MR_OK;
+    mr_node *inner = *out;
+    MR_TRY(make(p, MR_NODE_NOT, out));
+    (*out)->a = inner;
+    return MR_OK;
+}
+
+static mr_status parse_logic(parser *p, bool or, mr_node **out)
+{
+    MR_TRY(or ? parse_logic(p, false, out) : parse_not(p, out));
+    while (word(p, or ? "or" : "and")) {
+        mr_node *node = NULL;
+        MR_TRY(make(p, or ? MR_NODE_OR : MR_NODE_AND, &node));
+        node->a = *out;
+        MR_TRY(next(p));
+        MR_TRY(or ? parse_logic(p, false, &node->b) : parse_not(p, &node->b));
+        *out = node;
+    }
+    return MR_OK;
+}
+
+static mr_status parse_expression(parser *p, mr_node **out)
+{
+    if (++p->depth > MAX_DEPTH) return unsupported(p, "an expression nested too deep", (mr_str){ 0 });
+    MR_TRY(parse_logic(p, true, out));
+    if (word(p, "if")) {
+        mr_node *node = NULL;
+        MR_TRY(make(p, MR_NODE_CHOICE, &node));
+        node->a = *out;
+        MR_TRY(next(p));
+        MR_TRY(parse_logic(p, true, &node->b));
+        if (word(p, "else")) {
+            MR_TRY(next(p));
+            MR_TRY(parse_expression(p, &node->c));
+        }
+        *out = node;
+    }
+    p->depth--;
+    return MR_OK;
+}
+
+/* ---------------------------------------------------------------- text and tags */
+
+/* The text up to the next tag, as white space control leaves it; *tag: '%', '{', '#', or 0 at the end. The parser then
+ * stands behind the tag's opening. */
+static mr_status parse_text(parser *p, mr_node ***tail, char *tag)
+{
+    size_t from = p->at, end = from;
+    while (end + 1 < p->length && !(p->source[end] == '{' && strchr("%{#", p->source[end + 1]) && p->source[end + 1])) end++;
+    bool found = end + 1 < p->length;
+    if (!found) end = p->length;
+    char control = found && end + 2 < p->length ? p->source[end + 2] : 0;
+    size_t stop = end;
+    *tag = found ? p->source[end + 1] : 0;
+    if (control == '-') {
+        while (stop > from && isspace((unsigned char)p->source[stop - 1])) stop--;
+    } else if (found && *tag != '{' && control != '+') {
+        size_t blank = stop;
+        while (blank > from && (p->source[blank - 1] == ' ' || p->source[blank - 1] == '\t')) blank--;
+        if (blank == 0 || p->source[blank - 1] == '\n') stop = blank;
+    }
+    if (stop > from) {
+        mr_node *node = NULL;
+        p->now.at = from;
+        MR_TRY(make(p, MR_NODE_TEXT, &node));
+        node->text = (mr_str){ p->source + from, stop - from };
+        append_node(tail, node);
+    }
+    p->at = found ? end + 2 + (control == '-' || (control == '+' && *tag != '{')) : p->length;
+    return MR_OK;
+}
+
+/* Behind a tag: "-" takes all white space, the end of a statement or comment one line end. */
+static void skip_behind(parser *p, char control, bool output)
+{
+    if (control == '-') while (p->at < p->length && isspace((unsigned char)p->source[p->at])) p->at++;
+    else if (!output && control != '+' && p->at < p->length && p->source[p->at] == '\n') p->at++;
+}
+
+static mr_status end_tag(parser *p, bool output)
+{
+    size_t length = p->now.text.length;
+    if (p->now.type != TAG_END || (p->now.text.data[length - 2] == '}') != output) return unexpected(p);
+    skip_behind(p, p->now.text.data[0], output);
+    return MR_OK;
+}
+
+static mr_status skip_comment(parser *p)
+{
+    while (p->at + 1 < p->length && !(p->source[p->at] == '#' && p->source[p->at + 1] == '}')) p->at++;
+    if (p->at + 1 >= p->length) return refuse(p, MR_MODEL_CORRUPT, "a comment has no end", (mr_str){ 0 });
+    char control = p->source[p->at - 1];
+    p->at += 2;
+    skip_behind(p, control, false);
+    return MR_OK;
+}
+
+/* ---------------------------------------------------------------- statements */
+
+static mr_status parse_block(parser *p, const char *const *ends, mr_node **out);
+#define ENDS(...) (const char *const[]){ __VA_ARGS__, NULL }
+
+/* Behind the name of a tag that has nothing else. */
+static mr_status bare_tag(parser *p)
+{
+    MR_TRY(next(p));
+    return end_tag(p, false);
+}
+
+static mr_status parse_if(parser *p, mr_node **out)
+{
+    MR_TRY(make(p, MR_NODE_IF, out));
+    MR_TRY(next(p));
+    MR_TRY(parse_expression(p, &(*out)->a));
+    MR_TRY(end_tag(p, false));
+    MR_TRY(parse_block(p, ENDS("elif", "else", "endif"), &(*out)->b));
+    mr_node *last = *out;
+    while (word(p, "elif")) {
+        mr_node *node = NULL;
+        MR_TRY(make(p, MR_NODE_IF, &node));
+        MR_TRY(next(p));
+        MR_TRY(parse_expression(p, &node->a));
+        MR_TRY(end_tag(p, false));
+        MR_TRY(parse_block(p, ENDS("elif", "else", "endif"), &node->b));
+        last->c = node;
+        last = node;
+    }
+    if (word(p, "else")) {
+        MR_TRY(bare_tag(p));
+        MR_TRY(parse_block(p, ENDS("endif"), &last->c));
+    }
+    return bare_tag(p);
+}
+
+static mr_status parse_for(parser *p, mr_node **out)
+{
+    mr_node *body = NULL;
+    MR_TRY(make(p, MR_NODE_FOR, out));
+    MR_TRY(next(p));
+    if (p->now.type != NAME) return unexpected(p);
+    (*out)->text = p->now.text;
+    MR_TRY(next(p));
+    if (sign(p, ",")) {
+        MR_TRY(next(p));
+        if (p->now.type != NAME) return unexpected(p);
+        (*out)->second = p->now.text;
+        MR_TRY(next(p));
+    }
+    if (!word(p, "in")) return unexpected(p);
+    MR_TRY(next(p));
+    MR_TRY(parse_logic(p, true, &(*out)->a));
+    if (word(p, "if")) {
+        MR_TRY(next(p));
+        MR_TRY(parse_expression(p, &(*out)->b));
+    }
+    if (word(p, "recursive")) return unsupported(p, "a loop that is", p->now.text);
+    MR_TRY(end_tag(p, false));
+    p->loops++;
+    MR_TRY(parse_block(p, ENDS("else", "endfor"), &body));
+    p->loops--;
+    (*out)->first = body->first;
+    if (word(p, "else")) {
+        MR_TRY(bare_tag(p));
+        MR_TRY(parse_block(p, ENDS("endfor"), &(*out)->c));
+    }
+    return bare_tag(p);
+}
+
+static mr_status parse_set(parser *p, mr_node **out)
+{
+    MR_TRY(make(p, MR_NODE_SET, out));
+    MR_TRY(next(p));
+    if (p->now.type != NAME) return unexpected(p);
+    (*out)->text = p->now.text;
+    MR_TRY(next(p));
+    if (sign(p, ".")) {
+        MR_TRY(next(p));
+        if (p->now.type != NAME) return unexpected(p);
+        (*out)->type = MR_NODE_SET_ATTR;
+        (*out)->second = p->now.text;
+        MR_TRY(next(p));
+    }
+    if (!sign(p, "=")) return unsupported(p, "this form of set", (mr_str){ 0 });
+    MR_TRY(next(p));
+    MR_TRY(parse_expression(p, &(*out)->a));
+    if (sign(p, ",")) return unsupported(p, "a tuple", (mr_str){ 0 });
+    return end_tag(p, false);
+}
+
+static mr_status parse_macro(parser *p, mr_node **out)
+{
+    mr_node **tail, *body = NULL;
+    size_t loops = p->loops;
+    MR_TRY(make(p, MR_NODE_MACRO, out));
+    MR_TRY(next(p));
+    if (p->now.type != NAME) return unexpected(p);
+    (*out)->text = p->now.text;
+    (*out)->b = p->made->macros;
+    p->made->macros = *out;
+    MR_TRY(next(p));
+    MR_TRY(expect(p, "("));
+    for (tail = &(*out)->a; !sign(p, ")");) {
+        mr_node *parameter = NULL;
+        if (p->now.type != NAME) return unexpected(p);
+        MR_TRY(make(p, MR_NODE_PARAMETER, &parameter));
+        parameter->text = p->now.text;
+        MR_TRY(next(p));
+        if (sign(p, "=")) {
+            MR_TRY(next(p));
+            MR_TRY(parse_expression(p, &parameter->a));
+        }
+        append_node(&tail, parameter);
+        if (!sign(p, ",")) break;
+        MR_TRY(next(p));
+    }
+    MR_TRY(expect(p, ")"));
+    MR_TRY(end_tag(p, false));
+    p->loops = 0;
+    MR_TRY(parse_block(p, ENDS("endmacro"), &body));
+    p->loops = loops;
+    (*out)->first = body->first;
+    return bare_tag(p);
+}
+
+static mr_status parse_statement(parser *p, mr_node **out)
+{
+    if (word(p, "if")) return parse_if(p, out);
+    if (word(p, "for")) return parse_for(p, out);
+    if (word(p, "set")) return parse_set(p, out);
+    if (word(p, "macro")) return parse_macro(p, out);
+    if (word(p, "generation")) {
+        MR_TRY(bare_tag(p));
+        MR_TRY(parse_block(p, ENDS("endgeneration"), out));
+        return bare_tag(p);
+    }
+    if (word(p, "break") || word(p, "continue")) {
+        if (!p->loops) return unexpected(p);
+        MR_TRY(make(p, word(p, "break") ? MR_NODE_BREAK : MR_NODE_CONTINUE, out));
+        return bare_tag(p);
+    }
+    return unsupported(p, "the statement", p->now.text);
+}
+
+/* Statements up to one of `ends`, which is then the token; NULL: up to the end of the source. */
+static mr_status parse_block(parser *p, const char *const *ends, mr_node **out)
+{
+    mr_node **tail, *node = NULL;
+    if (++p->depth > MAX_DEPTH) return unsupported(p, "statements nested too deep", (mr_str){ 0 });
+    MR_TRY(make(p, MR_NODE_BLOCK, out));
+    tail = &(*out)->first;
+    for (;;) {
+        char tag;
+        MR_TRY(parse_text(p, &tail, &tag));
+        if (!tag) break;
+        if (tag == '#') {
+            MR_TRY(skip_comment(p));
+            continue;
+        }
+        MR_TRY(next(p));
+        if (tag == '{') {
+            MR_TRY(make(p, MR_NODE_OUTPUT, &node));
+            MR_TRY(parse_expression(p, &node->a));
+            MR_TRY(end_tag(p, true));
+        } else {
+            if (p->now.type != NAME) return unexpected(p);
+            for (size_t i = 0; ends && ends[i]; i++)
+                if (word(p, ends[i])) return p->depth--, MR_OK;
+            MR_TRY(parse_statement(p, &node));
+        }
+        append_node(&tail, node);
+    }
+    p->depth--;
+    return ends ? refuse(p, MR_MODEL_CORRUPT, "the template ends before", mr_str_of(ends[0])) : MR_OK;
+}
+
+/* A call is of a macro of the template or of a function known here. */
+static mr_status check_calls(const mr_chat_template *made, mr_error *error)
+{
+    for (const mr_node *node = made->allocated; node; node = node->allocated) {
+        bool known = node->type != MR_NODE_CALL || mr_template_function_exists(node->text);
+        for (const mr_node *macro = made->macros; macro && !known; macro = macro->b) known = mr_str_equal(macro->text, node->text);
+        if (known) continue;
+        return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s:%u: the function \"%.*s\"", made->where, mr_template_line(made, node->at),
+                            (int)(node->text.length < 64 ? node->text.length : 64), node->text.data);
+    }
+    return MR_OK;
+}
+
+mr_status mr_template_parse(mr_chat_template *made, mr_error *error)
+{
+    parser p = { .made = made, .source = made->source, .length = made->length, .error = error };
+    MR_TRY(parse_block(&p, NULL, &made->root));
+    return check_calls(made, error);
+}
