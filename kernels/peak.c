@@ -21,7 +21,7 @@ static double now(void)
 
 double mr_peak_try(const mr_kernels *kernels, mr_linear_format format, double seconds)
 {
-    static volatile float kept;
+    static _Thread_local volatile float kept;
     float sink = 0.0f;
     double operations = 0.0, elapsed = 0.0;
     const double start = now();

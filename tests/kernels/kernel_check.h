@@ -64,7 +64,7 @@ extern const struct CMUnitTest dispatch_tests[], row_tests[], linear_tests[], at
 extern const size_t dispatch_test_count, row_test_count, linear_test_count, attention_test_count, convert_test_count,
     resample_test_count;
 
-/* isa NULL: all; name_part: only the benches whose name holds it. Returns the exit code. */
-int bench_kernels(const char *isa, const char *name_part);
+/* isa NULL: all; part: only the benches whose description ("linear f32 [384, 384] rows 64") holds it. Returns the exit code. */
+int bench_kernels(const char *isa, const char *part);
 
 #endif

@@ -1,0 +1,87 @@
+"""`millrace bench` as a user runs it: the machine alone, shapes, a model; every form of output. Figures are not judged, only that
+they are there, finite and consistent."""
+import json
+import math
+import pathlib
+import unittest
+import xml.etree.ElementTree
+
+from harness import MODEL, Case
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def finite(value):
+    """Every number of a JSON tree."""
+    if isinstance(value, dict):
+        return all(finite(item) for item in value.values())
+    if isinstance(value, list):
+        return all(finite(item) for item in value)
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+class Bench(Case):
+    def bench(self, *arguments):
+        out, _ = self.run_millrace("bench", "--seconds", "0.3", "--json", *arguments)
+        report = json.loads(out)
+        self.assertTrue(finite(report))
+        return report
+
+    def test_machine_alone(self):
+        report = self.bench()
+        machine = report["machine"]
+        self.assertEqual([peak["name"] for peak in machine["peaks"]], ["f32", "bf16", "int8"])
+        self.assertEqual([level["name"] for level in machine["memory"]][-2:], ["DRAM read", "DRAM triad"])
+        for roof in machine["peaks"] + machine["memory"]:
+            for series in (roof["one_core"], roof["all_cores"]):
+                self.assertGreaterEqual(series["best"], series["median"])
+                self.assertGreater(series["median"], 0)
+        self.assertEqual((report["model"], report["kernels"], report["forward"]), (None, [], []))
+
+    def test_shapes(self):
+        report = self.bench("--shape", "3x40x24", "--shape", "7x40x24", "--shape", "1x8x8", "--precision", "int8,f32", "--isa", "ref", "--threads", "1")
+        self.assertEqual(report["machine"]["isa"], "ref")
+        self.assertEqual([(entry["precision"], entry["rows"], entry["name"]) for entry in report["kernels"]],
+                         [(precision, rows, name) for precision in ("f32", "int8") for rows, name in ((3, "[40, 24]"), (7, "[40, 24]"), (1, "[8, 8]"))])
+        for entry in report["kernels"]:
+            self.assertAlmostEqual(entry["flops_per_second"], entry["flops"] / entry["seconds"]["best"], delta=1e-4 * entry["flops_per_second"])
+            self.assertAlmostEqual(entry["flops_per_byte"], entry["flops"] / entry["bytes"], delta=1e-4 * entry["flops_per_byte"])
+
+    def test_model(self):
+        report = self.bench("-m", MODEL, "--lengths", "3,9,20", "--html", self.dir / "page.html", "--svg", self.dir / "roof.svg")
+        self.assertEqual({entry["group"] for entry in report["kernels"]}, {"linear", "attention", "rows"})
+        self.assertEqual([forward["precision"] for forward in report["forward"]], ["f32", "bf16", "int8"])
+        config = json.loads(pathlib.Path(MODEL, "config.json").read_text())
+        hidden, inner, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
+        for forward in report["forward"]:
+            self.assertEqual((forward["texts"], forward["tokens"]), (3, 32))
+            self.assertEqual(forward["linear_flops_per_token"], 2 * layers * (4 * hidden * hidden + 2 * hidden * inner))
+            self.assertAlmostEqual(forward["attention_flops_per_token"], layers * 4 * hidden * (3 * 3 + 9 * 9 + 20 * 20) / 32, delta=1)
+            self.assertEqual(forward["counters_one_core"].get("page faults", 0), 0)  # a forward pass allocates nothing
+            for series in (forward["one_core"], forward["all_cores"]):
+                self.assertGreater(series["median"], 0)
+        picture = xml.etree.ElementTree.parse(self.dir / "roof.svg").getroot()
+        with_flops = sum("flops_per_second" in entry for entry in report["kernels"])
+        self.assertEqual(len(picture.findall(f"{SVG}circle/{SVG}title")) + len(picture.findall(f"{SVG}path/{SVG}title")), with_flops)
+        self.assertIn("<svg", (self.dir / "page.html").read_text())
+
+    def test_text(self):
+        out, err = self.run_millrace("bench", "--seconds", "0.2", "-m", MODEL, "--precision", "bf16")
+        for word in ("machine  ", "peaks", "DRAM triad", "linear", "attention", "of limit"):
+            self.assertIn(word, out)
+        self.assertEqual(err, "")
+
+    def test_what_is_wrong_is_said(self):
+        for arguments, word in ((("--shape", "3x4"), "rows x outputs x inputs"), (("--shape", "3x4x"), "rows x outputs x inputs"), (("--shape", "0x4x4"), "rows"),
+                                (("--precision", "f64"), "f32, bf16, int8"), (("--precision", ""), "f32, bf16, int8"), (("--lengths", "3,"), "1 to 2048"),
+                                (("--lengths", "4096"), "1 to 2048"), (("--threads", "0"), "from 1"), (("--seconds", "-1"), "above 0"), (("text.txt",), "no inputs")):
+            _, err = self.run_millrace("bench", *arguments, code=64)
+            self.assertIn(word, err, arguments)
+        _, err = self.run_millrace("bench", "--isa", "sse9", code=78)
+        self.assertIn("avx2", err)
+        self.run_millrace("bench", "--seconds", "0.1", "-m", self.dir / "nothing", code=69)
+        self.run_millrace("bench", "--seconds", "0.1", "--svg", self.dir / "no" / "such.svg", code=73)
+
+
+if __name__ == "__main__":
+    unittest.main()
