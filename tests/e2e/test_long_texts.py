@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""One text of thousands of tokens among short ones: they are not kept waiting, and it costs what attention costs, not more."""
+import json
+import os
+import resource
+import shutil
+import unittest
+
+from harness import GOLDEN, Case
+
+LONG = 8000
+SHORT = 300
+
+
+class LongTexts(Case):
+    def setUp(self):
+        super().setUp()
+        self.model = self.dir / "model"  # a tiny one that takes as many tokens as its big brother
+        shutil.copytree(GOLDEN / "qwen3-embedding-0.6b", self.model)
+        (self.model / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 32768}))
+
+    def batches(self, records, *options):
+        """[(thread, begin, end, tokens)] of a run; times in microseconds."""
+        source = self.write_jsonl("in.jsonl", records)
+        self.run_millrace("embed", source, "-m", self.model, "-o", "out.jsonl", "--overwrite", "--trace", "trace.json", *options)
+        events = json.loads((self.dir / "trace.json").read_text())["traceEvents"]
+        return [(e["tid"], e["ts"], e["ts"] + e["dur"], e["args"]["tokens"]) for e in events if e.get("name") == "batch" and e.get("ph") == "X"]
+
+    def vectors(self):
+        lines = (self.dir / "out.jsonl").read_text().splitlines()
+        return {r["id"]: r["embedding"] for r in map(json.loads, lines)}
+
+    def short(self):
+        return [{"id": f"s{i}", "text": f"a short text, number {i}"} for i in range(SHORT)]
+
+    def long(self, tokens=LONG):
+        return {"id": "long", "text": "abc " * (tokens // 2)}
+
+    @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "one core: one batch at a time")
+    def test_short_texts_pass_a_long_one(self):
+        batches = self.batches([self.long(), *self.short()], "--threads", "2", "--batch-tokens", "256")
+        long = max(batches, key=lambda b: b[3])
+        self.assertGreater(long[3], 256)
+        meanwhile = [b for b in batches if b[0] != long[0] and long[1] < b[1] and b[2] < long[2]]
+        behind = [b for b in batches if b is not long and b[0] == long[0]]
+        self.assertGreater(len(meanwhile), 0, f"nothing was computed beside the long text, {len(behind)} batches behind it")
+
+    def test_a_long_text_goes_alone_and_changes_nothing(self):
+        self.batches([*self.short()])
+        alone = self.vectors()
+        batches = self.batches([*self.short()[:10], self.long(), *self.short()[10:]], "--batch-tokens", "512")
+        self.assertEqual(len([b for b in batches if b[3] > 512]), 1)
+        among = self.vectors()
+        self.assertEqual({k: v for k, v in among.items() if k != "long"}, alone)
+
+    def test_cost_grows_no_faster_than_attention(self):
+        """Twice the tokens: at most four times the time, and some for noise."""
+        def seconds(tokens):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+            self.batches([self.long(tokens)], "--threads", "1")
+            return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+
+        half, whole = (min(seconds(tokens) for _ in range(2)) for tokens in (LONG, 2 * LONG))
+        self.assertLess(whole, 5 * half)
+
+
+if __name__ == "__main__":
+    unittest.main()
