@@ -14,30 +14,38 @@ static mr_str next_line(const char **text)
 
 /* ---- settings ---- */
 
-/* The line of `text` that starts like `line` up to its colon. */
-static mr_str same_setting(const char *text, mr_str line)
+static size_t key_length(mr_str line)
 {
     const char *colon = memchr(line.data, ':', line.length);
-    size_t key = colon ? (size_t)(colon - line.data) + 1 : line.length;
-    while (*text) {
-        mr_str other = next_line(&text);
-        if (other.length >= key && memcmp(other.data, line.data, key) == 0) return other;
-    }
-    return (mr_str){ "", 0 };
+    return colon ? (size_t)(colon - line.data) + 1 : line.length;
 }
 
-/* Appends each line of `one` that `other` has not, with its counterpart; lines the other alone has when `alone`. */
+/* How many lines of `text` have the same name as `line`; *found: the last of them, or `line` itself when it is there. */
+static size_t count_settings(const char *text, mr_str line, mr_str *found)
+{
+    size_t count = 0, key = key_length(line);
+    *found = (mr_str){ "", 0 };
+    while (*text) {
+        mr_str other = next_line(&text);
+        if (other.length < key || memcmp(other.data, line.data, key) != 0) continue;
+        if (!mr_str_equal(*found, line)) *found = other;
+        count++;
+    }
+    return count;
+}
+
+/* Appends each line of `one` that `other` has not, with its counterpart unless the setting is a list. `alone`: those that
+ * have no counterpart only, and `one` is the job that is there. */
 static void list_settings(mr_buf *out, const char *one, const char *other, bool alone, bool inputs_tell)
 {
-    while (*one) {
-        mr_str line = next_line(&one);
-        mr_str there = same_setting(other, line);
+    for (const char *at = one; *at;) {
+        mr_str own, there, line = next_line(&at);
+        bool is_list = count_settings(one, line, &own) > 1 || count_settings(other, line, &there) > 1;
+        count_settings(other, line, &there);
         const char *separator = out->length ? "; " : "";
-        if (inputs_tell && strncmp(line.data, "input_sha256:", 13) == 0) continue;
-        if (!alone && there.length && !mr_str_equal(line, there))
-            mr_buf_printf(out, "%s%.*s (there %.*s)", separator, (int)line.length, line.data, (int)there.length, there.data);
-        else if (!there.length && line.length)
-            mr_buf_printf(out, "%s%.*s (%s)", separator, (int)line.length, line.data, alone ? "only there" : "only here");
+        if (line.length == 0 || mr_str_equal(line, there) || (inputs_tell && strncmp(line.data, "input_sha256:", 13) == 0)) continue;
+        if (is_list || !there.length) mr_buf_printf(out, "%s%.*s (%s)", separator, (int)line.length, line.data, alone ? "only there" : "only here");
+        else if (!alone) mr_buf_printf(out, "%s%.*s (there %.*s)", separator, (int)line.length, line.data, (int)there.length, there.data);
     }
 }
 

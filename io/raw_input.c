@@ -1,6 +1,7 @@
 #include "io/raw_input.h"
 
 #include <archive.h>
+#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
@@ -35,6 +36,7 @@ struct mr_raw_input {
     locale_t utf8;           /* libarchive converts names to the thread's locale, and loses them in "C" */
     mr_str member_block;     /* of the member, not given yet */
     int64_t member_block_at, member_at; /* where it lies; how far the member was given: between them is a hole */
+    int64_t sparse_end;                 /* of a sparse member: a hole may be its last part */
     uint64_t delivered;      /* bytes of all members: a hole takes none in the archive */
 };
 
@@ -204,6 +206,15 @@ static mr_status open_archive(mr_raw_input *input, mr_error *error)
     return archive_read_open1(archive) == ARCHIVE_OK ? MR_OK : archive_problem(input, error);
 }
 
+/* Behind an archive's own end: the checksum of what it is packed in, and whoever writes into a pipe, want to be read on. */
+static mr_status drain(mr_raw_input *input, mr_error *error)
+{
+    mr_str rest;
+    mr_status status = MR_OK;
+    while (status == MR_OK && (input->layer_count || !input->seekable)) status = read_top(input, &rest, error);
+    return status == MR_OK ? MR_END : status;
+}
+
 mr_status mr_raw_input_next(mr_raw_input *input, struct archive_entry **entry, mr_error *error)
 {
     locale_t before = input->utf8 ? uselocale(input->utf8) : (locale_t)0;
@@ -211,10 +222,11 @@ mr_status mr_raw_input_next(mr_raw_input *input, struct archive_entry **entry, m
     do got = archive_read_next_header(input->archive, entry);
     while (got == ARCHIVE_RETRY);
     if (before) uselocale(before);
-    if (got == ARCHIVE_EOF) return MR_END;
+    if (got == ARCHIVE_EOF) return drain(input, error);
     if (got < ARCHIVE_WARN) return archive_problem(input, error);
     input->member_block = (mr_str){ "", 0 };
     input->member_at = input->member_block_at = 0;
+    input->sparse_end = archive_entry_sparse_count(*entry) > 0 ? archive_entry_size(*entry) : 0;
     return MR_OK;
 }
 
@@ -225,7 +237,10 @@ static mr_status next_member_block(mr_raw_input *input, mr_error *error)
     int got;
     do got = archive_read_data_block(input->archive, &data, &length, &input->member_block_at);
     while (got == ARCHIVE_RETRY || (got == ARCHIVE_OK && length == 0));
-    if (got == ARCHIVE_EOF) return MR_END;
+    if (got == ARCHIVE_EOF) {
+        input->member_block_at = input->sparse_end;
+        return input->member_at < input->sparse_end ? MR_OK : MR_END;
+    }
     if (got == ARCHIVE_FATAL) return archive_problem(input, error);
     const char *reason = archive_error_string(input->archive);
     if (got != ARCHIVE_OK) return mr_error_set(error, MR_BAD_RECORD, "%s", reason ? reason : "cannot be read");

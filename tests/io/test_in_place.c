@@ -1,6 +1,7 @@
 /* Outputs whose vectors stay in the parts. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "core/file.h"
@@ -11,6 +12,15 @@
 #include "sink_fixture.h"
 
 #define ROWS 250
+
+static unsigned long free_blocks = 1ul << 40; /* of the disk the tests see */
+
+int statvfs(const char *path, struct statvfs *out)
+{
+    (void)path;
+    *out = (struct statvfs){ .f_frsize = 1, .f_bavail = free_blocks };
+    return 0;
+}
 
 static mr_sink_options in_place_options(const char *path)
 {
@@ -171,6 +181,26 @@ static void overwriting_and_refusing(void **state)
     assert_int_equal(mr_sink_open(&options, &sink, &finished, &error), MR_CONFIG);
 }
 
+/* A disk that holds the parts, but not the vectors a second time: the advice given is one that helps. */
+static void too_small_a_disk(void **state)
+{
+    (void)state;
+    bool finished = false;
+    mr_error error;
+    mr_sink_options options = job_options("full.h5"), in_place = in_place_options("tight.h5");
+    for (free_blocks = 0; job_run(&in_place, ROWS, &finished, &error) != MR_OK; free_blocks += ROWS * JOB_DIMENSION) {
+        assert_int_equal(error.status, MR_NO_SPACE);
+        assert_null(strstr(error.text, "--in-place-parts"));
+    }
+    verify("tight.h5");
+    assert_int_equal(job_run(&options, ROWS, &finished, &error), MR_NO_SPACE);
+    assert_contains(error.text, "add --in-place-parts");
+    assert_false(mr_path_exists("full.h5"));
+    free_blocks += sizeof(float) * ROWS * JOB_DIMENSION;
+    if (job_run(&options, ROWS, &finished, &error) != MR_OK) fail_msg("%s", error.text);
+    free_blocks = 1ul << 40;
+}
+
 static void no_rows(void **state)
 {
     (void)state;
@@ -212,7 +242,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_as_one_file), cmocka_unit_test(overlapping_parts),        cmocka_unit_test(missing_and_foreign_parts),
         cmocka_unit_test(exchanged_parts),  cmocka_unit_test(hostile_sources),          cmocka_unit_test(overwriting_and_refusing),
-        cmocka_unit_test(no_rows),          cmocka_unit_test(retried),
+        cmocka_unit_test(too_small_a_disk), cmocka_unit_test(no_rows),          cmocka_unit_test(retried),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,8 @@ static void settings(void **state)
 {
     (void)state;
     check((mr_job_identity){ "1", "a: 1\nb: 2\n", NULL }, (mr_job_identity){ "2", "a: 1\nb: 3\nc: 4\n", NULL }, "b: 2 (there b: 3); c: 4 (only there)");
+    check((mr_job_identity){ "1", "path: b\npath: a\npath: d\n", NULL }, (mr_job_identity){ "2", "path: a\npath: b\npath: c\n", NULL },
+          "path: d (only here); path: c (only there)");
     check((mr_job_identity){ "1", "input_sha256: 1\n", NULL }, (mr_job_identity){ "2", "input_sha256: 2\n", "1  x\n" }, "input_sha256: 1 (there input_sha256: 2)");
 }
 
