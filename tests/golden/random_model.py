@@ -2,7 +2,7 @@
 """Writes a model of a published size with random weights, to see what plan, memory and speed a real one will have.
 
 usage: random_model.py KIND DIRECTORY [F32|F16|BF16]
-       KIND: bge-base | stella-400m | stella-1.5b | nv-embed
+       KIND: bge-base | jina-base | stella-400m | stella-1.5b | qwen3-0.6b | nv-embed
 
 Takes the tokenizer of a golden case, so `millrace embed TEXTS -m DIRECTORY -o OUT.h5` runs. The vectors mean nothing.
 """
@@ -41,6 +41,20 @@ def bert(hidden=768, layers=12, inner=3072, vocabulary=30522):
     return config, tensors, "minilm"
 
 
+def jina(hidden=768, layers=12, inner=3072, vocabulary=30528):
+    tensors = [("embeddings.word_embeddings.weight", [vocabulary, hidden]), ("embeddings.token_type_embeddings.weight", [2, hidden]),
+               *norm("embeddings.LayerNorm", hidden)]
+    for n in range(layers):
+        p = f"encoder.layer.{n}."
+        for name in ("query", "key", "value"):
+            tensors += pair(p + "attention.self." + name, hidden, hidden)
+        tensors += pair(p + "attention.output.dense", hidden, hidden) + norm(p + "attention.output.LayerNorm", hidden)
+        tensors += [(p + "mlp.gated_layers.weight", [2 * inner, hidden])] + pair(p + "mlp.wo", hidden, inner) + norm(p + "mlp.layernorm", hidden)
+    config = {"model_type": "bert", "vocab_size": vocabulary, "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": hidden // 64,
+              "intermediate_size": inner, "position_embedding_type": "alibi", "feed_forward_type": "geglu"}
+    return config, tensors, "minilm"
+
+
 def gte(hidden=1024, layers=24, inner=4096, vocabulary=30528):
     tensors = [("new.embeddings.word_embeddings.weight", [vocabulary, hidden]), ("new.embeddings.token_type_embeddings.weight", [2, hidden]),
                *norm("new.embeddings.LayerNorm", hidden)]
@@ -55,8 +69,8 @@ def gte(hidden=1024, layers=24, inner=4096, vocabulary=30528):
     return config, tensors, "stella400m"
 
 
-def decoder(prefix, bias, hidden, layers, heads, kv_heads, inner, vocabulary):
-    d = hidden // heads
+def decoder(prefix, bias, hidden, layers, heads, kv_heads, inner, vocabulary, head_dim=0):
+    d = head_dim or hidden // heads
     tensors = [(prefix + "embed_tokens.weight", [vocabulary, hidden]), (prefix + "norm.weight", [hidden])]
     for n in range(layers):
         p = f"{prefix}layers.{n}."
@@ -76,6 +90,13 @@ def qwen2():
     return {**config, "model_type": "qwen2", "rope_theta": 1e6, "is_causal": False, "max_position_embeddings": 131072}, tensors, "minilm"
 
 
+def qwen3():
+    config, tensors = decoder("", False, 1024, 28, 16, 8, 3072, 151669, 128)
+    for n in range(28):
+        tensors += [(f"layers.{n}.self_attn.{name}.weight", [128]) for name in ("q_norm", "k_norm")]
+    return {**config, "model_type": "qwen3", "head_dim": 128, "rope_theta": 1e6, "max_position_embeddings": 32768}, tensors, "minilm"
+
+
 def nv_embed():
     text, tensors = decoder("embedding_model.", False, 4096, 32, 32, 8, 14336, 32000)
     p = "latent_attention_model."
@@ -87,7 +108,8 @@ def nv_embed():
     return {"model_type": "nvembed", "text_config": text, "latent_attention_config": {}}, tensors, "minilm"
 
 
-KINDS = {"bge-base": (bert, 512), "stella-400m": (gte, 512), "stella-1.5b": (qwen2, 512), "nv-embed": (nv_embed, 512)}
+KINDS = {"bge-base": (bert, 512), "jina-base": (jina, 32768), "stella-400m": (gte, 512), "stella-1.5b": (qwen2, 512), "qwen3-0.6b": (qwen3, 32768),
+         "nv-embed": (nv_embed, 512)}
 
 
 def noise(dtype):
