@@ -207,6 +207,10 @@ mr_status mr_embedding_file_row(mr_embedding_file *file, uint64_t row, mr_embedd
         .text = file->schema.text ? mr_block_packed(block, file->schema.text - 1, i) : (mr_str){ "", 0 },
     };
     memcpy(&found.tokens, mr_block_fixed(block, TOKENS, i), sizeof found.tokens);
+    if (file->schema.width) {
+        memcpy(&found.width, mr_block_fixed(block, file->schema.width - 1, i), sizeof found.width);
+        memcpy(&found.height, mr_block_fixed(block, file->schema.height - 1, i), sizeof found.height);
+    }
     memcpy(&found.source_index, mr_block_fixed(block, SHARD, i), sizeof found.source_index);
     memcpy(&found.source_record, mr_block_fixed(block, RECORD, i), sizeof found.source_record);
     *out = found;

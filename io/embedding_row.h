@@ -14,7 +14,8 @@ typedef struct mr_embedding_row {
     mr_row_status status;
     mr_str id;
     mr_str error;           /* empty unless failed or skipped */
-    mr_str text;            /* kept only with store_text */
+    mr_str text;            /* of an image: its caption. Kept only with store_text */
+    uint32_t width, height; /* of an image; kept only with image_sizes */
     const float *vector;    /* [dimension]; NULL for a failed row, stored as NaN (f32, f16) or 0 */
     uint32_t tokens;
     uint32_t source_index;

@@ -11,7 +11,14 @@ static const mr_element elements[] = {
     [MR_VECTOR_BINARY] = MR_ELEMENT_U8,
 };
 
-void mr_embedding_schema_init(mr_embedding_schema *schema, mr_vector_dtype dtype, size_t dimension, bool with_text)
+/* Its number. */
+static size_t add(mr_embedding_schema *schema, mr_column column)
+{
+    schema->columns[schema->count] = column;
+    return schema->count++;
+}
+
+void mr_embedding_schema_init(mr_embedding_schema *schema, mr_vector_dtype dtype, size_t dimension, mr_embedding_extras extras)
 {
     size_t width = mr_vector_stored_bytes(dtype, dimension) / mr_element_bytes(elements[dtype]);
     *schema = (mr_embedding_schema){
@@ -28,12 +35,10 @@ void mr_embedding_schema_init(mr_embedding_schema *schema, mr_vector_dtype dtype
         .dtype = dtype,
         .dimension = dimension,
     };
-    if (dtype == MR_VECTOR_INT8) {
-        schema->scale = schema->count;
-        schema->columns[schema->count++] = (mr_column){ .name = "scale", .element = MR_ELEMENT_F32 };
+    if (dtype == MR_VECTOR_INT8) schema->scale = add(schema, (mr_column){ .name = "scale", .element = MR_ELEMENT_F32 });
+    if (extras.image_sizes) {
+        schema->width = add(schema, (mr_column){ .name = "width", .element = MR_ELEMENT_U32 });
+        schema->height = add(schema, (mr_column){ .name = "height", .element = MR_ELEMENT_U32 });
     }
-    if (with_text) {
-        schema->text = schema->count;
-        schema->columns[schema->count++] = (mr_column){ .name = "text", .element = MR_ELEMENT_U8, .packed = true };
-    }
+    if (extras.text) schema->text = add(schema, (mr_column){ .name = extras.image_sizes ? "caption" : "text", .element = MR_ELEMENT_U8, .packed = true });
 }

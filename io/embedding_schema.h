@@ -15,18 +15,24 @@ enum {
     MR_COLUMN_ERROR,
     MR_COLUMN_SHARD,
     MR_COLUMN_RECORD,
-    MR_COLUMN_OPTIONAL /* and further: scale, text */
+    MR_COLUMN_OPTIONAL /* and further: scale, width, height, text */
 };
 
 typedef struct mr_embedding_schema {
     mr_column columns[MR_COLUMNS_MAX];
     size_t count;
-    size_t scale, text; /* column numbers; 0: not there */
+    size_t scale, text, width, height; /* column numbers; 0: not there */
     mr_vector_dtype dtype;
     size_t dimension;
 } mr_embedding_schema;
 
-void mr_embedding_schema_init(mr_embedding_schema *schema, mr_vector_dtype dtype, size_t dimension, bool with_text);
+/* What an output may have beside what all have. */
+typedef struct mr_embedding_extras {
+    bool text;
+    bool image_sizes; /* width and height; texts are called captions then */
+} mr_embedding_extras;
+
+void mr_embedding_schema_init(mr_embedding_schema *schema, mr_vector_dtype dtype, size_t dimension, mr_embedding_extras extras);
 
 /* The table of input names, /source/files. */
 extern const mr_column mr_source_files_column;

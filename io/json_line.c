@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "io/chat_messages.h"
+#include "io/text_repair.h"
 
 /* jansson needs up to 150 bytes a value: a long line of nothing but brackets would cost fifty times its length. */
 #define MAX_VALUES 1000000
@@ -135,8 +136,6 @@ static mr_status read_text(mr_str source, const mr_json_fields *fields, mr_json_
 
 static mr_status decode(const char *data, size_t length, mr_json_line *line, mr_error *error)
 {
-    size_t good = mr_utf8_check(data, length);
-    if (good < length) return mr_error_set(error, MR_BAD_RECORD, "invalid UTF-8 at byte %zu", good);
     if (length > MAX_VALUES && count_values(data, length) > MAX_VALUES)
         return mr_error_set(error, MR_BAD_RECORD, "the object has more than %d values", MAX_VALUES);
     json_error_t problem;
@@ -154,6 +153,7 @@ static mr_status decode(const char *data, size_t length, mr_json_line *line, mr_
 mr_status mr_json_line_parse(mr_str line, const mr_json_fields *fields, mr_json_line *out, mr_error *error)
 {
     *out = (mr_json_line){ .text = { "", 0 }, .id = { "", 0 } };
+    MR_TRY(mr_text_repair_json(&line, fields->replace_invalid, &out->repaired, error));
     MR_TRY(decode(line.data, line.length, out, error));
     MR_TRY(read_id(fields->id, out, error));
     return read_text(line, fields, out, error);
@@ -169,6 +169,7 @@ void mr_json_line_fini(mr_json_line *line)
 {
     json_decref(line->root);
     mr_buf_fini(&line->rendered);
+    mr_buf_fini(&line->repaired);
     free(line->dumped);
     *line = (mr_json_line){ 0 };
 }

@@ -10,6 +10,7 @@
 typedef struct mr_json_fields {
     const char *text, *id; /* as text_field and id_field in mr_source_options */
     bool text_optional;    /* no text is fine: a caption beside an image */
+    bool replace_invalid;  /* as in mr_source_options */
 } mr_json_fields;
 
 /* Caller storage: zero-initialise, mr_json_line_fini when done (also after a failure). Views are valid until fini. */
@@ -21,7 +22,7 @@ typedef struct mr_json_line {
     size_t several;  /* 0; n: an OpenAI batch line with an array of n texts, a record each */
     json_t *root;
     const json_t *array;
-    mr_buf rendered;
+    mr_buf rendered, repaired;
     char *dumped;
     char number[24];
 } mr_json_line;

@@ -49,6 +49,7 @@ bool mr_json_append_row(mr_buf *out, const mr_embedding_row *row, const float *v
                 mr_buf_printf(out, ",\"status\":\"%s\"", status_names[row->status]) && mr_buf_append_str(out, ",\"embedding\":") &&
                 append_vector(out, vector, dimension) && mr_buf_printf(out, ",\"tokens\":%u", row->tokens);
     if (good && row->error.length) good = mr_buf_append_str(out, ",\"error\":") && mr_json_append_string(out, row->error);
-    if (good && row->text.length) good = mr_buf_append_str(out, ",\"text\":") && mr_json_append_string(out, row->text);
+    if (good && row->width) good = mr_buf_printf(out, ",\"width\":%u,\"height\":%u", row->width, row->height);
+    if (good && row->text.length) good = mr_buf_append_str(out, row->width ? ",\"caption\":" : ",\"text\":") && mr_json_append_string(out, row->text);
     return good && mr_buf_append(out, "}\n", 2);
 }

@@ -158,8 +158,9 @@ mr_status mr_part_file_read_schema(hid_t file, const char *path, mr_embedding_sc
     } else if (!dtype_name || !dimension || !read_dtype(dtype_name, &dtype) || strtoull(dimension, NULL, 10) - 1 >= MAX_DIMENSION) {
         mr_error_set(error, status, "%s: the attributes dtype and dimension make no sense", path);
     } else {
-        bool with_text = H5Lexists(file, "text", H5P_DEFAULT) > 0;
-        mr_embedding_schema_init(schema, dtype, (size_t)strtoull(dimension, NULL, 10), with_text);
+        bool image_sizes = H5Lexists(file, "width", H5P_DEFAULT) > 0;
+        const mr_embedding_extras extras = { .text = H5Lexists(file, image_sizes ? "caption" : "text", H5P_DEFAULT) > 0, .image_sizes = image_sizes };
+        mr_embedding_schema_init(schema, dtype, (size_t)strtoull(dimension, NULL, 10), extras);
         status = MR_OK;
     }
     free(name);

@@ -342,6 +342,10 @@ static mr_status take_for_lines(void *context, const mr_block *block, mr_error *
         uint8_t status = *(const uint8_t *)mr_block_fixed(block, MR_COLUMN_STATUS, i);
         row.status = status < MR_ROW_STATUS_COUNT ? (mr_row_status)status : MR_ROW_FAILED;
         memcpy(&row.tokens, mr_block_fixed(block, MR_COLUMN_TOKENS, i), sizeof row.tokens);
+        if (schema->width) {
+            memcpy(&row.width, mr_block_fixed(block, schema->width, i), sizeof row.width);
+            memcpy(&row.height, mr_block_fixed(block, schema->height, i), sizeof row.height);
+        }
         if (schema->text) row.text = mr_block_packed(block, schema->text, i);
         const float *vector = mr_block_fixed(block, MR_COLUMN_EMBEDDING, i); /* parts of JSON lines hold f32 */
         bool has_vector = row.status == MR_ROW_OK || row.status == MR_ROW_TRUNCATED;

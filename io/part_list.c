@@ -117,7 +117,7 @@ static mr_status check_part(const mr_part *part, const mr_embedding_schema *sche
     MR_TRY(mr_h5_open_sealed(part->path, &file, error));
     mr_status status = mr_part_file_read_schema(file, part->path, &stored, error);
     if (status == MR_OK) status = mr_part_file_check_job(file, part->path, job, error);
-    if (status == MR_OK && (stored.dtype != schema->dtype || stored.dimension != schema->dimension || stored.text != schema->text))
+    if (status == MR_OK && (stored.dtype != schema->dtype || stored.dimension != schema->dimension || stored.text != schema->text || stored.width != schema->width))
         status = mr_error_set(error, MR_OUTPUT_DIFFERS, "%s holds %s vectors of %zu, this job makes %s vectors of %zu. Choose another output or add --overwrite",
                               part->path, mr_vector_dtype_name(stored.dtype), stored.dimension, mr_vector_dtype_name(schema->dtype), schema->dimension);
     if (status == MR_OK) status = mr_table_reader_open(file, part->path, stored.columns, stored.count, &reader, error);

@@ -13,6 +13,7 @@ typedef struct mr_reader_options {
     const char *id;              /* of a whole file's record */
     const char *text_field;      /* NULL: the usual ones */
     const char *id_field;
+    bool replace_invalid;        /* as in mr_source_options */
     size_t max_record_bytes;
     uint64_t max_unpacked_bytes;
     _Atomic uint64_t *position;  /* raw bytes consumed so far */

@@ -10,6 +10,7 @@
 #include "io/input_list.h"
 #include "io/json_line.h"
 #include "io/raw_input.h"
+#include "io/text_repair.h"
 
 typedef enum slot { SLOT_IMAGE, SLOT_TEXT, SLOT_JSON, SLOT_COUNT } slot;
 
@@ -28,6 +29,7 @@ typedef struct archive_reader {
     size_t members; /* of that stem, also those of no use */
     bool filled[SLOT_COUNT];
     mr_buf bytes[SLOT_COUNT];
+    mr_buf repaired; /* of the text */
     char *problem; /* first reason why the record fails */
 
     /* a .jsonl member being read */
@@ -52,6 +54,7 @@ static void close_archive(void *reader)
     mr_buf_fini(&self->name);
     mr_buf_fini(&self->stem);
     mr_buf_fini(&self->first_name);
+    mr_buf_fini(&self->repaired);
     for (int i = 0; i < SLOT_COUNT; i++) mr_buf_fini(&self->bytes[i]);
     free(self->problem);
     free(self);
@@ -200,7 +203,7 @@ static mr_status take_member(archive_reader *self, bool reading, bool *taken, mr
 /* Text and id from the .json member. */
 static mr_status read_json(archive_reader *self, mr_json_line *json, mr_error *error)
 {
-    const mr_json_fields fields = { .text = self->options->text_field, .id = self->options->id_field,
+    const mr_json_fields fields = { .text = self->options->text_field, .id = self->options->id_field, .replace_invalid = self->options->replace_invalid,
                                     .text_optional = self->filled[SLOT_IMAGE] || self->filled[SLOT_TEXT] };
     const mr_buf *bytes = &self->bytes[SLOT_JSON];
     mr_error problem;
@@ -218,9 +221,9 @@ static mr_str text_of(archive_reader *self)
 {
     const mr_buf *bytes = &self->bytes[SLOT_TEXT];
     mr_str text = { bytes->data ? bytes->data : "", bytes->length };
-    size_t good = mr_utf8_check(text.data, text.length);
-    if (good < text.length && !self->problem)
-        self->problem = mr_strf("%s: member %.*s.txt: invalid UTF-8 at byte %zu", self->options->name, (int)self->stem.length, self->stem.data, good);
+    mr_error problem;
+    if (mr_text_repair(&text, self->options->replace_invalid, &self->repaired, &problem) != MR_OK && !self->problem)
+        self->problem = mr_strf("%s: member %.*s.txt: %s", self->options->name, (int)self->stem.length, self->stem.data, problem.text);
     bool marked = text.length >= 3 && memcmp(text.data, "\xEF\xBB\xBF", 3) == 0;
     return marked ? (mr_str){ text.data + 3, text.length - 3 } : text;
 }

@@ -4,6 +4,7 @@
 
 #include "core/file.h"
 #include "io/input_list.h"
+#include "io/text_repair.h"
 
 /* What is wrong with the file is the record's failure. */
 static mr_status read_file(const mr_reader_options *options, mr_record **out, mr_error *error)
@@ -13,6 +14,7 @@ static mr_status read_file(const mr_reader_options *options, mr_record **out, mr
     char *data = NULL;
     size_t length = 0;
     mr_error problem;
+    mr_buf repaired = { 0 };
     mr_status status = mr_file_read(path, options->max_record_bytes, &data, &length, &problem);
     if (status == MR_OUT_OF_MEMORY) {
         if (error) *error = problem;
@@ -22,13 +24,14 @@ static mr_status read_file(const mr_reader_options *options, mr_record **out, mr
     mr_str bytes = { data, length };
     bool image = mr_name_kind_of(path) == MR_NAME_IMAGE;
     if (status == MR_OK && !image) {
-        size_t good = mr_utf8_check(data, length);
-        if (good < length) status = mr_error_set(&problem, MR_BAD_INPUT, "%s: invalid UTF-8 at byte %zu", name, good);
-        else if (length >= 3 && memcmp(data, "\xEF\xBB\xBF", 3) == 0) bytes = (mr_str){ data + 3, length - 3 };
+        status = mr_text_repair(&bytes, options->replace_invalid, &repaired, &problem);
+        if (status != MR_OK) mr_error_prefix(&problem, status, "%s", name);
+        else if (bytes.length >= 3 && memcmp(bytes.data, "\xEF\xBB\xBF", 3) == 0) bytes = (mr_str){ bytes.data + 3, bytes.length - 3 };
     }
     bool good = status == MR_OK;
     const mr_record_content content = { .id = mr_str_of(options->id), .text = image ? none : bytes, .image = image ? bytes : none, .error_text = good ? NULL : problem.text };
     status = mr_record_create(&content, out, error);
+    mr_buf_fini(&repaired);
     free(data);
     if (status == MR_OK) atomic_fetch_add_explicit(options->position, length, memory_order_relaxed);
     return status;

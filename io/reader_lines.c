@@ -6,6 +6,7 @@
 #include "io/json_line.h"
 #include "io/line_reader.h"
 #include "io/raw_input.h"
+#include "io/text_repair.h"
 
 typedef struct lines {
     const mr_reader_options *options;
@@ -119,7 +120,7 @@ static mr_status next_of_array(lines *self, mr_record **out, mr_error *error)
 
 static mr_status read_jsonl(lines *self, const mr_line *line, mr_record **out, mr_error *error)
 {
-    const mr_json_fields fields = { .text = self->options->text_field, .id = self->options->id_field };
+    const mr_json_fields fields = { .text = self->options->text_field, .id = self->options->id_field, .replace_invalid = self->options->replace_invalid };
     mr_json_line json;
     mr_error problem;
     if (!out && !mr_json_line_may_be_several(line->bytes, &fields)) return MR_OK;
@@ -142,11 +143,14 @@ static mr_status read_jsonl(lines *self, const mr_line *line, mr_record **out, m
 static mr_status read_text(const lines *self, const mr_line *line, mr_record **out, mr_error *error)
 {
     if (!out) return MR_OK;
-    const mr_record_content content = { .text = line->bytes };
-    size_t good = mr_utf8_check(line->bytes.data, line->bytes.length);
-    char problem[64];
-    snprintf(problem, sizeof problem, "invalid UTF-8 at byte %zu", good);
-    return create_record(self, line->number, content, good == line->bytes.length ? NULL : problem, out, error);
+    mr_record_content content = { .text = line->bytes };
+    mr_buf repaired = { 0 };
+    mr_error problem;
+    mr_status status = mr_text_repair(&content.text, self->options->replace_invalid, &repaired, &problem);
+    if (status == MR_OUT_OF_MEMORY) return mr_error_set(error, status, "%s", problem.text);
+    status = create_record(self, line->number, content, status == MR_OK ? NULL : problem.text, out, error);
+    mr_buf_fini(&repaired);
+    return status;
 }
 
 static mr_status next_line(void *reader, mr_record **out, mr_error *error)

@@ -20,6 +20,7 @@ typedef struct mr_sink_options {
     size_t dimension;
     mr_vector_dtype dtype;          /* JSON lines are always made of f32 */
     bool store_text;                /* keep the record's text beside its vector */
+    bool image_sizes;               /* the rows are of images: keep width and height, call their texts captions */
     const mr_attribute *attributes; /* [attribute_count], written as root attributes in this order; borrowed until close.
                                        The sink's own names are refused: schema, schema_version, fingerprint, job, dtype,
                                        dimension, first_ordinal, end_ordinal, rows, rows_ok, rows_truncated, rows_failed,

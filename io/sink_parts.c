@@ -70,7 +70,8 @@ static parts_sink *create(const mr_sink_options *options)
     if (!self->options.clock) self->options.clock = mr_clock_monotonic();
     if (self->options.commit_interval_ns <= 0) self->options.commit_interval_ns = DEFAULT_INTERVAL;
     if (mr_path_is_json_lines(options->path)) self->options.dtype = MR_VECTOR_F32;
-    mr_embedding_schema_init(&self->schema, self->options.dtype, options->dimension, options->store_text);
+    mr_embedding_schema_init(&self->schema, self->options.dtype, options->dimension,
+                             (mr_embedding_extras){ .text = options->store_text, .image_sizes = options->image_sizes });
     size_t row_bytes = mr_vector_stored_bytes(self->options.dtype, options->dimension);
     uint64_t *rows = &self->options.rows_per_part;
     for (*rows = *rows ? *rows : DEFAULT_ROWS_PER_PART; *rows > 16 && *rows * row_bytes > PART_BYTES;) *rows /= 2;
@@ -275,6 +276,7 @@ static bool append(parts_sink *self, const mr_embedding_row *row)
                 mr_block_put_packed(block, MR_COLUMN_ERROR, row->error) && mr_block_put_fixed(block, MR_COLUMN_SHARD, &row->source_index) &&
                 mr_block_put_fixed(block, MR_COLUMN_RECORD, &row->source_record);
     if (good && self->schema.scale) good = mr_block_put_fixed(block, self->schema.scale, &scale);
+    if (good && self->schema.width) good = mr_block_put_fixed(block, self->schema.width, &row->width) && mr_block_put_fixed(block, self->schema.height, &row->height);
     if (good && self->schema.text) good = mr_block_put_packed(block, self->schema.text, row->text);
     if (good) mr_block_end_row(block);
     return good;

@@ -27,6 +27,7 @@ mr_status mr_source_open(const mr_source_options *options, mr_source **out, mr_e
     const mr_reader_options reader_options = {
         .text_field = options->text_field,
         .id_field = options->id_field,
+        .replace_invalid = options->replace_invalid,
         .max_record_bytes = options->max_record_bytes ? options->max_record_bytes : DEFAULT_MAX_RECORD,
         .max_unpacked_bytes = options->max_unpacked_bytes ? options->max_unpacked_bytes : DEFAULT_MAX_UNPACKED,
         .stop = &source->stop,
@@ -139,4 +140,14 @@ const char *mr_source_name(const mr_source *source, size_t index)
 const mr_input_list *mr_source_inputs(const mr_source *source)
 {
     return &source->inputs;
+}
+
+bool mr_source_is_lines(const mr_source *source)
+{
+    for (size_t i = 0; i < source->inputs.count; i++) {
+        const mr_input *input = &source->inputs.items[i];
+        const mr_name_kind kind = mr_name_kind_of(input->path);
+        if (input->directory || (kind != MR_NAME_JSONL && kind != MR_NAME_TEXT && !input->streamed)) return false;
+    }
+    return true;
 }

@@ -26,6 +26,7 @@ typedef struct mr_source_options {
     const char *text_field;        /* NULL: text, content, body, document, messages, the first present; body.input or
                                       body.messages of an OpenAI batch line. "a.b" looks into objects. Borrowed until close */
     const char *id_field;          /* NULL: id, _id, custom_id, the first present, else file#line. Borrowed until close */
+    bool replace_invalid;          /* ill-formed UTF-8, and half a surrogate pair in JSON, become U+FFFD; false: the record fails */
     uint64_t limit;                /* the input ends before this ordinal; 0 = no limit */
     size_t max_record_bytes;       /* a longer line or member is a failed record; 0 = 64 MiB */
     uint64_t max_unpacked_bytes;   /* per input file, against bombs; 0 = 1 TiB */
@@ -57,6 +58,9 @@ void mr_source_progress(const mr_source *source, uint64_t *consumed, uint64_t *t
 
 /* More than one file to read: several inputs, or a directory. */
 bool mr_source_has_many_files(const mr_source *source);
+
+/* Every input is JSON lines or lines of text: no image among them. stdin counts as such. */
+bool mr_source_is_lines(const mr_source *source);
 
 /* The inputs after globs were expanded; a directory is one. Names as given, ill-formed UTF-8 escaped. */
 size_t mr_source_count(const mr_source *source);

@@ -39,7 +39,7 @@ static mr_status make_identity(const mr_job *job, const mr_job_plan *plan, const
     return done ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
 }
 
-static void add(mr_embed_attributes *attributes, const char *name, char *value)
+void mr_embed_attributes_add(mr_embed_attributes *attributes, const char *name, char *value)
 {
     assert(attributes->count < MR_EMBED_ATTRIBUTES_MAX);
     if (value) attributes->items[attributes->count++] = (mr_attribute){ name, value };
@@ -53,19 +53,6 @@ static char *utc_now(void)
     gmtime_r(&now, &parts);
     strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
     return mr_strdup(text);
-}
-
-static char *pooling_text(const mr_sentence_config *config)
-{
-    mr_buf text = { 0 };
-    for (size_t i = 0; i < config->pooling_count; i++) mr_buf_printf(&text, "%s%s", i ? "+" : "", mr_pooling_text(config->poolings[i]));
-    return mr_buf_detach(&text);
-}
-
-static bool is_normalized(const mr_sentence_config *config)
-{
-    if (config->normalize_at_end) return true;
-    return config->truncate_dimension == 0 && config->module_count > 0 && config->modules[config->module_count - 1].kind == MR_SENTENCE_NORMALIZE;
 }
 
 /* As sha256sum writes it, and checks it: sha256sum -c. */
@@ -89,34 +76,29 @@ mr_status mr_embed_attributes_make(const mr_job *job, const mr_job_plan *plan, c
 {
     char weights[65];
     mr_buf identity = { 0 };
-    const mr_sentence_config *config = mr_text_preparer_config(plan->preparer);
-    mr_str prompt = mr_text_preparer_prompt(plan->preparer);
     char *inputs = NULL;
     mr_status status;
     *out = (mr_embed_attributes){ 0 };
-    MR_TRY_OR(status, hash_weights(job, config->backbone_directory, weights, error), done);
+    MR_TRY_OR(status, hash_weights(job, plan->weights_path, weights, error), done);
     MR_TRY_OR(status, make_identity(job, plan, source, weights, &identity, error), done);
     MR_TRY_OR(status, input_lines(source, &inputs, error), done);
     out->identity = mr_buf_detach(&identity);
     mr_sha256_bytes(out->identity, strlen(out->identity), out->fingerprint);
 
     const mr_build_facts *build = mr_build_facts_get();
-    add(out, "created_utc", utc_now());
-    add(out, "tool", mr_strf("millrace %s", build->version));
-    add(out, "build", mr_strf("%s, %s, %s", build->commit, build->compiler, build->build_type));
-    add(out, "job_settings", mr_job_text(job));
-    add(out, "model", mr_strdup(plan->model_key));
-    add(out, "model_path", mr_strdup(plan->model_path));
-    add(out, "model_sha256", mr_strdup(weights));
-    add(out, "inputs", inputs);
+    mr_embed_attributes_add(out, "created_utc", utc_now());
+    mr_embed_attributes_add(out, "tool", mr_strf("millrace %s", build->version));
+    mr_embed_attributes_add(out, "build", mr_strf("%s, %s, %s", build->commit, build->compiler, build->build_type));
+    mr_embed_attributes_add(out, "job_settings", mr_job_text(job));
+    mr_embed_attributes_add(out, "model", mr_strdup(plan->model_key));
+    mr_embed_attributes_add(out, "model_path", mr_strdup(plan->model_path));
+    mr_embed_attributes_add(out, "model_sha256", mr_strdup(weights));
+    mr_embed_attributes_add(out, "inputs", inputs);
     inputs = NULL;
-    add(out, "precision", mr_strdup(mr_precision_text(plan->model_options.precision)));
-    add(out, "isa", mr_strdup(mr_kernels_isa_name()));
-    add(out, "pooling", pooling_text(config));
-    add(out, "normalized", mr_strdup(is_normalized(config) ? "true" : "false"));
-    add(out, "prompt", mr_strndup(prompt.data, prompt.length));
-    add(out, "max_tokens", mr_strf("%zu", plan->max_tokens));
-    add(out, "shard", mr_strf("%llu/%llu", (unsigned long long)plan->shard.index, (unsigned long long)plan->shard.count));
+    mr_embed_attributes_add(out, "precision", mr_strdup(mr_precision_text(plan->model_options.precision)));
+    mr_embed_attributes_add(out, "isa", mr_strdup(mr_kernels_isa_name()));
+    plan->modality->describe(plan, out);
+    mr_embed_attributes_add(out, "shard", mr_strf("%llu/%llu", (unsigned long long)plan->shard.index, (unsigned long long)plan->shard.count));
 done:
     free(inputs);
     mr_buf_fini(&identity);

@@ -12,11 +12,11 @@
 /* A request to the pool, one block with all its arrays. */
 typedef struct batch {
     mr_job_run *run;
-    mr_text_embedding_request request;
-    mr_text_embedding_response response;
+    mr_modality_request request;
+    mr_embedding_response response;
     mr_batch_fill fill;
-    mr_embed_item **items;           /* [max_batch_inputs] */
-    mr_text_embedding_input *inputs; /* [max_batch_inputs] */
+    mr_embed_item **items; /* [max_batch_inputs] */
+    char *inputs;          /* [max_batch_inputs] of the modality's inputs */
 } batch;
 
 static void batch_free(batch *b)
@@ -36,8 +36,8 @@ static batch *batch_create(mr_job_run *run)
     if (!b) return NULL;
     b->run = run;
     b->items = calloc(capacity, sizeof *b->items);
-    b->inputs = calloc(capacity, sizeof *b->inputs);
-    b->response = (mr_text_embedding_response){ .vectors = calloc(capacity, run->plan->dimension * sizeof(float)),
+    b->inputs = calloc(capacity, run->plan->modality->input_bytes);
+    b->response = (mr_embedding_response){ .vectors = calloc(capacity, run->plan->dimension * sizeof(float)),
                                                 .dimension = run->plan->dimension,
                                                 .statuses = calloc(capacity, sizeof(mr_status)) };
     if (b->items && b->inputs && b->response.vectors && b->response.statuses) return b;
@@ -47,10 +47,10 @@ static batch *batch_create(mr_job_run *run)
 
 static void batch_take(batch *b, const mr_batch_budget *budget, mr_embed_item *item)
 {
-    size_t at = b->fill.inputs;
+    size_t at = b->fill.inputs, bytes = b->run->plan->modality->input_bytes;
     b->items[at] = item;
-    b->inputs[at] = (mr_text_embedding_input){ .ids = item->encoding.ids, .count = item->encoding.count, .prompt_tokens = item->prompt_tokens };
-    mr_batch_add(budget, &b->fill, item->encoding.count);
+    memcpy(b->inputs + at * bytes, &item->prepared.input, bytes);
+    mr_batch_add(budget, &b->fill, item->prepared.tokens);
 }
 
 /* `reason` is why its status is not OK. */
@@ -64,7 +64,7 @@ static void finish_item(mr_job_run *run, const batch *b, size_t index, mr_status
         snprintf(text, sizeof text, "%s: %s", mr_status_name(status), reason);
         mr_embed_item_fail(item, text);
     }
-    atomic_fetch_add(&run->tokens, item->encoding.count);
+    atomic_fetch_add(&run->tokens, item->prepared.tokens);
     atomic_fetch_add(&run->computed, 1);
     mr_window_deliver(run->window, item->sequence, item);
 }
@@ -97,7 +97,7 @@ static void batch_submit(batch *b, uint64_t number)
 {
     mr_job_run *run = b->run;
     mr_error error;
-    b->request = (mr_text_embedding_request){ .inputs = b->inputs, .count = b->fill.inputs };
+    run->plan->modality->make_request(b->inputs, b->fill.inputs, &b->request);
     pthread_mutex_lock(&run->lock);
     run->in_flight++;
     pthread_mutex_unlock(&run->lock);
@@ -122,7 +122,7 @@ void *mr_embed_batch(void *argument)
         void *taken;
         mr_status status = mr_queue_pop(run->to_batch, &taken, filling ? mr_clock_deadline(run->clock, BATCH_LINGER) : MR_CLOCK_FOREVER);
         mr_embed_item *item = status == MR_OK ? taken : NULL;
-        if (filling && (!item || !mr_batch_fits(&budget, &filling->fill, item->encoding.count))) {
+        if (filling && (!item || !mr_batch_fits(&budget, &filling->fill, item->prepared.tokens))) {
             batch_submit(filling, number++);
             filling = NULL;
         }

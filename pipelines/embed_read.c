@@ -3,10 +3,9 @@
 
 #include <stdlib.h>
 
-/* What an item takes beside its record: ids (about one per 3 bytes of text, 4 bytes each), vector, struct. */
 static size_t item_bytes(const mr_job_run *run, const mr_record *record)
 {
-    return mr_record_bytes(record) + record->text.length * 4 / 3 + run->plan->dimension * sizeof(float) + sizeof(mr_embed_item);
+    return mr_record_bytes(record) + run->plan->modality->prepared_bytes(run->plan, record) + run->plan->dimension * sizeof(float) + sizeof(mr_embed_item);
 }
 
 /* END at the end of the input or of this stretch. */

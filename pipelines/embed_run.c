@@ -5,11 +5,18 @@
 
 #include "core/str.h"
 
+void mr_prepared_fini(mr_prepared *prepared)
+{
+    mr_encoding_fini(&prepared->encoding);
+    free(prepared->pixels);
+    *prepared = (mr_prepared){ 0 };
+}
+
 void mr_embed_item_free(mr_embed_item *item)
 {
     if (!item) return;
     mr_record_free(item->record);
-    mr_encoding_fini(&item->encoding);
+    mr_prepared_fini(&item->prepared);
     free(item->error_text);
     free(item->vector);
     free(item);

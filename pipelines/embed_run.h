@@ -4,10 +4,8 @@
 
 #include <stdatomic.h>
 
-#include "capability/text_embedding.h"
 #include "core/queue.h"
 #include "core/trace.h"
-#include "embed/text_embedder.h"
 #include "io/sink.h"
 #include "io/source.h"
 #include "pipelines/embed_attributes.h"
@@ -22,8 +20,7 @@ typedef struct mr_embed_item {
     size_t window_bytes;
     mr_row_status status;
     char *error_text;      /* why it failed after the source; malloc'ed */
-    mr_encoding encoding;  /* ids */
-    size_t prompt_tokens;
+    mr_prepared prepared;
     float *vector;         /* [dimension]; NULL until computed */
 } mr_embed_item;
 
@@ -49,7 +46,7 @@ struct mr_job_run {
     size_t committed_count;
     mr_window *window;           /* bounds everything below */
     mr_queue *to_prepare;        /* mr_embed_item */
-    mr_queue *to_batch;          /* mr_embed_item with ids */
+    mr_queue *to_batch;          /* mr_embed_item, prepared */
 
     pthread_t reader, batcher, writer;
     pthread_t *preparers;

@@ -33,7 +33,8 @@ static mr_status write_item(mr_job_run *run, const mr_embed_item *item, mr_error
 {
     const mr_record *record = item->record;
     const mr_embedding_row row = { .ordinal = record->ordinal, .status = item->status, .id = record->id, .error = mr_str_of(item->error_text), .text = record->text,
-                                   .vector = item->vector, .tokens = (uint32_t)item->encoding.count, .source_index = record->source_index,
+                                   .vector = item->vector, .tokens = (uint32_t)item->prepared.tokens,
+                                   .width = item->prepared.width, .height = item->prepared.height, .source_index = record->source_index,
                                    .source_record = record->source_record };
     int64_t begin = mr_trace_begin();
     MR_TRY(mr_sink_put(run->sink, &row, error));

@@ -61,6 +61,7 @@ static mr_status fill_job(mr_job *job, const mr_embedder_options *options, mr_er
     mr_job_init(job);
     job->kind = MR_JOB_EMBED;
     job->is_query = options->is_query;
+    job->modality = MR_MODALITY_TEXT;
     MR_TRY(set(job, "model", options->model, error));
     MR_TRY(set(job, "embedding.prompt", options->prompt_name, error));
     MR_TRY(set(job, "embedding.prompt_text", options->prompt_text, error));

@@ -22,6 +22,12 @@ typedef struct mr_strings {
 } mr_strings;
 
 /* Strings are owned, NULL = not given. Counts: 0 = not given or "auto". */
+/* The choices of input.invalid_utf8, embedding.modality, image.alpha, image.pillow. */
+typedef enum mr_modality_choice { MR_MODALITY_AUTO, MR_MODALITY_TEXT, MR_MODALITY_IMAGE } mr_modality_choice;
+typedef enum mr_invalid_utf8_choice { MR_INVALID_UTF8_RECORD, MR_INVALID_UTF8_REPLACE } mr_invalid_utf8_choice;
+typedef enum mr_alpha_choice { MR_ALPHA_DROP, MR_ALPHA_WHITE } mr_alpha_choice;
+typedef enum mr_pillow_choice { MR_PILLOW_13, MR_PILLOW_12 } mr_pillow_choice;
+
 typedef struct mr_job {
     uint64_t version;
     int kind;             /* mr_job_kind */
@@ -41,6 +47,11 @@ typedef struct mr_job {
     uint64_t dim;
     uint64_t max_tokens;
     int truncate;
+    int modality;         /* mr_modality_choice, MR_UNSET: as model and inputs say */
+    int alpha;            /* mr_alpha_choice */
+    int pillow;           /* mr_pillow_choice */
+    int fast_decode;
+    uint64_t max_pixels;
     uint64_t threads;
     uint64_t readers;
     char *memory;
@@ -53,6 +64,7 @@ typedef struct mr_job {
     int pin;              /* mr_pin_policy */
     int numa;             /* mr_numa_policy */
     mr_pool_settings pool; /* the listed numbers; what else is in there is set when the job runs */
+    int invalid_utf8;     /* mr_invalid_utf8_choice */
     int on_error;         /* mr_error_policy */
     char *max_failed;
     uint64_t part_rows;

@@ -17,6 +17,7 @@ static mr_status open_source(mr_job_run *run, mr_error *error)
     const mr_job *job = run->job;
     const mr_source_options options = { .paths = (const char *const *)job->paths.items, .path_count = job->paths.count,
                                         .text_field = job->text_field, .id_field = job->id_field, .limit = job->limit,
+                                        .replace_invalid = job->invalid_utf8 == MR_INVALID_UTF8_REPLACE,
                                         .readers = run->plan->readers, .read_ahead_bytes = (size_t)run->plan->read_ahead_bytes };
     return mr_source_open(&options, &run->source, error);
 }
@@ -32,7 +33,7 @@ static mr_status open_sink(mr_job_run *run, bool *finished, mr_error *error)
     if (run->plan->shard.count > 1)
         snprintf(run->lock_name, sizeof run->lock_name, "shard-%llu", (unsigned long long)run->plan->shard.index);
     const mr_sink_options options = { .path = job->output_path, .dimension = run->plan->dimension, .dtype = (mr_vector_dtype)job->output_dtype,
-                                      .store_text = job->store_text == 1, .attributes = run->attributes.items,
+                                      .store_text = job->store_text == 1, .image_sizes = run->plan->modality == &mr_modality_image, .attributes = run->attributes.items,
                                       .attribute_count = run->attributes.count, .source_names = run->source_names, .source_count = source_count,
                                       .fingerprint = run->attributes.fingerprint, .job_text = run->attributes.identity,
                                       .overwrite = job->overwrite == 1, .retry_failed = job->retry_failed, .keep_parts = job->keep_parts == 1,
@@ -58,7 +59,7 @@ static mr_status open_model(mr_job_run *run, mr_error *error)
     bool pin = run->job->pin == MR_PIN_AUTO && plan->workers > 1 && plan->cores == mr_cores_allowed(NULL);
     MR_TRY(mr_runtime_create(run->job, pin, &run->runtime, error));
     MR_TRY(mr_governor_acquire(mr_runtime_governor(run->runtime), plan->window_bytes + plan->sink_bytes, MR_MEM_RECORDS, &run->guard, NULL, error));
-    const mr_registry_entry entry = { .key = plan->model_key, .path = plan->model_path, .vtable = &mr_text_embedder,
+    const mr_registry_entry entry = { .key = plan->model_key, .path = plan->model_path, .vtable = plan->modality->model,
                                       .options = plan->model_options, .max_workers = plan->workers };
     MR_TRY(mr_runtime_model(run->runtime, &entry, sizeof plan->embed_options, &run->model, error));
     return mr_pool_pin(run->model, plan->workers, error);

@@ -10,8 +10,10 @@
 #define MR_PIPELINES_JOB_RUN_H
 
 #include "capability/model.h"
+#include "embed/image_embedder.h"
 #include "embed/prepare_text.h"
 #include "pipelines/job.h"
+#include "pipelines/modality.h"
 #include "pipelines/shard.h"
 
 typedef struct mr_job_plan {
@@ -19,15 +21,25 @@ typedef struct mr_job_plan {
     char *model_key;           /* owned: the key, or the path when no key was given */
     mr_model_options model_options; /* precision is never AUTO; points to embed_options */
     mr_embed_options embed_options;
-    mr_text_preparer *preparer; /* owned: shared by whoever runs the plan */
-    size_t dimension;          /* of the vectors written */
-    size_t max_tokens;
-    mr_shard shard;
+    char *weights_path;        /* owned: where the files with the weights are */
     size_t cores;              /* this process may use */
-    size_t readers;            /* files read at once */
-    size_t prepare_threads;
-    size_t workers;
+
+    /* The modality's part. */
+    const mr_modality *modality;
+    mr_text_preparer *preparer; /* texts; owned: shared by whoever runs the plan */
+    mr_image_embedding_shape image; /* images */
+    uint64_t max_pixels;       /* images */
+    size_t dimension;          /* of the vectors written */
+    size_t max_tokens;         /* of a text */
+    size_t input_tokens;       /* of every input; 0: they differ */
     size_t attention_length;   /* see batch/batcher.h */
+    size_t prepare_threads;
+    size_t record_bytes;       /* of an ordinary record, prepared */
+    size_t least_window_records;
+
+    mr_shard shard;
+    size_t readers;            /* files read at once */
+    size_t workers;
     size_t window_records;     /* records in flight between source and sink at most */
     size_t window_bytes;       /* and their bytes */
     uint64_t memory_limit;     /* bytes the process may use */
@@ -40,6 +52,7 @@ typedef struct mr_job_plan {
     uint64_t total_bytes;      /* sum of the above */
     uint64_t input_bytes;      /* of all files, compressed; 0 = unknown */
     size_t input_files;
+    bool inputs_are_lines;     /* JSON lines or lines of text, all of them */
     double flops_per_token;    /* of the linear layers; 0 = unknown */
 } mr_job_plan;
 

@@ -15,6 +15,10 @@ static const char *const precisions[] = { "auto", "f32", "bf16", "int8", NULL };
 static const char *const pins[] = { "auto", "none", NULL };
 static const char *const numa_policies[] = { "none", "interleave", NULL };
 static const char *const policies[] = { "record", "fail", NULL };
+static const char *const modalities[] = { "auto", "text", "image", NULL };
+static const char *const invalid_utf8[] = { "record", "replace", NULL };
+static const char *const alphas[] = { "drop", "white", NULL };
+static const char *const pillows[] = { "13", "12", NULL };
 static const char *const poolings[] = { "mean", "cls", "last", "max", "mean_sqrt_len", "weightedmean", NULL };
 
 #define AT(member) offsetof(mr_job, member)
@@ -27,6 +31,7 @@ static const mr_setting settings[] = {
     { "input.paths", NULL, "PATHS", "files, directories, globs or - (stdin), read in this order", MR_SETTING_STRINGS, AT(paths), NULL, true },
     { "input.text_field", "--text-field", "NAME", "JSON field with the text (default: text, content, body, document, messages)", MR_SETTING_STRING, AT(text_field), NULL, true },
     { "input.id_field", "--id-field", "NAME", "JSON field with the id (default: id, _id, custom_id; else file#line)", MR_SETTING_STRING, AT(id_field), NULL, true },
+    { "input.invalid_utf8", "--invalid-utf8", "HOW", "record: a text that is no UTF-8 is a failed record (default); replace: U+FFFD for what is wrong", MR_SETTING_CHOICE, AT(invalid_utf8), invalid_utf8, true },
     { "input.limit", "--limit", "N", "read only the first N records", MR_SETTING_COUNT, AT(limit), NULL, true },
     { "output.path", "--output", "OUT", "file to write: .h5, .jsonl, or - for JSON lines on stdout", MR_SETTING_STRING, AT(output_path), NULL, false },
     { "output.dtype", "--dtype", "TYPE", "f32, f16, int8 or binary vectors (default f32)", MR_SETTING_CHOICE, AT(output_dtype), dtypes, true },
@@ -43,6 +48,11 @@ static const mr_setting settings[] = {
     { "embedding.dim", "--dim", "N", "keep the first N components (Matryoshka models)", MR_SETTING_COUNT, AT(dim), NULL, true },
     { "embedding.max_tokens", "--max-tokens", "N", "tokens per text, specials included (default: the model's limit)", MR_SETTING_COUNT, AT(max_tokens), NULL, true },
     { "embedding.truncate", "--truncate", NULL, "cut longer texts (default); --no-truncate makes them failed records", MR_SETTING_BOOL, AT(truncate), NULL, true },
+    { "embedding.modality", "--modality", "KIND", "text or image, for a model that embeds both (default: text where all inputs are lines, else image)", MR_SETTING_CHOICE, AT(modality), modalities, true },
+    { "image.alpha", "--alpha", "HOW", "drop: transparency is dropped, the colours under it stay (default); white: painted on white", MR_SETTING_CHOICE, AT(alpha), alphas, true },
+    { "image.max_pixels", "--max-pixels", "N", "larger images are failed records (default 178956970, less where memory is short)", MR_SETTING_COUNT, AT(max_pixels), NULL, true },
+    { "image.fast_decode", "--fast-decode", NULL, "decode large JPEGs at a part of their size: faster, slightly other pixels", MR_SETTING_BOOL, AT(fast_decode), NULL, true },
+    { "image.pillow", "--pillow", "VERSION", "resize as Pillow 13 does (default), or as 12.1 and older: tall images differ", MR_SETTING_CHOICE, AT(pillow), pillows, true },
     { "resources.threads", "--threads", "N", "cores to use (default: all this process may run on)", MR_SETTING_COUNT, AT(threads), NULL, false },
     { "resources.readers", "--readers", "N", "input files read at once (default: 4 where there are many)", MR_SETTING_COUNT, AT(readers), NULL, false },
     { "resources.memory", "--memory-limit", "SIZE", "8G, 300M or 80% of what the machine or container allows (default 80%)", MR_SETTING_STRING, AT(memory), NULL, false },

@@ -3,13 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "capability/text_embedding.h"
 #include "core/cores.h"
 #include "core/mem.h"
 #include "core/str.h"
 #include "embed/precision.h"
-#include "embed/text_embedder.h"
 #include "io/source.h"
+#include "models/vision_tower.h"
 #include "pipelines/job_run.h"
 #include "registry/model_store.h"
 #include "registry/pool/governor.h"
@@ -20,11 +19,8 @@
 #define LEAST_BATCH_TOKENS 256
 #define MAX_BATCH_INPUTS 128          /* even texts of 16 tokens fill a batch */
 #define BATCHES_IN_FLIGHT 4          /* per worker: one computed, one queued, one filling, one waiting for its turn to be written */
-#define CORES_PER_PREPARER 16        /* tokenizing is 50 and more times faster than the smallest encoder on the same core */
 #define READERS 4                    /* hides the time it takes to open a file on a disk or a network; reading itself is quick */
 #define MAX_READERS 64
-#define RECORD_BYTES 8192            /* text, ids, vector of an ordinary record */
-#define LEAST_WINDOW_RECORDS 256
 #define SINK_BYTES ((size_t)64 << 20) /* rows of the part being filled, chunk buffers and the HDF5 library's own */
 
 static mr_status resolve_model(const mr_job *job, mr_job_plan *plan, mr_error *error)
@@ -55,15 +51,21 @@ static mr_status fill_options(const mr_job *job, mr_job_plan *plan, mr_error *er
     return MR_OK;
 }
 
-/* Also finds out now what would fail for every record: an unknown prompt, a limit above the model's. */
-static mr_status read_model_config(mr_job_plan *plan, mr_error *error)
+/* A model with two towers reads where there is nothing but lines to read. */
+static const mr_modality *choose_modality(const mr_job *job, const mr_job_plan *plan)
 {
-    MR_TRY(mr_text_preparer_create(plan->model_path, &plan->embed_options, &plan->preparer, error));
-    const mr_sentence_config *config = mr_text_preparer_config(plan->preparer);
-    plan->dimension = config->dimension;
-    plan->max_tokens = plan->embed_options.max_tokens ? plan->embed_options.max_tokens : config->max_tokens;
-    plan->attention_length = 6 * config->hidden_size;
-    return MR_OK;
+    if (job->modality == MR_MODALITY_TEXT) return &mr_modality_text;
+    if (job->modality == MR_MODALITY_IMAGE) return &mr_modality_image;
+    return plan->inputs_are_lines || !mr_vision_tower_is_known(plan->model_path) ? &mr_modality_text : &mr_modality_image;
+}
+
+static mr_status read_model_config(const mr_job *job, mr_job_plan *plan, mr_error *error)
+{
+    plan->modality = choose_modality(job, plan);
+    MR_TRY(plan->modality->plan(job, plan, error));
+    const char *weights = plan->preparer ? mr_text_preparer_config(plan->preparer)->backbone_directory : plan->model_path;
+    plan->weights_path = mr_strdup(weights);
+    return plan->weights_path ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
 }
 
 static mr_status measure_input(const mr_job *job, mr_job_plan *plan, mr_error *error)
@@ -74,6 +76,7 @@ static mr_status measure_input(const mr_job *job, mr_job_plan *plan, mr_error *e
     MR_TRY(mr_source_open(&options, &source, error));
     mr_source_progress(source, &consumed, &plan->input_bytes);
     plan->input_files = mr_source_count(source);
+    plan->inputs_are_lines = mr_source_is_lines(source);
     plan->readers = !mr_source_has_many_files(source) ? 1 : job->readers ? (size_t)job->readers : READERS;
     if (plan->readers > MAX_READERS) plan->readers = MAX_READERS;
     mr_source_close(source);
@@ -95,14 +98,15 @@ static mr_status read_memory_limit(const mr_job *job, mr_job_plan *plan, mr_erro
 static mr_status add_up(mr_job_plan *plan, mr_error *error)
 {
     mr_memory_estimate estimate;
-    plan->model_options.max_batch_inputs = plan->model_options.max_batch_tokens < MAX_BATCH_INPUTS ? plan->model_options.max_batch_tokens : MAX_BATCH_INPUTS;
-    MR_TRY(mr_text_embedder.estimate(plan->model_path, &plan->model_options, &estimate, error));
+    size_t inputs = plan->model_options.max_batch_tokens / (plan->input_tokens ? plan->input_tokens : 1);
+    plan->model_options.max_batch_inputs = inputs == 0 ? 1 : inputs < MAX_BATCH_INPUTS ? inputs : MAX_BATCH_INPUTS;
+    MR_TRY(plan->modality->model->estimate(plan->model_path, &plan->model_options, &estimate, error));
     plan->shared_bytes = estimate.shared_bytes;
     plan->worker_bytes = estimate.worker_bytes;
     plan->flops_per_token = estimate.flops_per_token;
     plan->window_records = (plan->workers + 1) * BATCHES_IN_FLIGHT * plan->model_options.max_batch_inputs;
-    if (plan->window_records < LEAST_WINDOW_RECORDS) plan->window_records = LEAST_WINDOW_RECORDS;
-    plan->window_bytes = plan->window_records * (RECORD_BYTES + plan->dimension * sizeof(float));
+    if (plan->window_records < plan->least_window_records) plan->window_records = plan->least_window_records;
+    plan->window_bytes = plan->window_records * plan->record_bytes;
     plan->read_ahead_bytes = plan->readers > 1 ? plan->window_bytes / 2 : 0;
     plan->sink_bytes = SINK_BYTES;
     plan->total_bytes = plan->base_bytes + plan->shared_bytes + plan->workers * plan->worker_bytes + plan->window_bytes + plan->sink_bytes;
@@ -145,12 +149,11 @@ mr_status mr_job_plan_make(const mr_job *job, mr_job_plan *out, mr_error *error)
     *out = (mr_job_plan){ 0 };
     MR_TRY_OR(status, resolve_model(job, out, error), fail);
     MR_TRY_OR(status, fill_options(job, out, error), fail);
-    MR_TRY_OR(status, read_model_config(out, error), fail);
     if (job->paths.count > 0) MR_TRY_OR(status, measure_input(job, out, error), fail);
     MR_TRY_OR(status, mr_shard_parse(job->shard, &out->shard, error), fail);
     MR_TRY_OR(status, read_memory_limit(job, out, error), fail);
     out->cores = job->threads ? (size_t)job->threads : mr_cores_allowed(NULL);
-    out->prepare_threads = 1 + (out->cores - 1) / CORES_PER_PREPARER;
+    MR_TRY_OR(status, read_model_config(job, out, error), fail);
     out->base_bytes = mr_mem_rss();
     MR_TRY_OR(status, fit_memory(job, out, error), fail);
     return MR_OK;
@@ -162,6 +165,7 @@ fail:
 void mr_job_plan_fini(mr_job_plan *plan)
 {
     mr_text_preparer_destroy(plan->preparer);
+    free(plan->weights_path);
     free(plan->model_path);
     free(plan->model_key);
     *plan = (mr_job_plan){ 0 };

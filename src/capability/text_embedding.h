@@ -2,7 +2,7 @@
 #ifndef MR_CAPABILITY_TEXT_EMBEDDING_H
 #define MR_CAPABILITY_TEXT_EMBEDDING_H
 
-#include "capability/model.h"
+#include "capability/embedding_response.h"
 
 typedef struct mr_text_embedding_input {
     const int32_t *ids;    /* [count], specials and truncation already applied; borrowed until run_batch returns */
@@ -15,10 +15,6 @@ typedef struct mr_text_embedding_request {
     size_t count;
 } mr_text_embedding_request;
 
-typedef struct mr_text_embedding_response {
-    float *vectors;      /* [count, dimension], caller storage */
-    size_t dimension;    /* of the model's last module; checked against the model's */
-    mr_status *statuses; /* [count], caller storage: OK or NON_FINITE; a failed row is all NaN */
-} mr_text_embedding_response;
+typedef mr_embedding_response mr_text_embedding_response;
 
 #endif

@@ -155,6 +155,44 @@ size_t mr_utf8_check(const char *data, size_t length)
     return length;
 }
 
+size_t mr_utf8_subpart(const char *data, size_t length, bool *complete)
+{
+    const unsigned char *s = (const unsigned char *)data;
+    *complete = s[0] < 0x80;
+    if (s[0] < 0xC2 || s[0] > 0xF4) return 1;
+    size_t need = s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : 4;
+    unsigned char low = 0x80, high = 0xBF;
+    if (s[0] == 0xE0) low = 0xA0;
+    if (s[0] == 0xED) high = 0x9F;
+    if (s[0] == 0xF0) low = 0x90;
+    if (s[0] == 0xF4) high = 0x8F;
+    size_t have = 1;
+    while (have < need && have < length && s[have] >= low && s[have] <= high) {
+        have++;
+        low = 0x80;
+        high = 0xBF;
+    }
+    *complete = have == need;
+    return have;
+}
+
+bool mr_utf8_append_replacing(mr_buf *out, const char *data, size_t length)
+{
+    while (length > 0) {
+        size_t good = mr_utf8_check(data, length);
+        if (!mr_buf_append(out, data, good)) return false;
+        data += good;
+        length -= good;
+        if (length == 0) break;
+        bool complete;
+        size_t bad = mr_utf8_subpart(data, length, &complete);
+        if (!mr_buf_append_str(out, "\xEF\xBF\xBD")) return false;
+        data += bad;
+        length -= bad;
+    }
+    return true;
+}
+
 #define NEAREST_MAX 64
 
 static size_t edit_distance(const char *a, size_t a_length, const char *b, size_t b_length)

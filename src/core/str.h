@@ -34,6 +34,11 @@ char *mr_strf(const char *format, ...) MR_PRINTF(1, 2);
 
 /* Offset of the first ill-formed UTF-8 sequence, or `length` when all is well-formed (Unicode 15, table 3-7). */
 size_t mr_utf8_check(const char *data, size_t length);
+/* Bytes of the longest prefix of a well-formed sequence at data[0..length) ("maximal subpart"), at least 1; *complete
+ * says whether it is a whole sequence. length > 0. */
+size_t mr_utf8_subpart(const char *data, size_t length, bool *complete);
+/* Appends `data` with every maximal ill-formed subpart replaced by U+FFFD. */
+bool mr_utf8_append_replacing(mr_buf *out, const char *data, size_t length);
 
 /* The candidate nearest to `word` by edit distance, NULL when none is near (more than a third differs). */
 const char *mr_str_nearest(const char *word, const char *const *candidates, size_t count);

@@ -6,7 +6,7 @@
 #include "core/mem.h"
 #include "core/trace.h"
 #include "embed/precision.h"
-#include "models/vision.h"
+#include "models/vision_tower.h"
 
 typedef struct image_model {
     mr_image_embedding_shape shape;

@@ -64,7 +64,8 @@ mr_status mr_image_decode(const uint8_t *data, size_t size, const mr_decode_opti
     if (f == NULL) return mr_error_set(error, MR_BAD_RECORD, "not an image: JPEG, PNG, WebP, GIF and BMP are read");
     if (f->decode == NULL) return mr_error_set(error, MR_BAD_RECORD, "%s is not read: convert it to JPEG, PNG or WebP", f->name);
 
-    const mr_decode_limits limits = {options->max_pixels > 0 ? options->max_pixels : MR_DECODE_MAX_PIXELS, options->alpha_on_white};
+    const mr_decode_limits limits = {options->max_pixels > 0 ? options->max_pixels : MR_DECODE_MAX_PIXELS, options->alpha_on_white,
+                                     options->shrink_to};
     mr_bitmap bitmap = {0};
     int orientation = 1;
     mr_status status = f->decode(data, size, &limits, &bitmap, &orientation, error);

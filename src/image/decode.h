@@ -12,6 +12,8 @@ typedef struct mr_decode_options {
     uint64_t max_pixels;   /* width * height; 0: MR_DECODE_MAX_PIXELS */
     bool alpha_on_white;   /* transparent pixels are painted on white; else transparency is dropped and the stored colours stay */
     bool keep_orientation; /* as stored; else turned upright as EXIF says */
+    size_t shrink_to;      /* > 0: a JPEG is decoded at 1/2, 1/4 or 1/8 of its size as long as its shorter side stays this long: faster,
+                              other pixels */
 } mr_decode_options;
 
 #define MR_DECODE_MAX_PIXELS 178956970 /* where Pillow suspects a decompression bomb */

@@ -122,6 +122,15 @@ static mr_status read_rows(struct jpeg_decompress_struct *jpeg, const mr_bitmap 
     return MR_OK;
 }
 
+/* By how much the image may be decoded smaller; libjpeg knows 1/2, 1/4 and 1/8. */
+static unsigned shrinking(const struct jpeg_decompress_struct *jpeg, size_t shrink_to)
+{
+    const size_t shorter = jpeg->image_width < jpeg->image_height ? jpeg->image_width : jpeg->image_height;
+    unsigned by = 1;
+    while (shrink_to > 0 && by < 8 && shorter / (2 * by) >= shrink_to) by *= 2;
+    return by;
+}
+
 static mr_status decode(decoder *d, const mr_decode_limits *limits, mr_bitmap *out, int *orientation, mr_error *error)
 {
     struct jpeg_decompress_struct *jpeg = &d->jpeg;
@@ -133,6 +142,7 @@ static mr_status decode(decoder *d, const mr_decode_limits *limits, mr_bitmap *o
     case 4: jpeg->out_color_space = JCS_CMYK; break;
     default: return mr_error_set(error, MR_BAD_RECORD, "JPEG with %d components", jpeg->num_components);
     }
+    jpeg->scale_denom = shrinking(jpeg, limits->shrink_to);
     *orientation = read_orientation(jpeg);
     if (!jpeg_start_decompress(jpeg)) return truncated(error);
     MR_TRY(mr_bitmap_alloc(jpeg->output_width, jpeg->output_height, out, error));

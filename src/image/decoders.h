@@ -8,6 +8,7 @@
 typedef struct mr_decode_limits {
     uint64_t max_pixels;
     bool alpha_on_white;
+    size_t shrink_to;
 } mr_decode_limits;
 
 /* `out` comes zeroed; on failure it may hold a bitmap, which the caller frees. `orientation`: EXIF's 1 .. 8, or 1 where the

@@ -34,6 +34,13 @@ static mr_resize resized(const mr_image_processor *p, const mr_bitmap *image)
     return resize;
 }
 
+size_t mr_image_processor_shortest(const mr_image_processor *p)
+{
+    if (p->shortest_edge > 0) return p->shortest_edge;
+    const size_t width = p->resize_width > 0 ? p->resize_width : p->width, height = p->resize_height > 0 ? p->resize_height : p->height;
+    return width > height ? width : height; /* stretched: the longer one decides */
+}
+
 mr_status mr_image_processor_run(const mr_image_processor *p, const mr_bitmap *image, uint8_t *out, mr_error *error)
 {
     const mr_resize resize = resized(p, image);

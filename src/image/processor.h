@@ -17,6 +17,9 @@ typedef struct mr_image_processor {
 /* From a model directory's preprocessor_config.json. MODEL_FILES_MISSING, MODEL_CORRUPT, MODEL_UNSUPPORTED naming the key. */
 mr_status mr_image_processor_read(const char *directory, mr_image_processor *out, mr_error *error);
 
+/* The shorter side that an image is resized to: one decoded smaller than that has lost detail. */
+size_t mr_image_processor_shortest(const mr_image_processor *processor);
+
 /* `out` [height, width, 3]. BAD_RECORD for an image that cannot be resized so; OUT_OF_MEMORY. */
 mr_status mr_image_processor_run(const mr_image_processor *processor, const mr_bitmap *image, uint8_t *out, mr_error *error);
 

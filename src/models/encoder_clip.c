@@ -8,14 +8,14 @@
  *
  * Tensors (prefix "text_model."; D hidden, I inner, E projection)
  *   embeddings.token_embedding.weight [V, D]; embeddings.position_embedding.weight [positions, D]; final_layer_norm [D]
- *   encoder.layers.N.*: as the vision tower's (vision_clip.c)
+ *   encoder.layers.N.*: as the vision tower's (tower_clip.c)
  *   text_projection.weight [E, D] without prefix; SigLIP: head.{weight [E, D], bias}
  *
  * Easily confused: with CLIP's "eos_token_id" 2, which all of OpenAI's files have, the end is the first token with the largest id. */
 #include "core/json.h"
 #include "models/joint_config.h"
 #include "models/pre_norm_encoder.h"
-#include "models/vision.h"
+#include "models/vision_tower.h"
 
 #define OPENAI_EOS_TOKEN_ID 2
 

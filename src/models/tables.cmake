@@ -1,4 +1,4 @@
-# The tables of architectures follow from the file names: adding src/models/encoder_<name>.c adds an encoder, vision_<name>.c a
+# The tables of architectures follow from the file names: adding src/models/encoder_<name>.c adds an encoder, tower_<name>.c a
 # vision tower.
 function(mr_architecture_table kind out)
   file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/models/${kind}_*.c)

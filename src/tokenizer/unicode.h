@@ -107,11 +107,6 @@ static inline size_t mr_utf8_encode(uint32_t c, char out[4])
     return out[0] = (char)(0xF0 | c >> 18), out[1] = (char)(0x80 | (c >> 12 & 0x3F)), out[2] = (char)(0x80 | (c >> 6 & 0x3F)), out[3] = (char)(0x80 | (c & 0x3F)), 4;
 }
 
-/* Bytes of the longest prefix of a well-formed sequence at data[0..length) ("maximal subpart"), at least 1; *complete
- * says whether it is a whole sequence. length > 0. */
-size_t mr_utf8_subpart(const char *data, size_t length, bool *complete);
-/* Appends `data` with every maximal ill-formed subpart replaced by U+FFFD. */
-bool mr_utf8_append_replacing(mr_buf *out, const char *data, size_t length);
 /* True when all bytes are below 0x80. */
 bool mr_is_ascii(const char *data, size_t length);
 size_t mr_utf8_count(mr_str text); /* code points */

@@ -15,7 +15,7 @@
 #include "core/json.h"
 #include "models/joint_config.h"
 #include "models/pre_norm_encoder.h"
-#include "models/vision.h"
+#include "models/vision_tower.h"
 #include "nn/team.h"
 
 typedef struct probe_head {
@@ -193,4 +193,4 @@ static void forward(const void *opaque, const mr_pixel_batch *batch, size_t thre
     mr_team_run(threads, batch->count, pool_image, &job);
 }
 
-const mr_vision_architecture mr_vision_siglip = { "siglip", matches, limits, open_model, forward };
+const mr_vision_architecture mr_tower_siglip = { "siglip", matches, limits, open_model, forward };

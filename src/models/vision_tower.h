@@ -1,7 +1,7 @@
-/* Vision towers: the pixels of an image -> one embedding. One file vision_<name>.c per architecture, each defining
- * `const mr_vision_architecture mr_vision_<name>`; the build makes the table of all of them from the file names. */
-#ifndef MR_MODELS_VISION_H
-#define MR_MODELS_VISION_H
+/* Vision towers: the pixels of an image -> one embedding. One file tower_<name>.c per architecture, each defining
+ * `const mr_vision_architecture mr_tower_<name>`; the build makes the table of all of them from the file names. */
+#ifndef MR_MODELS_VISION_TOWER_H
+#define MR_MODELS_VISION_TOWER_H
 
 #include <jansson.h>
 
@@ -36,7 +36,7 @@ typedef struct mr_vision_architecture {
                     const mr_layer_trace *trace);
 } mr_vision_architecture;
 
-extern const mr_layer_names mr_clip_layer_names; /* vision_clip.c: of CLIP's layers, which its successors kept */
+extern const mr_layer_names mr_clip_layer_names; /* tower_clip.c: of CLIP's layers, which its successors kept */
 
 /* NULL-terminated, by name. */
 extern const mr_vision_architecture *const mr_vision_architectures[];

@@ -1,4 +1,4 @@
-#include "models/vision.h"
+#include "models/vision_tower.h"
 
 #include "core/mem.h"
 #include "core/str.h"

@@ -18,7 +18,7 @@
 #include "core/json.h"
 #include "models/joint_config.h"
 #include "models/pre_norm_encoder.h"
-#include "models/vision.h"
+#include "models/vision_tower.h"
 
 typedef struct clip_config {
     mr_vision_shape shape;
@@ -161,4 +161,4 @@ static void forward(const void *opaque, const mr_pixel_batch *batch, size_t thre
     pool(model, x, batch->count, pooled, linear, embeddings);
 }
 
-const mr_vision_architecture mr_vision_clip = { "clip", matches, limits, open_model, forward };
+const mr_vision_architecture mr_tower_clip = { "clip", matches, limits, open_model, forward };
