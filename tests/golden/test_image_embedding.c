@@ -14,7 +14,7 @@
 #include "embed/image_embedder.h"
 #include "golden_case.h"
 #include "image/decode.h"
-#include "models/vision.h"
+#include "models/vision_tower.h"
 
 static const char *directory;
 static json_t *document;
