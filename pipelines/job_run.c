@@ -58,7 +58,7 @@ static mr_status open_model(mr_job_run *run, mr_error *error)
     const mr_job_plan *plan = run->plan;
     bool pin = run->job->pin == MR_PIN_AUTO && plan->workers > 1 && plan->cores == mr_cores_allowed(NULL);
     MR_TRY(mr_runtime_create(run->job, pin, &run->runtime, error));
-    MR_TRY(mr_governor_acquire(mr_runtime_governor(run->runtime), plan->window_bytes + plan->sink_bytes, MR_MEM_RECORDS, &run->guard, NULL, error));
+    MR_TRY(mr_governor_acquire(mr_runtime_governor(run->runtime), plan->prepare_bytes + plan->window_bytes + plan->sink_bytes, MR_MEM_RECORDS, &run->guard, NULL, error));
     const mr_registry_entry entry = { .key = plan->model_key, .path = plan->model_path, .vtable = plan->modality->model,
                                       .options = plan->model_options, .max_workers = plan->workers };
     MR_TRY(mr_runtime_model(run->runtime, &entry, sizeof plan->embed_options, &run->model, error));

@@ -34,6 +34,7 @@ typedef struct mr_job_plan {
     size_t input_tokens;       /* of every input; 0: they differ */
     size_t attention_length;   /* see batch/batcher.h */
     size_t prepare_threads;
+    uint64_t prepare_bytes;    /* what they need at most, together; what they need for texts is in window_bytes */
     size_t record_bytes;       /* of an ordinary record, prepared */
     size_t least_window_records;
 

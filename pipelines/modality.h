@@ -35,7 +35,8 @@ typedef union mr_modality_request {
 
 typedef struct mr_modality {
     const char *name;       /* as the setting has it */
-    const char *preparing;  /* the stage, as a trace names it */
+    const char *inputs;     /* what a batch holds: "texts" */
+    const char *preparing;  /* the stage, in traces and progress lines */
     const mr_model_vtable *model;
     size_t input_bytes;     /* of an input in a request */
 

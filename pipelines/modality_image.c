@@ -12,6 +12,7 @@
 #define FILE_BYTES ((size_t)256 << 10) /* of an ordinary image */
 /* While an image of n pixels is decoded: 3 n of pixels, at worst 6 n of coefficients of a progressive JPEG. */
 #define BYTES_PER_PIXEL 9
+#define PHOTOGRAPH_PIXELS 24000000
 #define DECODING_SHARE 4 /* images being decoded take this part of the memory limit at most */
 
 static mr_status refuse_text_options(const mr_embed_options *options, mr_error *error)
@@ -19,6 +20,16 @@ static mr_status refuse_text_options(const mr_embed_options *options, mr_error *
     const char *name = options->dimension > 0 ? "dim" : options->max_tokens > 0 ? "max_tokens" : options->override_pooling ? "pooling"
                      : options->prompt_name || options->prompt_text ? "prompt" : NULL;
     return name ? mr_error_set(error, MR_CONFIG, "embedding.%s means nothing to a model of images", name) : MR_OK;
+}
+
+/* Where memory is short, rather fewer threads than photographs that do not fit. */
+static void plan_decoding(uint64_t wanted, mr_job_plan *plan)
+{
+    const uint64_t pixels = plan->memory_limit / DECODING_SHARE / BYTES_PER_PIXEL;
+    plan->prepare_threads = plan->cores;
+    while (plan->prepare_threads > 1 && pixels / plan->prepare_threads < PHOTOGRAPH_PIXELS) plan->prepare_threads--;
+    plan->max_pixels = wanted < pixels / plan->prepare_threads ? wanted : pixels / plan->prepare_threads;
+    plan->prepare_bytes = plan->prepare_threads * plan->max_pixels * BYTES_PER_PIXEL;
 }
 
 /* The decoding threads compete with the model's for the same cores: whoever has work takes them, and the window keeps decoding from
@@ -31,12 +42,9 @@ static mr_status plan_images(const mr_job *job, mr_job_plan *plan, mr_error *err
     shape->processor.always_horizontal_first = job->pillow == MR_PILLOW_12;
     plan->dimension = shape->dimension;
     plan->input_tokens = shape->tokens;
-    plan->prepare_threads = plan->cores;
     plan->record_bytes = FILE_BYTES + 3 * shape->processor.width * shape->processor.height + plan->dimension * sizeof(float);
     plan->least_window_records = LEAST_WINDOW_RECORDS;
-    const uint64_t wanted = job->max_pixels > 0 ? job->max_pixels : MR_DECODE_MAX_PIXELS;
-    const uint64_t possible = plan->memory_limit / DECODING_SHARE / plan->prepare_threads / BYTES_PER_PIXEL;
-    plan->max_pixels = wanted < possible ? wanted : possible;
+    plan_decoding(job->max_pixels > 0 ? job->max_pixels : MR_DECODE_MAX_PIXELS, plan);
     return MR_OK;
 }
 
@@ -95,7 +103,8 @@ static void describe(const mr_job_plan *plan, mr_embed_attributes *out)
 
 const mr_modality mr_modality_image = {
     .name = "image",
-    .preparing = "decode and resize",
+    .inputs = "images",
+    .preparing = "decode",
     .model = &mr_image_embedder,
     .input_bytes = sizeof(mr_image),
     .plan = plan_images,

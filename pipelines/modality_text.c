@@ -78,6 +78,7 @@ static void describe(const mr_job_plan *plan, mr_embed_attributes *out)
 
 const mr_modality mr_modality_text = {
     .name = "text",
+    .inputs = "texts",
     .preparing = "tokenize",
     .model = &mr_text_embedder,
     .input_bytes = sizeof(mr_text_embedding_input),

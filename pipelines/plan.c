@@ -109,7 +109,7 @@ static mr_status add_up(mr_job_plan *plan, mr_error *error)
     plan->window_bytes = plan->window_records * plan->record_bytes;
     plan->read_ahead_bytes = plan->readers > 1 ? plan->window_bytes / 2 : 0;
     plan->sink_bytes = SINK_BYTES;
-    plan->total_bytes = plan->base_bytes + plan->shared_bytes + plan->workers * plan->worker_bytes + plan->window_bytes + plan->sink_bytes;
+    plan->total_bytes = plan->base_bytes + plan->shared_bytes + plan->workers * plan->worker_bytes + plan->prepare_bytes + plan->window_bytes + plan->sink_bytes;
     return MR_OK;
 }
 

@@ -104,7 +104,7 @@ static void draw_live(mr_progress_view *view, const mr_job_progress *p, const mr
     mr_buf lines[4] = { { 0 }, { 0 }, { 0 }, { 0 } };
     append_stage(&lines[0], "read", p->read, &e, p->read_done);
     if (p->input_total) mr_buf_printf(&lines[0], "  %s of %s", mr_str_bytes(bytes, p->input_consumed), mr_str_bytes(limit, p->input_total));
-    append_stage(&lines[1], "tokenize", p->prepared, &e, p->read_done);
+    append_stage(&lines[1], plan->modality->preparing, p->prepared, &e, p->read_done);
     append_stage(&lines[2], "embed", p->computed, &e, p->read_done);
     if (p->workers_ready == 0) mr_buf_append_str(&lines[2], "  loading the model");
     else mr_buf_printf(&lines[2], "  %.0f records/s  %s tokens/s", e.records_per_second, mr_format_count(count, (uint64_t)e.tokens_per_second));

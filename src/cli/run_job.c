@@ -30,24 +30,31 @@ static double peak_of(const mr_job_plan *plan)
 static void print_plan(FILE *out, const mr_job *job, const mr_job_plan *plan)
 {
     char a[16], b[16], c[16];
-    fprintf(out, "model      %s\n           %s\n           %s kernels (%s), vectors of %zu, texts up to %zu tokens\n", plan->model_key,
-            plan->model_path, mr_precision_text(plan->model_options.precision), mr_kernels_isa_name(), plan->dimension, plan->max_tokens);
+    fprintf(out, "model      %s\n           %s\n           %s kernels (%s), vectors of %zu, ", plan->model_key, plan->model_path,
+            mr_precision_text(plan->model_options.precision), mr_kernels_isa_name(), plan->dimension);
+    if (plan->modality == &mr_modality_image)
+        fprintf(out, "images as %zu x %zu pixels, %.0f megapixels at most\n", plan->image.processor.width, plan->image.processor.height, (double)plan->max_pixels / 1e6);
+    else if (plan->max_tokens > 0) fprintf(out, "texts up to %zu tokens\n", plan->max_tokens);
+    else fprintf(out, "texts of any length\n");
     fprintf(out, "input      %zu file%s, %s\n", plan->input_files, plan->input_files == 1 ? "" : "s",
             plan->input_bytes ? mr_str_bytes(a, plan->input_bytes) : "size unknown");
     fprintf(out, "output     %s\n", job->output_path);
-    fprintf(out, "stages     read %zu thread%s -> tokenize %zu -> embed %zu worker%s x %zu thread%s -> write 1   (%zu cores)\n",
-            plan->readers, plan->readers == 1 ? "" : "s", plan->prepare_threads, plan->workers, plan->workers == 1 ? "" : "s", plan->model_options.threads_per_worker,
+    fprintf(out, "stages     read %zu thread%s -> %s %zu -> embed %zu worker%s x %zu thread%s -> write 1   (%zu cores)\n",
+            plan->readers, plan->readers == 1 ? "" : "s", plan->modality->preparing, plan->prepare_threads, plan->workers, plan->workers == 1 ? "" : "s", plan->model_options.threads_per_worker,
             plan->model_options.threads_per_worker == 1 ? "" : "s", plan->cores);
-    fprintf(out, "batches    up to %zu tokens, %zu texts; %zu records in flight\n", plan->model_options.max_batch_tokens, plan->model_options.max_batch_inputs, plan->window_records);
+    fprintf(out, "batches    up to %zu tokens, %zu %s; %zu records in flight\n", plan->model_options.max_batch_tokens, plan->model_options.max_batch_inputs,
+            plan->modality->inputs, plan->window_records);
     fprintf(out, "memory     %s = program %s", mr_str_bytes(a, plan->total_bytes), mr_str_bytes(b, plan->base_bytes));
     fprintf(out, " + weights %s", mr_str_bytes(b, plan->shared_bytes));
     fprintf(out, " + workers %zu x %s", plan->workers, mr_str_bytes(b, plan->worker_bytes));
+    if (plan->prepare_bytes > 0) fprintf(out, " + images being decoded, at most %s", mr_str_bytes(b, plan->prepare_bytes));
     fprintf(out, " + records %s", mr_str_bytes(b, plan->window_bytes));
     fprintf(out, " + output %s\n", mr_str_bytes(b, plan->sink_bytes));
     fprintf(out, "           limit %s of %s\n", mr_str_bytes(b, plan->memory_limit), mr_str_bytes(c, plan->memory_effective));
     if (plan->flops_per_token > 0.0) {
         double seconds_per_million = plan->flops_per_token * 1e6 / peak_of(plan);
-        fprintf(out, "estimate   at least %.1f s per million tokens at this machine's measured peak\n", seconds_per_million);
+        if (plan->input_tokens > 0) fprintf(out, "estimate   at most %.1f %s a second at this machine's measured peak\n", 1e6 / seconds_per_million / (double)plan->input_tokens, plan->modality->inputs);
+        else fprintf(out, "estimate   at least %.1f s per million tokens at this machine's measured peak\n", seconds_per_million);
     }
 }
 
@@ -83,8 +90,10 @@ static void print_summary(const mr_job *job, const mr_job_plan *plan, const mr_j
     fprintf(stderr, "%s: %s ok, %s truncated, %s failed", status == MR_INCOMPLETE ? "stopped" : "done", mr_format_count(ok, p->ok),
             mr_format_count(truncated, p->truncated), mr_format_count(failed, p->failed));
     if (p->resumed) fprintf(stderr, ", %s from earlier runs", mr_format_count(resumed, p->resumed));
-    fprintf(stderr, "\n      %s tokens in %.1f s: %.0f records/s, %.0f tokens/s", mr_format_count(tokens, p->tokens), seconds,
-            (double)p->computed / safe, (double)p->tokens / safe);
+    if (plan->input_tokens > 0) fprintf(stderr, "\n      %s %s in %.1f s: %.1f %s/s", mr_format_count(tokens, p->computed), plan->modality->inputs, seconds,
+                                        (double)p->computed / safe, plan->modality->inputs);
+    else fprintf(stderr, "\n      %s tokens in %.1f s: %.0f records/s, %.0f tokens/s", mr_format_count(tokens, p->tokens), seconds, (double)p->computed / safe,
+                 (double)p->tokens / safe);
     if (plan->flops_per_token > 0.0) fprintf(stderr, ", %.0f %% of this machine's measured peak", 100.0 * peak_share(plan, p));
     fprintf(stderr, "\n      peak memory %s of %s\n", mr_str_bytes(rss, mr_mem_peak_rss()), mr_str_bytes(limit, plan->memory_limit));
     if (status == MR_INCOMPLETE) fprintf(stderr, "      committed parts are in %s.parts/; run the same command again to go on\n", job->output_path);
