@@ -10,6 +10,7 @@ typedef struct chain_step {
     mr_checkpoint *checkpoint;
     mr_params *params;
     mr_linear linear;
+    mr_linear residual; /* n = 0: none, or the input itself */
     mr_norm norm;
 } chain_step;
 
@@ -30,7 +31,10 @@ static mr_status open_step(const mr_sentence_module *module, const mr_params_opt
     MR_TRY(mr_params_create(step->checkpoint, options, &step->params, error));
     if (module->kind == MR_SENTENCE_LAYER_NORM) return mr_params_norm(step->params, "norm", module->inputs, LAYER_NORM_EPS, true, &step->norm, error);
     const mr_linear_part part = { .name = module->tensor, .rows = module->outputs, .has_bias = module->has_bias };
+    const mr_linear_part residual = { .name = "residual", .rows = module->outputs };
     mr_status status = mr_params_linear(step->params, &part, 1, module->inputs, &step->linear, error);
+    if (status == MR_OK && module->has_residual && module->inputs != module->outputs)
+        status = mr_params_linear(step->params, &residual, 1, module->inputs, &step->residual, error);
     mr_params_trim(step->params);
     return status;
 }
@@ -84,6 +88,16 @@ void mr_module_chain_lay_out(const mr_module_chain *chain, mr_scratch *scratch, 
     out->linear = mr_scratch_take(scratch, linear, 1);
 }
 
+static void run_dense(const mr_sentence_module *module, const chain_step *step, const mr_module_buffers *buffers)
+{
+    const mr_epilogue activate = { .activation = module->activation }, add = { .residual = buffers->to, .ld_residual = module->outputs };
+    mr_linear_run(&step->linear, buffers->from, module->inputs, buffers->to, module->outputs, 1, &activate, buffers->linear);
+    for (size_t i = 0; module->sigmoid && i < module->outputs; i++) buffers->to[i] = 1.0F / (1.0F + expf(-buffers->to[i]));
+    if (!module->has_residual) return;
+    if (step->residual.n > 0) mr_linear_run(&step->residual, buffers->from, module->inputs, buffers->to, module->outputs, 1, &add, buffers->linear);
+    else for (size_t i = 0; i < module->outputs; i++) buffers->to[i] += buffers->from[i];
+}
+
 static void run_step(const mr_module_chain *chain, size_t index, const mr_module_buffers *buffers)
 {
     const mr_sentence_module *module = &chain->config->modules[index];
@@ -93,10 +107,7 @@ static void run_step(const mr_module_chain *chain, size_t index, const mr_module
     } else if (module->kind == MR_SENTENCE_LAYER_NORM) {
         chain->kernels->layer_norm_f32(&step->norm, buffers->from, module->inputs, NULL, 0, buffers->to, module->outputs, 1);
     } else {
-        const mr_epilogue epilogue = { .activation = module->activation };
-        mr_linear_run(&step->linear, buffers->from, module->inputs, buffers->to, module->outputs, 1, &epilogue, buffers->linear);
-        if (!module->sigmoid) return;
-        for (size_t i = 0; i < module->outputs; i++) buffers->to[i] = 1.0F / (1.0F + expf(-buffers->to[i]));
+        run_dense(module, step, buffers);
     }
 }
 

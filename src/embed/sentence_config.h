@@ -22,6 +22,7 @@ typedef struct mr_sentence_module {
     const char *tensor; /* Dense: <tensor>.weight */
     size_t inputs, outputs;
     bool has_bias; /* Dense */
+    bool has_residual; /* Dense: the input is added; with other widths, <directory>'s residual.weight times the input */
     mr_activation activation; /* Dense */
     bool sigmoid;             /* Dense: after the activation */
 } mr_sentence_module;

@@ -146,12 +146,10 @@ static mr_status expect_sentence_embedding(const json_t *document, const char *k
 
 static mr_status read_dense(const json_t *document, const char *where, mr_sentence_module *module, mr_error *error)
 {
-    bool residual = false;
     MR_TRY(read_width(document, "in_features", where, &module->inputs, error));
     MR_TRY(read_width(document, "out_features", where, &module->outputs, error));
     MR_TRY(mr_json_bool(document, "bias", true, &module->has_bias, where, error));
-    MR_TRY(mr_json_bool(document, "use_residual", false, &residual, where, error));
-    if (residual) return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: \"use_residual\" is true, which is not supported", where);
+    MR_TRY(mr_json_bool(document, "use_residual", false, &module->has_residual, where, error));
     MR_TRY(expect_sentence_embedding(document, "module_input_name", where, error));
     MR_TRY(expect_sentence_embedding(document, "module_output_name", where, error));
     return read_dense_activation(document, where, module, error);

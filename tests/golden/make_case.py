@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes a golden case: a small model with random weights in its published layout, and what the reference computes from it.
 
-usage: make_case.py KIND DIRECTORY        KIND: mpnet | gemma
+usage: make_case.py KIND DIRECTORY        KIND: mpnet | gemma | dense
 needs: torch 2.13.0, transformers 5.23.0, sentence-transformers 6.2.0, safetensors
 
 The forward pass is the reference library's, in float64, each text alone; where it casts to float32 on purpose (RoPE, RMSNorm) it is
@@ -203,7 +203,49 @@ def gemma(directory):
                     {"family": "gemma3_text", "reference": "transformers 5.23.0 Gemma3TextModel"}, "task: search result | query: ", True)
 
 
-KINDS = {"mpnet": mpnet, "gemma": gemma}
+def dense(directory):
+    """A chain of all activations, with and without bias and residual, behind two poolings of an existing backbone."""
+    from sentence_transformers import SentenceTransformer
+    directory.mkdir(parents=True)
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(GOLDEN / "minilm" / name, directory / name)
+    generator = torch.Generator().manual_seed(5)
+    modules, widths = [("Pooling", "1_Pooling", {"word_embedding_dimension": 48, "pooling_mode": ["mean", "max"]}, None)], [96, 64, 64, 48, 40]
+    kinds = [("modules.activation.ReLU", True, True), ("modules.activation.Sigmoid", True, True), ("modules.activation.SiLU", False, False),
+             ("modules.activation.GELU", True, False)]
+    for i, (activation, bias, residual) in enumerate(kinds):
+        inputs, outputs = widths[i], widths[i + 1]
+        tensors = {"linear.weight": torch.randn((outputs, inputs), generator=generator) / math.sqrt(inputs)}
+        if bias:
+            tensors["linear.bias"] = torch.randn(outputs, generator=generator) * 0.3
+        if residual and inputs != outputs:
+            tensors["residual.weight"] = torch.randn((outputs, inputs), generator=generator) / math.sqrt(inputs)
+        config = {"in_features": inputs, "out_features": outputs, "bias": bias, "activation_function": "torch.nn." + activation, "use_residual": residual}
+        modules.append(("Dense", f"{i + 2}_Dense", config, tensors))
+    save_chain(directory, modules, 128)
+    model = SentenceTransformer(str(directory), device="cpu").double().eval()
+    tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    rows, pooled, embedding = encode(tokenizer, "minilm", 128), [], []
+
+    def forward(row):
+        features = {"input_ids": torch.tensor([row["input_ids"]]), "attention_mask": torch.ones(1, len(row["input_ids"]), dtype=torch.long)}
+        states = []
+        for module in model:
+            features = module(features)
+            states.append(features.get("sentence_embedding"))
+        return states[1][0], states[-1][0]
+    with torch.no_grad():
+        for row in rows:
+            between, end = forward(row)
+            pooled.append(between)
+            embedding.append(end)
+        traced = next(r for r in rows if 12 <= len(r["input_ids"]) <= 40)
+        trace = trace_layers(model, model[0].auto_model.encoder.layer, lambda: forward(traced))
+    write_expected(directory, {"family": "dense", "reference": "sentence-transformers 6.2.0"}, rows, pooled, embedding, trace, traced["name"])
+    check_with_library(directory, rows, embedding)
+
+
+KINDS = {"mpnet": mpnet, "gemma": gemma, "dense": dense}
 
 
 def main():

@@ -202,7 +202,7 @@ static void chains_that_make_no_sense_are_refused(void **state)
     static const struct { const char *file, *text; mr_status status; const char *message; } cases[] = {
         { "2_Dense/config.json", "{\"in_features\":25,\"out_features\":7}", MR_MODEL_CORRUPT, "takes 25 values, the steps before give 24" },
         { "2_Dense/config.json", "{\"in_features\":24}", MR_MODEL_CORRUPT, "\"out_features\"" },
-        { "2_Dense/config.json", "{\"in_features\":24,\"out_features\":7,\"use_residual\":true}", MR_MODEL_UNSUPPORTED, "use_residual" },
+        { "2_Dense/config.json", "{\"in_features\":24,\"out_features\":7,\"use_residual\":1}", MR_MODEL_CORRUPT, "use_residual" },
         { "2_Dense/config.json", "{\"in_features\":24,\"out_features\":7,\"module_input_name\":\"token_embeddings\"}", MR_MODEL_UNSUPPORTED, "module_input_name" },
         { "2_Dense/config.json", "{\"in_features\":24,\"out_features\":7,\"activation_function\":\"torch.nn.Softplus\"}", MR_MODEL_UNSUPPORTED, "Softplus" },
         { "modules.json", "[" POOLING "]", MR_MODEL_UNSUPPORTED, "Pooling\" is not supported at this place" },
