@@ -17,7 +17,7 @@ typedef struct mr_command {
 
 /* Every command, in the order of the overview. */
 #define MR_COMMAND_LIST(X) \
-    X(embed) X(run) X(plan) X(tokenize) X(neighbors) X(inspect) X(status) X(verify) X(merge) X(retry) X(export) X(models) X(fetch) X(bench) X(doctor)
+    X(embed) X(run) X(plan) X(tokenize) X(preprocess) X(neighbors) X(inspect) X(status) X(verify) X(merge) X(retry) X(export) X(models) X(fetch) X(bench) X(doctor)
 
 #define MR_COMMAND_DECLARE(name) extern const mr_command mr_command_##name;
 MR_COMMAND_LIST(MR_COMMAND_DECLARE)

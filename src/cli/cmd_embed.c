@@ -4,7 +4,7 @@ static int run(int argc, char **argv);
 
 const mr_command mr_command_embed = {
     .name = "embed",
-    .summary = "texts -> vectors in HDF5",
+    .summary = "texts or images -> vectors in HDF5",
     .run = run,
     .help =
         "usage: millrace embed INPUT... -m MODEL -o OUT.h5 [OPTIONS]\n"
