@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""No model may be known by name in the pool: greps it for catalogue keys, architectures, tokenizers and weight formats.
+"""No model may be known by name in the pool: greps it for catalogue keys, architectures, tokenizers and weight formats. And nobody
+but the pool may own a worker.
 
 usage: check_pool_words.py PROJECT_ROOT | --self-test
 """
@@ -9,6 +10,8 @@ import sys
 import tempfile
 
 FORMATS = {"safetensors", "gguf", "ggml", "onnx", "wordpiece", "bpe", "unigram", "sentencepiece", "tokenizer"}
+WORKER_CALL = re.compile(r"(?:->|\.)(?:run_batch|worker_create|worker_destroy)\(")
+OWNERS = ("src/registry/pool/", "src/bench/")  # the bench measures forward passes with nothing around them
 MAY_INCLUDE = ("core/", "capability/", "registry/pool/", "millrace.h")
 
 
@@ -37,6 +40,10 @@ def check(root):
             included = re.match(r'\s*#\s*include\s*"([^"]+)"', line)
             if included and not included[1].startswith(MAY_INCLUDE):
                 problems.append(f"{where}: includes {included[1]}")
+    for source in sorted(path for folder in ("src", "pipelines", "io") for path in root.glob(f"{folder}/**/*.c")):
+        name = str(source.relative_to(root))
+        if not name.startswith(OWNERS) and WORKER_CALL.search(source.read_text()):
+            problems.append(f"{name}: owns a worker; ask the registry for the model")
     return problems, len(sources)
 
 
@@ -54,6 +61,10 @@ def self_test():
         for bad in ("/* some-model-v2 is slow */", "if (is_bert) x();", "QWEN", "a .gguf file", '#include "models/encoder.h"'):
             (root / "src/registry/pool/a.c").write_text(clean + bad + "\n")
             assert len(check(root)[0]) == 1, bad
+        (root / "src/registry/pool/a.c").write_text("vtable->run_batch(worker, request, response, error);\n")
+        assert check(root)[0] == []
+        (root / "src/shortcut.c").write_text("status = model.run_batch(worker, request, response, error);\n")
+        assert len(check(root)[0]) == 1
 
 
 if __name__ == "__main__":

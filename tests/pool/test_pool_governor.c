@@ -317,6 +317,40 @@ static void workers_cost_weights_once_and_scratch_each(void **state)
     fixture_end(&f);
 }
 
+/* Did the memory there ask for huge pages? -1: the kernel does not say. */
+static int asked_for_huge_pages(const void *block)
+{
+    FILE *file = fopen("/proc/self/smaps", "re");
+    char line[512];
+    uintptr_t first = 0, end = 0, at = (uintptr_t)block;
+    int asked = -1;
+    while (file && fgets(line, sizeof line, file)) {
+        uintptr_t low, high;
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &low, &high) == 2) {
+            first = low;
+            end = high;
+        } else if (first <= at && at < end && strncmp(line, "VmFlags:", 8) == 0) {
+            asked = strstr(line, " hg") != NULL;
+        }
+    }
+    if (file) fclose(file);
+    return asked;
+}
+
+static void large_weights_ask_for_huge_pages(void **state)
+{
+    (void)state;
+    static const struct { size_t bytes; int asks; } blocks[] = { { (size_t)100 << 20, 1 }, { (size_t)50 << 20, 0 } };
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
+        char *block = mr_mem_alloc(blocks[i].bytes, MR_MEM_WEIGHTS);
+        assert_non_null(block);
+        int asked = asked_for_huge_pages(block + blocks[i].bytes / 2);
+        mr_mem_free(block);
+        if (asked < 0) skip();
+        assert_int_equal(asked, blocks[i].asks);
+    }
+}
+
 static void idle_workers_of_other_capabilities_make_room(void **state)
 {
     (void)state;
@@ -527,6 +561,7 @@ int main(void)
         cmocka_unit_test(guards_never_exceed_the_limit_at_any_interleaving),
         cmocka_unit_test(a_guard_is_corrected_to_what_was_measured),
         cmocka_unit_test(workers_cost_weights_once_and_scratch_each),
+        cmocka_unit_test(large_weights_ask_for_huge_pages),
         cmocka_unit_test(idle_workers_of_other_capabilities_make_room),
         cmocka_unit_test(neither_pinned_nor_busy_workers_make_room),
         cmocka_unit_test(the_account_follows_the_measurement),
