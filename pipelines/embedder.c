@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "capability/text_embedding.h"
-#include "embed/text_embedder.h"
 #include "pipelines/job_run.h"
 #include "pipelines/runtime.h"
 
@@ -56,12 +55,12 @@ static mr_status set_count(mr_job *job, const char *key, size_t value, mr_error 
     return value ? set(job, key, text, error) : MR_OK;
 }
 
-static mr_status fill_job(mr_job *job, const mr_embedder_options *options, mr_error *error)
+static mr_status fill_job(mr_job *job, const mr_embedder_options *options, mr_modality_choice modality, mr_error *error)
 {
     mr_job_init(job);
     job->kind = MR_JOB_EMBED;
     job->is_query = options->is_query;
-    job->modality = MR_MODALITY_TEXT;
+    job->modality = (int)modality;
     MR_TRY(set(job, "model", options->model, error));
     MR_TRY(set(job, "embedding.prompt", options->prompt_name, error));
     MR_TRY(set(job, "embedding.prompt_text", options->prompt_text, error));
@@ -87,9 +86,9 @@ static bool append_number(mr_buf *out, const char *name, size_t value)
 }
 
 /* "org/name?dim=256": embedders that ask for the same of a model share it. */
-static mr_status name_model(const mr_embedder_options *options, mr_buf *out, mr_error *error)
+static mr_status name_model(const mr_embedder_options *options, const mr_modality *modality, mr_buf *out, mr_error *error)
 {
-    bool done = mr_buf_append_str(out, options->model) && append_option(out, "pooling", options->pooling) &&
+    bool done = mr_buf_append_str(out, options->model) && append_option(out, "modality", modality->name) && append_option(out, "pooling", options->pooling) &&
                 append_option(out, "normalize", options->normalize) && append_option(out, "precision", options->precision) &&
                 append_number(out, "dim", options->dim) && append_number(out, "max_tokens", options->max_tokens) &&
                 append_number(out, "threads", options->threads);
@@ -106,8 +105,8 @@ static mr_status open_model(mr_embedder *embedder, const mr_embedder_options *op
     mr_embed_options embed = plan->embed_options;
     embed.prompt_name = embed.prompt_text = NULL; /* the preparer's business, and somebody else's memory */
     mr_buf name = { 0 };
-    mr_status status = name_model(options, &name, error);
-    mr_registry_entry entry = { .key = name.data, .path = plan->model_path, .vtable = &mr_text_embedder, .options = plan->model_options };
+    mr_status status = name_model(options, plan->modality, &name, error);
+    mr_registry_entry entry = { .key = name.data, .path = plan->model_path, .vtable = plan->modality->model, .options = plan->model_options };
     entry.options.threads_per_worker = plan->cores;
     entry.options.capability_options = &embed;
     if (status == MR_OK) status = mr_runtime_model(embedder->runtime, &entry, sizeof embed, &embedder->model, error);
@@ -115,13 +114,13 @@ static mr_status open_model(mr_embedder *embedder, const mr_embedder_options *op
     return status;
 }
 
-mr_status mr_embedder_open(const mr_embedder_options *options, mr_embedder **out, mr_error *error)
+static mr_status open_embedder(const mr_embedder_options *options, mr_modality_choice modality, mr_embedder **out, mr_error *error)
 {
     mr_embedder *embedder = calloc(1, sizeof *embedder);
     if (!embedder) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
     embedder->runtime = options->runtime;
     mr_status status;
-    MR_TRY_OR(status, fill_job(&embedder->job, options, error), fail);
+    MR_TRY_OR(status, fill_job(&embedder->job, options, modality, error), fail);
     MR_TRY_OR(status, mr_job_check_model(&embedder->job, error), fail);
     MR_TRY_OR(status, mr_job_plan_make(&embedder->job, &embedder->plan, error), fail);
     MR_TRY_OR(status, open_model(embedder, options, error), fail);
@@ -130,6 +129,16 @@ mr_status mr_embedder_open(const mr_embedder_options *options, mr_embedder **out
 fail:
     mr_embedder_close(embedder);
     return status;
+}
+
+mr_status mr_embedder_open(const mr_embedder_options *options, mr_embedder **out, mr_error *error)
+{
+    return open_embedder(options, MR_MODALITY_TEXT, out, error);
+}
+
+mr_status mr_embedder_open_images(const mr_embedder_options *options, mr_embedder **out, mr_error *error)
+{
+    return open_embedder(options, MR_MODALITY_IMAGE, out, error);
 }
 
 void mr_embedder_close(mr_embedder *embedder)
@@ -147,16 +156,16 @@ size_t mr_embedder_dimension(const mr_embedder *embedder)
 }
 
 /* Texts of one pool request. */
-typedef struct prepared {
+typedef struct text_batch {
     mr_encoding *encodings;          /* [count] */
     mr_text_embedding_input *inputs; /* [count], those that can be run */
     size_t *places;                  /* [count], index of an input's text */
     mr_status *run_statuses;         /* [count] */
     float *vectors;                  /* [count, dimension] */
     size_t runnable;
-} prepared;
+} text_batch;
 
-static void prepared_fini(prepared *p, size_t count)
+static void text_batch_fini(text_batch *p, size_t count)
 {
     for (size_t i = 0; p->encodings && i < count; i++) mr_encoding_fini(&p->encodings[i]);
     free(p->encodings);
@@ -166,7 +175,7 @@ static void prepared_fini(prepared *p, size_t count)
     free(p->vectors);
 }
 
-static mr_status prepare_all(const mr_embedder *embedder, const mr_str *texts, size_t count, prepared *p, mr_status *statuses, mr_error *error)
+static mr_status prepare_all(const mr_embedder *embedder, const mr_str *texts, size_t count, text_batch *p, mr_status *statuses, mr_error *error)
 {
     mr_tokenizer_scratch *scratch;
     MR_TRY(mr_tokenizer_scratch_create(&scratch, error));
@@ -187,7 +196,7 @@ static mr_status prepare_all(const mr_embedder *embedder, const mr_str *texts, s
 }
 
 /* In pool requests of at most max_batch_inputs texts and, but for a single longer one, max_batch_tokens tokens. */
-static mr_status run_all(mr_embedder *embedder, prepared *p, mr_error *error)
+static mr_status run_all(mr_embedder *embedder, text_batch *p, mr_error *error)
 {
     const mr_model_options *options = &embedder->plan.model_options;
     size_t dimension = embedder->plan.dimension;
@@ -207,7 +216,7 @@ static mr_status run_all(mr_embedder *embedder, prepared *p, mr_error *error)
 mr_status mr_embedder_run(mr_embedder *embedder, const mr_str *texts, size_t count, float *vectors, mr_status *statuses, mr_error *error)
 {
     size_t dimension = embedder->plan.dimension;
-    prepared p = { .encodings = calloc(count + 1, sizeof *p.encodings), .inputs = calloc(count + 1, sizeof *p.inputs), .places = calloc(count + 1, sizeof *p.places),
+    text_batch p = { .encodings = calloc(count + 1, sizeof *p.encodings), .inputs = calloc(count + 1, sizeof *p.inputs), .places = calloc(count + 1, sizeof *p.places),
                    .run_statuses = calloc(count + 1, sizeof *p.run_statuses), .vectors = calloc(count + 1, dimension * sizeof *p.vectors) };
     bool allocated = p.encodings && p.inputs && p.places && p.run_statuses && p.vectors;
     mr_status status = allocated ? prepare_all(embedder, texts, count, &p, statuses, error) : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
@@ -218,6 +227,27 @@ mr_status mr_embedder_run(mr_embedder *embedder, const mr_str *texts, size_t cou
         if (statuses) statuses[place] = p.run_statuses[i];
         else if (p.run_statuses[i] != MR_OK) status = mr_error_set(error, p.run_statuses[i], "text %zu: %s", place, mr_status_text(p.run_statuses[i]));
     }
-    prepared_fini(&p, count);
+    text_batch_fini(&p, count);
+    return status;
+}
+
+static mr_status run_prepared(mr_embedder *embedder, const mr_prepared *prepared, float *vector, mr_error *error)
+{
+    mr_modality_request request;
+    mr_status status = MR_OK;
+    mr_embedding_response response = { .vectors = vector, .dimension = embedder->plan.dimension, .statuses = &status };
+    embedder->plan.modality->make_request(&prepared->input, 1, &request);
+    const mr_call call = { .request = &request, .response = &response, .lane = MR_LANE_INTERACTIVE, .stage = "embedder", .idempotent = true };
+    MR_TRY(mr_pool_call(embedder->model, &call, error));
+    return status == MR_OK ? MR_OK : mr_error_set(error, status, "%s", mr_status_text(status));
+}
+
+mr_status mr_embedder_run_image(mr_embedder *embedder, mr_str file, float *vector, mr_error *error)
+{
+    const mr_record record = { .image = file };
+    mr_prepared prepared = { 0 };
+    mr_status status = embedder->plan.modality->prepare(&embedder->job, &embedder->plan, NULL, &record, &prepared, error);
+    if (status == MR_OK) status = run_prepared(embedder, &prepared, vector, error);
+    mr_prepared_fini(&prepared);
     return status;
 }

@@ -3,43 +3,66 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "core/file.h"
 #include "core/str.h"
+#include "image/contact_sheet.h"
+#include "image/decode.h"
 #include "io/embedding_file.h"
 #include "kernels/kernels.h"
 #include "pipelines/embedder.h"
 #include "pipelines/neighbors.h"
+#include "pipelines/source_image.h"
 
 static int run(int argc, char **argv);
 
 const mr_command mr_command_neighbors = {
     .name = "neighbors",
-    .summary = "nearest rows of an embedding file to a text or to one of its rows",
+    .summary = "nearest rows of an embedding file to a text, an image or one of its rows",
     .run = run,
     .help =
         "usage: millrace neighbors OUT.h5 \"query text\" [-k N] [OPTIONS]\n"
         "       millrace neighbors OUT.h5 --id ID [-k N]\n"
+        "       millrace neighbors OUT.h5 --image FILE [-k N]\n"
         "\n"
         "Prints the N rows with the largest cosine: rank, score, id (and text, when stored by --store-text). The query is embedded as the file was: same model, pooling\n"
         "and dimension; with the model's \"query\" prompt when it has one.\n"
         "\n"
         "  -k N              how many (default 10)\n"
         "      --id ID       nearest to this row instead of a text\n"
+        "      --image FILE  nearest to this image, where the model embeds images\n"
+        "      --thumbnails SHEET.png  the images found, on one sheet: best first, row by row (the query image in front)\n"
         "  -m, --model M     model of the query (default: the one named in the file)\n"
         "      --prompt NAME prompt of the model; --prompt-text S: literal text\n"
         "      --json        one JSON object a line\n"
         "\n"
         "examples:\n"
         "  millrace neighbors out/debian.h5 \"edit photographs\" -k 5\n"
-        "  millrace neighbors out/debian.h5 --id gimp\n",
+        "  millrace neighbors out/debian.h5 --id gimp\n"
+        "  millrace neighbors photos.h5 \"a red bicycle\" --thumbnails found.png\n",
 };
 
 typedef struct request {
-    const char *path, *text, *id, *model, *prompt, *prompt_text;
+    const char *path, *text, *id, *image, *model, *prompt, *prompt_text, *thumbnails;
     size_t k;
     bool json;
 } request;
 
 #define MAX_NEIGHBORS 100000
+#define MAX_THUMBNAILS 500 /* a sheet that can still be opened */
+#define MAX_IMAGE_BYTES ((size_t)256 << 20)
+
+static mr_status run_query(const request *wanted, mr_embedder *embedder, float *vector, mr_error *error)
+{
+    const mr_str text = mr_str_of(wanted->text);
+    char *image = NULL;
+    size_t length = 0;
+    if (!wanted->image) return mr_embedder_run(embedder, &text, 1, vector, NULL, error);
+    MR_TRY(mr_file_read(wanted->image, MAX_IMAGE_BYTES, &image, &length, error));
+    mr_status status = mr_embedder_run_image(embedder, (mr_str){ image, length }, vector, error);
+    if (status != MR_OK) mr_error_prefix(error, status, "%s", wanted->image);
+    free(image);
+    return status;
+}
 
 static mr_status embed_query(const request *wanted, mr_embedding_file *file, float *vector, mr_error *error)
 {
@@ -50,12 +73,11 @@ static mr_status embed_query(const request *wanted, mr_embedding_file *file, flo
     options.prompt_text = wanted->prompt_text;
     options.is_query = true;
     mr_embedder *embedder;
-    MR_TRY(mr_embedder_open(&options, &embedder, error));
+    MR_TRY((wanted->image ? mr_embedder_open_images : mr_embedder_open)(&options, &embedder, error));
     mr_status status = MR_OK;
     if (mr_embedder_dimension(embedder) != mr_embedding_file_dimension(file))
         status = mr_error_set(error, MR_CONFIG, "the model gives vectors of %zu, the file holds vectors of %zu", mr_embedder_dimension(embedder), mr_embedding_file_dimension(file));
-    const mr_str text = mr_str_of(wanted->text);
-    if (status == MR_OK) status = mr_embedder_run(embedder, &text, 1, vector, NULL, error);
+    if (status == MR_OK) status = run_query(wanted, embedder, vector, error);
     mr_embedder_close(embedder);
     return status;
 }
@@ -98,6 +120,49 @@ static mr_status print_neighbors(const request *wanted, mr_embedding_file *file,
     return MR_OK;
 }
 
+static mr_status load_query_image(const char *path, mr_bitmap *out, mr_error *error)
+{
+    char *data;
+    size_t length;
+    const mr_decode_options options = { 0 };
+    MR_TRY(mr_file_read(path, MAX_IMAGE_BYTES, &data, &length, error));
+    mr_status status = mr_image_decode((const uint8_t *)data, length, &options, out, error);
+    free(data);
+    return status;
+}
+
+static mr_status add_thumbnail(mr_contact_sheet *sheet, mr_embedding_file *file, uint64_t at, mr_error *error)
+{
+    mr_embedding_row row;
+    mr_bitmap image = { 0 };
+    mr_error reason;
+    MR_TRY(mr_embedding_file_row(file, at, &row, error));
+    mr_status status = mr_source_image_load(file, &row, &image, &reason);
+    if (status != MR_OK) fprintf(stderr, "millrace: no thumbnail of row %llu: %s\n", (unsigned long long)at, reason.text);
+    status = mr_contact_sheet_add(sheet, status == MR_OK ? &image : NULL, error);
+    mr_bitmap_free(&image);
+    return status;
+}
+
+static mr_status write_thumbnails(const request *wanted, mr_embedding_file *file, const mr_neighbor *found, size_t count, mr_error *error)
+{
+    mr_contact_sheet sheet = { 0 };
+    mr_status status = MR_OK;
+    if (count == 0) return MR_OK;
+    if (count > MAX_THUMBNAILS) count = MAX_THUMBNAILS;
+    MR_TRY(mr_contact_sheet_create(count + (wanted->image ? 1 : 0), &sheet, error));
+    if (wanted->image) {
+        mr_bitmap query = { 0 };
+        status = load_query_image(wanted->image, &query, error);
+        if (status == MR_OK) status = mr_contact_sheet_add(&sheet, &query, error);
+        mr_bitmap_free(&query);
+    }
+    for (size_t i = 0; status == MR_OK && i < count; i++) status = add_thumbnail(&sheet, file, found[i].row, error);
+    if (status == MR_OK) status = mr_bitmap_write_png(&sheet.sheet, wanted->thumbnails, error);
+    mr_contact_sheet_free(&sheet);
+    return status;
+}
+
 static mr_status find_and_print(const request *wanted, mr_error *error)
 {
     mr_embedding_file *file;
@@ -110,6 +175,7 @@ static mr_status find_and_print(const request *wanted, mr_error *error)
     if (status == MR_OK) status = query_vector(wanted, file, vector, &row, error);
     if (status == MR_OK) status = mr_neighbors_find(file, vector, row, wanted->k, found, &count, error);
     if (status == MR_OK) status = print_neighbors(wanted, file, found, count, error);
+    if (status == MR_OK && wanted->thumbnails) status = write_thumbnails(wanted, file, found, count, error);
     free(found);
     free(vector);
     mr_embedding_file_close(file);
@@ -118,8 +184,9 @@ static mr_status find_and_print(const request *wanted, mr_error *error)
 
 static int run(int argc, char **argv)
 {
-    enum { ID = 0x100, PROMPT, PROMPT_TEXT, JSON };
-    static const struct option options[] = { { "id", required_argument, NULL, ID }, { "model", required_argument, NULL, 'm' },
+    enum { ID = 0x100, IMAGE, THUMBNAILS, PROMPT, PROMPT_TEXT, JSON };
+    static const struct option options[] = { { "id", required_argument, NULL, ID },
+        { "image", required_argument, NULL, IMAGE }, { "thumbnails", required_argument, NULL, THUMBNAILS }, { "model", required_argument, NULL, 'm' },
         { "prompt", required_argument, NULL, PROMPT }, { "prompt-text", required_argument, NULL, PROMPT_TEXT }, { "json", no_argument, NULL, JSON }, { 0 } };
     request wanted = { .k = 10 };
     mr_error error;
@@ -135,6 +202,8 @@ static int run(int argc, char **argv)
         }
         case 'm': wanted.model = optarg; break;
         case ID: wanted.id = optarg; break;
+        case IMAGE: wanted.image = optarg; break;
+        case THUMBNAILS: wanted.thumbnails = optarg; break;
         case PROMPT: wanted.prompt = optarg; break;
         case PROMPT_TEXT: wanted.prompt_text = optarg; break;
         case JSON: wanted.json = true; break;
@@ -142,9 +211,12 @@ static int run(int argc, char **argv)
         }
     }
     int operands = argc - optind;
-    if (operands != (wanted.id ? 1 : 2)) return mr_cli_usage(&mr_command_neighbors, wanted.id ? "name one file" : "name one file and one query text (quote it), or --id");
+    if (wanted.id && wanted.image) return mr_cli_usage(&mr_command_neighbors, "--id and --image exclude each other");
+    bool wants_text = !wanted.id && !wanted.image;
+    if (operands != (wants_text ? 2 : 1))
+        return mr_cli_usage(&mr_command_neighbors, wants_text ? "name one file and one query text (quote it), or --id, or --image" : "name one file");
     wanted.path = argv[optind];
-    if (!wanted.id) wanted.text = argv[optind + 1];
+    if (wants_text) wanted.text = argv[optind + 1];
     if (mr_kernels_init(NULL, &error) != MR_OK) return mr_cli_fail(&error);
     return find_and_print(&wanted, &error) == MR_OK ? 0 : mr_cli_fail(&error);
 }
