@@ -55,6 +55,7 @@ typedef struct mr_job {
     uint64_t threads;
     uint64_t readers;
     char *memory;
+    char *memory_reserve;
     uint64_t batch_tokens;
     char *shard;
     char *cache;          /* a folder, or "none" */

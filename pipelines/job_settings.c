@@ -56,6 +56,7 @@ static const mr_setting settings[] = {
     { "resources.threads", "--threads", "N", "cores to use (default: all this process may run on)", MR_SETTING_COUNT, AT(threads), NULL, false },
     { "resources.readers", "--readers", "N", "input files read at once (default: 4 where there are many)", MR_SETTING_COUNT, AT(readers), NULL, false },
     { "resources.memory", "--memory-limit", "SIZE", "8G, 300M or 80% of what the machine or container allows (default 80%)", MR_SETTING_STRING, AT(memory), NULL, false },
+    { "resources.memory_reserve", NULL, "SIZE", "of the limit, kept out of plans and pools for code, stacks and small allocations: 256M or 5% (default: the smaller of these)", MR_SETTING_STRING, AT(memory_reserve), NULL, false },
     { "resources.batch_tokens", "--batch-tokens", "N", "tokens per batch (default: by the plan; results do not depend on it)", MR_SETTING_COUNT, AT(batch_tokens), NULL, false },
     { "resources.shard", "--shard", "I/N", "do only shard I of N (from 0), or auto: Slurm, Kubernetes and AWS Batch arrays; then `millrace merge`", MR_SETTING_STRING, AT(shard), NULL, false },
     { "resources.cache", "--cache", "DIR", "folder for what makes the next start faster (default ~/.cache/millrace); none: keep nothing", MR_SETTING_STRING, AT(cache), NULL, false },

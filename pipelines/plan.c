@@ -86,7 +86,7 @@ static mr_status measure_input(const mr_job *job, mr_job_plan *plan, mr_error *e
 static mr_status read_memory_limit(const mr_job *job, mr_job_plan *plan, mr_error *error)
 {
     mr_governor *governor;
-    const mr_governor_settings settings = { .limit = job->memory };
+    const mr_governor_settings settings = { .limit = job->memory, .reserve = job->memory_reserve };
     MR_TRY(mr_governor_create(&settings, &governor, error));
     plan->memory_limit = mr_governor_limit(governor);
     plan->memory_effective = mr_governor_limits(governor)->effective;

@@ -33,7 +33,7 @@ static mr_status publish_metrics(mr_runtime *runtime, mr_error *error)
 
 mr_status mr_runtime_create(const mr_job *job, bool pin_threads, mr_runtime **out, mr_error *error)
 {
-    const mr_governor_settings memory = { .limit = job->memory };
+    const mr_governor_settings memory = { .limit = job->memory, .reserve = job->memory_reserve };
     mr_pool_settings pool = job->pool;
     pool.metrics_path = job->metrics;
     pool.pin_threads = pin_threads;
@@ -56,7 +56,7 @@ fail:
 /* Of the settings of a job file those that a runtime has a use for. */
 static bool is_ours(const char *assignment)
 {
-    static const char *const keys[] = { "pool.", "resources.memory=", "resources.metrics=", "resources.metrics_listen=", "resources.numa=" };
+    static const char *const keys[] = { "pool.", "resources.memory=", "resources.memory_reserve=", "resources.metrics=", "resources.metrics_listen=", "resources.numa=" };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (strncmp(assignment, keys[i], strlen(keys[i])) == 0) return true;
     return false;
@@ -68,7 +68,7 @@ static mr_status read_settings(mr_job *job, const char *const *settings, size_t 
     job->pool = mr_pool_settings_default(); /* somebody waits for each answer */
     for (size_t i = 0; i < count; i++) {
         if (!is_ours(settings[i]))
-            return mr_error_set(error, MR_CONFIG, "%s: a runtime takes pool.NAME, resources.memory, .metrics, .metrics_listen and .numa", settings[i]);
+            return mr_error_set(error, MR_CONFIG, "%s: a runtime takes pool.NAME, resources.memory, .memory_reserve, .metrics, .metrics_listen and .numa", settings[i]);
         MR_TRY(mr_job_set(job, settings[i], error));
     }
     return MR_OK;

@@ -1,8 +1,11 @@
 /* docs/pool-rules.md, section 2: worker life. Expected numbers are those of the rules. */
+#include <dirent.h>
 #include <sched.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "core/cores.h"
 #include "pool_fixture.h"
 #include "registry/pool/pool_internal.h"
 
@@ -180,6 +183,81 @@ static void load_adds_one_worker_at_a_time_up_to_the_cap(void **state)
         fake_request_fini(&requests[i]);
     }
     fixture_end(&f);
+}
+
+/* Workers a model gets when it asks for more than it may have. */
+static size_t most_workers(size_t setting, size_t threads_per_worker)
+{
+    fixture f = fixture_default();
+    f.settings.max_workers_per_model = setting;
+    fixture_start(&f);
+    fake_model *fake = fake_new();
+    mr_pool_model *model;
+    const mr_pool_model_spec spec = { .key = "a/b", .path = fake->path, .vtable = fake_vtable(TEXT), .options = { .threads_per_worker = threads_per_worker } };
+    assert_int_equal(mr_pools_add_model(f.pools, &spec, &model, NULL), MR_OK);
+    assert_int_equal(mr_pool_pin(model, 100, NULL), MR_OK);
+    size_t workers = workers_of(model);
+    mr_pool_unpin(model, 100);
+    fixture_end(&f);
+    return workers;
+}
+
+static void the_cap_follows_the_cores(void **state)
+{
+    (void)state;
+    size_t cores = mr_cores_allowed(NULL);
+    assert_int_equal(most_workers(0, 1), cores);
+    assert_int_equal(most_workers(0, cores), 1);
+    assert_int_equal(most_workers(0, 4 * cores), 1);
+    assert_int_equal(most_workers(3, 1), 3);
+}
+
+static size_t maintenance_threads(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    size_t count = 0;
+    for (struct dirent *task; (task = readdir(tasks));) {
+        char path[300], name[32] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%.200s/comm", task->d_name);
+        FILE *file = fopen(path, "re");
+        if (file && fgets(name, sizeof name, file)) count += strcmp(name, "millrace-maint\n") == 0;
+        if (file) fclose(file);
+    }
+    closedir(tasks);
+    return count;
+}
+
+/* A thread names itself a moment after it was started. */
+static void await_maintenance_threads(size_t count)
+{
+    for (int i = 0; i < 10000 && maintenance_threads() != count; i++) nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+    assert_int_equal(maintenance_threads(), count);
+}
+
+static void one_maintenance_thread_from_the_first_use_on(void **state)
+{
+    (void)state;
+    mr_governor *governor;
+    mr_pools *pools;
+    mr_pool_model *model;
+    const mr_governor_settings memory = { .limit = "1M", .reserve = "0" };
+    const mr_pool_settings settings = mr_pool_settings_default();
+    assert_int_equal(mr_governor_create(&memory, &governor, NULL), MR_OK);
+    assert_int_equal(mr_pools_create(&settings, governor, NULL, &pools, NULL), MR_OK);
+    const mr_pool_model_spec spec = { .key = "a/b", .path = fake_new()->path, .vtable = fake_vtable(TEXT), .options = { .threads_per_worker = 1 } };
+    assert_int_equal(mr_pools_add_model(pools, &spec, &model, NULL), MR_OK);
+    assert_int_equal(maintenance_threads(), 0);
+    assert_int_equal(call_once(model, TEXT, NULL), MR_OK);
+    await_maintenance_threads(1);
+    for (int i = 0; i < 3; i++) assert_int_equal(mr_pools_start_maintenance(pools, NULL), MR_OK);
+    assert_int_equal(call_once(model, TEXT, NULL), MR_OK);
+    assert_int_equal(maintenance_threads(), 1);
+    assert_int_equal(mr_pools_shutdown(pools, NULL), MR_OK);
+    assert_int_equal(maintenance_threads(), 0);
+    mr_pools_destroy(pools);
+    mr_governor_destroy(governor);
+    fake_reset();
 }
 
 static void never_two_expansions_at_once(void **state)
@@ -570,6 +648,8 @@ int main(void)
         cmocka_unit_test(a_failed_load_reaches_every_waiter_with_its_cause),
         cmocka_unit_test(waiting_for_ready_ends_on_time),
         cmocka_unit_test(load_adds_one_worker_at_a_time_up_to_the_cap),
+        cmocka_unit_test(the_cap_follows_the_cores),
+        cmocka_unit_test(one_maintenance_thread_from_the_first_use_on),
         cmocka_unit_test(never_two_expansions_at_once),
         cmocka_unit_test(memory_refused_lets_the_request_queue),
         cmocka_unit_test(cool_down_takes_one_worker_a_minute),
