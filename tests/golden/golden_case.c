@@ -50,6 +50,7 @@ void golden_case_load(const char *directory, golden_case *out)
     out->bf16_cosine = json_number_value(json_object_get(json_object_get(classes, "bf16"), "cosine"));
     out->int8_cosine = json_number_value(json_object_get(json_object_get(classes, "int8"), "cosine"));
     out->min_cosine = json_number_value(json_object_get(bounds, "cosine"));
+    out->reference_error = json_number_value(json_object_get(json_object_get(out->document, "reference_f32_error"), "max_abs"));
     out->max_abs = json_number_value(json_object_get(bounds, "max_abs"));
     assert_true(out->min_cosine > 0.99 && out->max_abs > 0 && out->bf16_cosine > 0.9 && out->int8_cosine > 0.9);
     out->count = json_array_size(inputs);
