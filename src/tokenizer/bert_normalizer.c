@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-/* What cleaning makes of a code point: deleted (0), a space, or itself. */
-static uint32_t clean(uint32_t c)
+uint32_t mr_bert_clean(uint32_t c)
 {
     if (c == '\t' || c == '\n' || c == '\r') return ' ';
     if (c == 0 || c == MR_REPLACEMENT) return 0;
@@ -13,7 +12,7 @@ static uint32_t clean(uint32_t c)
     return mr_unicode_is_space(c) ? ' ' : c;
 }
 
-static bool is_chinese(uint32_t c)
+bool mr_bert_is_chinese(uint32_t c)
 {
     if (c < 0x3400) return false;
     return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x20000 && c <= 0x2A6DF) ||
@@ -24,7 +23,7 @@ static bool is_chinese(uint32_t c)
 void mr_bert_normalizer_prepare(mr_bert_normalizer *normalizer)
 {
     for (uint32_t c = 0; c < 128; c++) {
-        uint32_t to = normalizer->clean_text ? clean(c) : c;
+        uint32_t to = normalizer->clean_text ? mr_bert_clean(c) : c;
         normalizer->ascii[c] = (unsigned char)(normalizer->lowercase ? mr_unicode_lower(to) : to);
     }
 }
@@ -86,10 +85,10 @@ static bool run_point(writer *w, mr_str text, size_t *at)
     uint32_t c = mr_utf8_decode(text.data + *at, &length);
     *at += length;
     if (w->normalizer->clean_text) {
-        c = clean(c);
+        c = mr_bert_clean(c);
         if (c == 0) return true;
     }
-    if (!w->normalizer->handle_chinese_chars || !is_chinese(c)) return put(w, c);
+    if (!w->normalizer->handle_chinese_chars || !mr_bert_is_chinese(c)) return put(w, c);
     return put(w, ' ') && put(w, c) && put(w, ' ');
 }
 
@@ -119,7 +118,7 @@ bool mr_bert_normalizer_run(const mr_bert_normalizer *normalizer, mr_marks *mark
     /* Deleting the first character moves the text away from offset 0. */
     if (segment->at_origin && normalizer->clean_text) {
         size_t length;
-        if (text.length && clean(mr_utf8_decode(text.data, &length)) == 0) segment->at_origin = false;
+        if (text.length && mr_bert_clean(mr_utf8_decode(text.data, &length)) == 0) segment->at_origin = false;
     }
     segment->text = (mr_str){ out->data, out->length };
     return true;

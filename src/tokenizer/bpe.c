@@ -252,9 +252,11 @@ void mr_bpe_fini(mr_bpe *model)
 /* ---------------------------------------------------------------- first symbols */
 
 /* Scratch for one piece. The caller reserved one symbol for each byte of it, and one more. */
-static void add_symbol(mr_bpe_scratch *scratch, int32_t id)
+static void add_symbol(mr_bpe_scratch *scratch, int32_t id, size_t length)
 {
-    scratch->symbols[scratch->count++].id = id;
+    mr_bpe_symbol *symbol = &scratch->symbols[scratch->count++];
+    symbol->id = id;
+    symbol->length = (uint32_t)length;
 }
 
 /* Id of one code point's text with the suffix if it is the last. */
@@ -276,13 +278,13 @@ static bool fall_back(const mr_bpe *model, mr_bpe_scratch *scratch, mr_str point
         for (size_t i = 0; i < parts[k].length; i++)
             if (model->fallback[(unsigned char)parts[k].data[i]] < 0) return false;
     for (size_t k = 0; k < 2; k++)
-        for (size_t i = 0; i < parts[k].length; i++) add_symbol(scratch, model->fallback[(unsigned char)parts[k].data[i]]);
+        for (size_t i = 0; i < parts[k].length; i++) add_symbol(scratch, model->fallback[(unsigned char)parts[k].data[i]], 1);
     return true;
 }
 
 static void first_symbols(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str piece, mr_bpe_scratch *scratch)
 {
-    bool pending = false; /* an unknown not yet written */
+    size_t pending = 0; /* bytes of an unknown not yet written */
     scratch->count = 0;
     for (size_t at = 0; at < piece.length;) {
         size_t length = model->bytes ? 1 : mr_utf8_length((unsigned char)piece.data[at]);
@@ -291,16 +293,19 @@ static void first_symbols(const mr_bpe *model, const mr_vocabulary *vocabulary, 
         bool last = at == piece.length;
         int32_t id = symbol_id(model, vocabulary, point, last);
         if (id >= 0) {
-            if (pending) add_symbol(scratch, model->unk_id);
-            pending = false;
-            add_symbol(scratch, id);
+            if (pending) add_symbol(scratch, model->unk_id, pending);
+            pending = 0;
+            add_symbol(scratch, id, length);
             continue;
         }
         if (fall_back(model, scratch, point, last) || model->unk_id < 0) continue;
-        if (pending && !model->fuse_unk) add_symbol(scratch, model->unk_id);
-        pending = true;
+        if (pending && !model->fuse_unk) {
+            add_symbol(scratch, model->unk_id, pending);
+            pending = 0;
+        }
+        pending += length;
     }
-    if (pending) add_symbol(scratch, model->unk_id);
+    if (pending) add_symbol(scratch, model->unk_id, pending);
 }
 
 /* ---------------------------------------------------------------- merging */
@@ -319,9 +324,11 @@ static void merge_short(const mr_bpe *model, mr_bpe_scratch *scratch)
             if (ranks[i] < ranks[best]) best = i;
         if (ranks[best] == NO_MERGE) break;
         s[best].id = model->joined[ranks[best]];
+        s[best].length += s[best + 1].length;
         count--;
         for (size_t i = best + 1; i < count; i++) {
             s[i].id = s[i + 1].id;
+            s[i].length = s[i + 1].length;
             ranks[i - 1] = ranks[i];
         }
         if (best > 0) ranks[best - 1] = find_merge(model, s[best - 1].id, s[best].id);
@@ -379,6 +386,7 @@ static void merge_long(const mr_bpe *model, mr_bpe_scratch *scratch)
         uint32_t at = (uint32_t)best.order, next = s[at].id < 0 ? MR_BPE_END : s[at].next;
         if (next == MR_BPE_END || pair_of(s[at].id, s[next].id) != best.pair) continue; /* joined otherwise meanwhile */
         s[at].id = model->joined[best.order >> 32];
+        s[at].length += s[next].length;
         s[at].next = s[next].next;
         s[next].id = -1;
         if (s[at].next != MR_BPE_END) s[s[at].next].previous = at;
@@ -388,7 +396,7 @@ static void merge_long(const mr_bpe *model, mr_bpe_scratch *scratch)
     }
     size_t kept = 0;
     for (size_t i = 0; i < count; i++)
-        if (s[i].id >= 0) s[kept++].id = s[i].id;
+        if (s[i].id >= 0) s[kept++] = s[i];
     scratch->count = kept;
 }
 
@@ -421,11 +429,23 @@ void mr_bpe_scratch_fini(mr_bpe_scratch *scratch)
     *scratch = (mr_bpe_scratch){ 0 };
 }
 
+/* As the reference does it: symbols follow each other, whatever was left out between them. */
+static void trace_symbols(const mr_bpe_scratch *scratch, size_t length, mr_span *spans)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < scratch->count; i++) {
+        size_t end = at + scratch->symbols[i].length;
+        if (end > length) end = length; /* bytes of a suffix are in no text */
+        spans[i] = (mr_span){ (uint32_t)at, (uint32_t)end };
+        at = end;
+    }
+}
+
 bool mr_bpe_run(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str piece, mr_bpe_scratch *scratch, mr_ids *ids)
 {
     if (model->ignore_merges) {
         int32_t id = mr_vocabulary_id(model->bytes ? &model->whole : vocabulary, piece);
-        if (id >= 0) return mr_ids_add(ids, id);
+        if (id >= 0) return mr_ids_add(ids, id, 0, piece.length);
     }
     if (!reserve_symbols(scratch, piece.length + model->suffix.length + 1)) return false;
     first_symbols(model, vocabulary, piece, scratch);
@@ -434,6 +454,7 @@ bool mr_bpe_run(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str pie
     else return false;
     if (!mr_ids_reserve(ids, scratch->count)) return false;
     for (size_t i = 0; i < scratch->count; i++) ids->items[ids->count + i] = scratch->symbols[i].id;
+    if (ids->traced) trace_symbols(scratch, piece.length, ids->spans + ids->count);
     ids->count += scratch->count;
     if (scratch->capacity > MR_SCRATCH_KEEP) mr_bpe_scratch_fini(scratch);
     return true;

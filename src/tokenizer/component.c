@@ -19,7 +19,16 @@ bool mr_ids_reserve(mr_ids *ids, size_t extra)
     if (ids->capacity - ids->count >= extra) return true;
     int32_t *grown = grow(ids->items, &ids->capacity, ids->count + extra, sizeof *grown);
     if (grown) ids->items = grown;
-    return grown != NULL;
+    return grown && mr_ids_trace(ids, ids->traced);
+}
+
+bool mr_ids_trace(mr_ids *ids, bool traced)
+{
+    mr_span *spans = traced && ids->capacity ? realloc(ids->spans, ids->capacity * sizeof *spans) : ids->spans;
+    if (traced && ids->capacity && !spans) return false;
+    ids->spans = spans;
+    ids->traced = traced;
+    return true;
 }
 
 bool mr_pieces_reserve(mr_pieces *pieces, size_t extra)
@@ -74,8 +83,10 @@ void mr_tokenizer_scratch_destroy(mr_tokenizer_scratch *scratch)
         mr_buf_fini(&scratch->spaced[i]);
         free(scratch->pieces[i].items);
         free(scratch->ids[i].items);
+        free(scratch->ids[i].spans);
     }
     mr_marks_fini(&scratch->marks);
+    mr_offsets_fini(&scratch->offsets);
     mr_regex_scratch_fini(&scratch->regex);
     mr_bpe_scratch_fini(&scratch->bpe);
     mr_unigram_scratch_fini(&scratch->unigram);

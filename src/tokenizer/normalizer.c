@@ -190,13 +190,19 @@ static bool replace_byte(mr_str text, char byte, mr_str content, mr_buf *out)
     return true;
 }
 
+/* While offsets are traced: where the step's pattern was found. */
+static bool note_match(mr_tokenizer_scratch *scratch, size_t start, size_t end)
+{
+    return !scratch->offsets.on || mr_offsets_match(&scratch->offsets, start, end);
+}
+
 static mr_status run_replace(const mr_normalizer_step *step, mr_tokenizer_scratch *scratch, mr_segment *segment, mr_buf *out, mr_error *error)
 {
     mr_str text = segment->text, content = step->replace.content;
     mr_str shown = step->replace.regex ? mr_regex_show(&scratch->regex, text) : text;
     size_t from = 0, start, end;
     if (!shown.data) return out_of_memory(error);
-    if (step->replace.pattern.length == 1) {
+    if (step->replace.pattern.length == 1 && !scratch->offsets.on) {
         if (text.data[0] == step->replace.pattern.data[0] && content.length == 0) segment->at_origin = false;
         return replace_byte(text, step->replace.pattern.data[0], content, out) ? MR_OK : out_of_memory(error);
     }
@@ -206,7 +212,7 @@ static mr_status run_replace(const mr_normalizer_step *step, mr_tokenizer_scratc
         if (result == MR_REGEX_NONE || out->length > GROWN_MAX_BYTES) break;
         /* A removed first character, or one of several replaced, takes offset 0 with it. */
         if (start == 0 && (content.length == 0 || mr_utf8_length((unsigned char)text.data[0]) < end)) segment->at_origin = false;
-        if (!mr_buf_append(out, text.data + from, start - from) || !mr_buf_append(out, content.data, content.length)) return out_of_memory(error);
+        if (!note_match(scratch, start, end) || !mr_buf_append(out, text.data + from, start - from) || !mr_buf_append(out, content.data, content.length)) return out_of_memory(error);
         from = end;
     }
     return mr_buf_append(out, text.data + from, text.length - from) ? MR_OK : out_of_memory(error);
@@ -228,23 +234,20 @@ static bool run_byte_level(mr_str text, mr_buf *out)
     return true;
 }
 
-static bool nmt_deletes(uint32_t c)
+uint32_t mr_nmt_clean(uint32_t c)
 {
-    return (c >= 0x01 && c <= 0x08) || c == 0x0B || (c >= 0x0E && c <= 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F;
-}
-
-static bool nmt_blanks(uint32_t c)
-{
-    return c == 0x09 || c == 0x0A || c == 0x0C || c == 0x0D || c == 0x1680 || (c >= 0x200B && c <= 0x200F) || c == 0x2028 || c == 0x2029 ||
-           c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
+    bool deleted = (c >= 0x01 && c <= 0x08) || c == 0x0B || (c >= 0x0E && c <= 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F;
+    bool blank = c == 0x09 || c == 0x0A || c == 0x0C || c == 0x0D || c == 0x1680 || (c >= 0x200B && c <= 0x200F) || c == 0x2028 || c == 0x2029 ||
+                 c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
+    return deleted ? 0 : blank ? ' ' : c;
 }
 
 static bool run_nmt(mr_str text, mr_buf *out)
 {
     for (size_t at = 0, length; at < text.length; at += length) {
-        uint32_t c = mr_utf8_decode(text.data + at, &length);
-        if (nmt_deletes(c)) continue;
-        if (!(nmt_blanks(c) ? mr_buf_append(out, " ", 1) : mr_buf_append(out, text.data + at, length))) return false;
+        uint32_t c = mr_utf8_decode(text.data + at, &length), to = mr_nmt_clean(c);
+        if (!to && c) continue;
+        if (!(to == c ? mr_buf_append(out, text.data + at, length) : mr_buf_append(out, " ", 1))) return false;
     }
     return true;
 }
@@ -281,7 +284,9 @@ mr_status mr_normalizer_run(const mr_normalizer *normalizer, mr_tokenizer_scratc
     size_t next = 0;
     for (size_t i = 0; i < normalizer->count; i++) {
         if (segment->text.length == 0) return MR_OK;
+        mr_str before = segment->text;
         MR_TRY(run_step(normalizer->steps + i, scratch, segment, &scratch->normal[next], error));
+        if (scratch->offsets.on && !mr_offsets_step(&scratch->offsets, normalizer->steps + i, before, segment->text)) return out_of_memory(error);
         if (segment->text.length > GROWN_MAX_BYTES) return mr_error_set(error, MR_BAD_RECORD, "text grows beyond 256 MiB by normalisation");
         if (segment->text.data == scratch->normal[next].data) next ^= 1;
     }

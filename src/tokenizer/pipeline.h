@@ -13,6 +13,7 @@
 
 #include "tokenizer/decoder.h"
 #include "tokenizer/json_tree.h"
+#include "tokenizer/offsets.h"
 #include "tokenizer/precompiled.h"
 #include "tokenizer/split_regex.h"
 #include "tokenizer/split_scanner.h"
@@ -44,8 +45,10 @@ typedef struct mr_pieces {
 
 typedef struct mr_ids {
     int32_t *items;
+    mr_span *spans; /* [capacity] where `traced`: bytes of the piece, later of the caller's text */
     size_t count;
     size_t capacity;
+    bool traced;
 } mr_ids;
 
 /* What one endless piece took is given back: bytes of piece whose scratch is kept. */
@@ -54,7 +57,8 @@ typedef struct mr_ids {
 /* BPE's symbols of one piece: a linked list in an array. */
 #define MR_BPE_END UINT32_MAX
 typedef struct mr_bpe_symbol {
-    int32_t id; /* -1: joined to the one before */
+    int32_t id;      /* -1: joined to the one before */
+    uint32_t length; /* bytes of the piece */
     uint32_t previous, next;
 } mr_bpe_symbol;
 
@@ -99,14 +103,20 @@ struct mr_tokenizer_scratch {
     mr_buf spaced[2]; /* pre-tokenizers that change text */
     mr_pieces pieces[2];
     mr_ids ids[2]; /* of the first and the second text */
+    mr_offsets offsets;
 };
 
 bool mr_ids_reserve(mr_ids *ids, size_t extra);
 bool mr_pieces_reserve(mr_pieces *pieces, size_t extra);
 
-static inline bool mr_ids_add(mr_ids *ids, int32_t id)
+/* Turns tracing on or off for ids to come. False when out of memory. */
+bool mr_ids_trace(mr_ids *ids, bool traced);
+
+/* The id of bytes start .. end - 1. */
+static inline bool mr_ids_add(mr_ids *ids, int32_t id, size_t start, size_t end)
 {
     if (ids->count == ids->capacity && !mr_ids_reserve(ids, 1)) return false;
+    if (ids->traced) ids->spans[ids->count] = (mr_span){ (uint32_t)start, (uint32_t)end };
     ids->items[ids->count++] = id;
     return true;
 }
@@ -141,6 +151,9 @@ typedef struct mr_bert_normalizer {
     unsigned char ascii[128]; /* what becomes of each; 0: deleted */
 } mr_bert_normalizer;
 
+/* What cleaning makes of a code point: deleted (0), a space, or itself. */
+uint32_t mr_bert_clean(uint32_t c);
+bool mr_bert_is_chinese(uint32_t c);
 void mr_bert_normalizer_prepare(mr_bert_normalizer *normalizer);
 bool mr_bert_normalizer_run(const mr_bert_normalizer *normalizer, mr_marks *marks, mr_segment *segment, mr_buf *out);
 
@@ -175,6 +188,8 @@ typedef struct mr_normalizer {
 /* `component` may be absent. */
 mr_status mr_normalizer_open(mr_json_value component, mr_normalizer *out, mr_error *error);
 void mr_normalizer_fini(mr_normalizer *normalizer);
+/* What Nmt makes of a code point: deleted (0), a space, or itself. */
+uint32_t mr_nmt_clean(uint32_t c);
 /* Rewrites *segment; its text is borrowed from the input or from the scratch until the next run. */
 mr_status mr_normalizer_run(const mr_normalizer *normalizer, mr_tokenizer_scratch *scratch, mr_segment *segment, mr_error *error);
 
@@ -377,6 +392,8 @@ typedef struct mr_template {
 /* What to do with one text ([0]) and with two ([1]). */
 typedef struct mr_post_processor {
     mr_template templates[2];
+    bool trims;  /* offsets leave out the white space around a token */
+    bool prefix; /* but for the first token's first space, which was put in */
 } mr_post_processor;
 
 mr_status mr_post_processor_open(mr_json_value component, mr_post_processor *out, mr_error *error);

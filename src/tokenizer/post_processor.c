@@ -98,6 +98,12 @@ static mr_status read_component(mr_json_value component, mr_post_processor *out,
 {
     mr_str type;
     MR_TRY(mr_component_type(component, "post-processor", &type, error));
+    if (mr_type_is(type, "ByteLevel") || mr_type_is(type, "RobertaProcessing")) {
+        bool trims;
+        MR_TRY(mr_json_get_bool(component, "trim_offsets", true, &trims, error));
+        MR_TRY(mr_json_get_bool(component, "add_prefix_space", true, &out->prefix, error));
+        out->trims = out->trims || trims;
+    }
     if (mr_type_is(type, "ByteLevel")) return MR_OK;
     if (mr_type_is(type, "Sequence")) {
         mr_json_value list = mr_json_get(component, "processors");

@@ -404,6 +404,15 @@ typedef struct run_state {
     size_t spaced; /* which buffer is free */
 } run_state;
 
+/* Where a piece that was written anew behind `filled` comes from. */
+static bool trace_piece(const mr_pre_tokenizer_step *step, mr_tokenizer_scratch *scratch, const run_state *state, mr_piece piece, size_t filled)
+{
+    size_t length = scratch->spaced[state->spaced].length - filled;
+    if (!scratch->offsets.on || (step->type != MR_PRE_METASPACE && step->type != MR_PRE_PREFIX_SPACE)) return true;
+    return mr_offsets_spaced(&scratch->offsets, 1 + state->spaced, filled, piece.start, (mr_str){ state->segment.text.data + piece.start, piece.length },
+                             step->type == MR_PRE_METASPACE ? step->metaspace.replacement_length : 1, length);
+}
+
 static mr_status run_step(const mr_pre_tokenizer_step *step, mr_tokenizer_scratch *scratch, run_state *state, mr_error *error)
 {
     mr_pieces *in = &scratch->pieces[state->pieces], *out = &scratch->pieces[state->pieces ^ 1];
@@ -412,10 +421,14 @@ static mr_status run_step(const mr_pre_tokenizer_step *step, mr_tokenizer_scratc
     out->count = 0;
     spaced->length = 0;
     if (step->type == MR_PRE_SPLIT && step->split.regex) MR_TRY(run_regex(step, scratch, state->segment.text, in, out, error));
-    else for (size_t k = 0; k < in->count && done; k++) done = run_piece(step, state->segment.text, in->items[k], first && k == 0, spaced, out);
+    else for (size_t k = 0; k < in->count && done; k++) {
+        size_t filled = spaced->length;
+        done = run_piece(step, state->segment.text, in->items[k], first && k == 0, spaced, out) && trace_piece(step, scratch, state, in->items[k], filled);
+    }
     if (!done) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory cutting a text into pieces");
     state->pieces ^= 1;
     if (step->type == MR_PRE_METASPACE || step->type == MR_PRE_PREFIX_SPACE) { /* the text is another one now */
+        if (scratch->offsets.on) scratch->offsets.current = scratch->offsets.bytes[1 + state->spaced];
         state->segment = (mr_segment){ { spaced->data, spaced->length }, first };
         state->spaced ^= 1;
     }

@@ -157,28 +157,32 @@ static size_t plain_run(const mr_precompiled *map, mr_str text)
     return count > 0 && count < text.length && (unsigned char)text.data[count] >= 0x80 ? count - 1 : count;
 }
 
+/* A short cluster that has a replacement, else its characters one by one; *inside: bytes left of such a cluster. */
+size_t mr_precompiled_next(const mr_precompiled *map, mr_str text, size_t *inside, mr_str *replacement)
+{
+    if (*inside == 0) {
+        size_t cluster = cluster_length(text);
+        if (cluster < 6 && first_match(map, (mr_str){ text.data, cluster }, replacement)) return cluster;
+        *inside = cluster;
+    }
+    size_t length = mr_utf8_length((unsigned char)text.data[0]);
+    *inside -= length;
+    if (!first_match(map, (mr_str){ text.data, length }, replacement)) *replacement = (mr_str){ 0 };
+    return length;
+}
+
 bool mr_precompiled_run(const mr_precompiled *map, mr_str text, mr_buf *out)
 {
+    size_t inside = 0;
     while (text.length) {
-        size_t plain = plain_run(map, text), cluster, done = 0;
+        size_t plain = inside ? 0 : plain_run(map, text);
         if (!mr_buf_append(out, text.data, plain)) return false;
-        text.data += plain;
-        text.length -= plain;
+        text = (mr_str){ text.data + plain, text.length - plain };
         if (text.length == 0) break;
-        cluster = cluster_length(text);
         mr_str replacement;
-        if (cluster < 6 && first_match(map, (mr_str){ text.data, cluster }, &replacement)) {
-            if (!mr_buf_append(out, replacement.data, replacement.length)) return false;
-            done = cluster;
-        }
-        while (done < cluster) {
-            mr_str point = { text.data + done, mr_utf8_length((unsigned char)text.data[done]) };
-            done += point.length;
-            if (first_match(map, point, &replacement)) point = replacement;
-            if (!mr_buf_append(out, point.data, point.length)) return false;
-        }
-        text.data += cluster;
-        text.length -= cluster;
+        size_t length = mr_precompiled_next(map, text, &inside, &replacement);
+        if (!(replacement.data ? mr_buf_append(out, replacement.data, replacement.length) : mr_buf_append(out, text.data, length))) return false;
+        text = (mr_str){ text.data + length, text.length - length };
     }
     return true;
 }

@@ -30,12 +30,19 @@ typedef struct mr_encode_options {
     bool add_special_tokens;
     bool truncate_left;  /* keep the tail instead of the head */
     size_t max_tokens;   /* special tokens included; 0 = no limit */
+    bool offsets;        /* fill spans; slower */
 } mr_encode_options;
+
+/* Bytes start .. end - 1 of the caller's text. */
+typedef struct mr_span {
+    uint32_t start, end;
+} mr_span;
 
 /* Reusable output; zero-initialise, mr_encoding_fini when done. */
 typedef struct mr_encoding {
     int32_t *ids;      /* [count] */
     uint8_t *type_ids; /* [count] which part of a pair, as the post-processor says; 0 for one text in nearly all models */
+    mr_span *spans;    /* [count] with options.offsets: where an id comes from, whole characters; 0, 0 for special ids that were added */
     size_t count;
     size_t capacity;
     size_t full_count; /* ids there would have been without max_tokens */

@@ -8,6 +8,7 @@ void mr_encoding_fini(mr_encoding *encoding)
 {
     free(encoding->ids);
     free(encoding->type_ids);
+    free(encoding->spans);
     *encoding = (mr_encoding){ 0 };
 }
 
@@ -26,31 +27,44 @@ static mr_status encode_plain(const mr_tokenizer *t, mr_tokenizer_scratch *scrat
     return mr_model_run(&t->model, scratch, text, pieces, ids, error);
 }
 
-/* A stretch of the raw text: normalised, then cut at the added tokens that are searched in normalised text. */
-static mr_status encode_segment(const mr_tokenizer *t, mr_tokenizer_scratch *scratch, mr_segment segment, mr_ids *ids, mr_error *error)
+/* An added token, cut out of bytes start .. end - 1 of the caller's text. */
+static mr_status add_token(const mr_added_token *token, mr_span span, mr_ids *ids, mr_error *error)
 {
+    return mr_ids_add(ids, token->id, span.start, span.end) ? MR_OK : out_of_memory(error);
+}
+
+/* A stretch of the raw text: normalised, then cut at the added tokens that are searched in normalised text. */
+static mr_status encode_segment(const mr_tokenizer *t, mr_tokenizer_scratch *scratch, mr_segment segment, size_t base, mr_ids *ids, mr_error *error)
+{
+    mr_offsets *offsets = &scratch->offsets;
     if (segment.text.length == 0) return MR_OK;
+    if (offsets->on && !mr_offsets_begin(offsets, segment.text, base)) return out_of_memory(error);
     MR_TRY(mr_normalizer_run(&t->normalizer, scratch, &segment, error));
     mr_str text = segment.text;
+    if (offsets->on && !mr_offsets_finish(offsets, text)) return out_of_memory(error);
     for (size_t from = 0; from < text.length;) {
         mr_added_match match = mr_added_tokens_find(&t->added, true, text, from);
+        if (offsets->on) offsets->current = offsets->bytes[0] + from;
         MR_TRY(encode_plain(t, scratch, (mr_segment){ { text.data + from, match.start - from }, segment.at_origin && from == 0 }, ids, error));
-        if (match.token && !mr_ids_add(ids, match.token->id)) return out_of_memory(error);
+        if (offsets->on) offsets->current = offsets->bytes[0];
+        if (match.token) MR_TRY(add_token(match.token, offsets->on ? mr_offsets_of(offsets, match.start, match.end) : (mr_span){ 0 }, ids, error));
         from = match.end;
     }
     return MR_OK;
 }
 
-static mr_status encode_text(const mr_tokenizer *t, mr_tokenizer_scratch *scratch, mr_str text, mr_ids *ids, mr_error *error)
+static mr_status encode_text(const mr_tokenizer *t, mr_tokenizer_scratch *scratch, mr_str text, bool traced, mr_ids *ids, mr_error *error)
 {
     size_t valid = mr_utf8_check(text.data, text.length);
     if (valid < text.length) return mr_error_set(error, MR_BAD_RECORD, "text is not valid UTF-8: ill-formed sequence at byte %zu", valid);
     if (text.length > MR_TEXT_MAX_BYTES) return mr_error_set(error, MR_BAD_RECORD, "text has %zu bytes, more than %u", text.length, MR_TEXT_MAX_BYTES);
     ids->count = 0;
+    scratch->offsets.on = traced;
+    if (!mr_ids_trace(ids, traced)) return out_of_memory(error);
     for (size_t from = 0; from < text.length;) {
         mr_added_match match = mr_added_tokens_find(&t->added, false, text, from);
-        MR_TRY(encode_segment(t, scratch, (mr_segment){ { text.data + from, match.start - from }, from == 0 }, ids, error));
-        if (match.token && !mr_ids_add(ids, match.token->id)) return out_of_memory(error);
+        MR_TRY(encode_segment(t, scratch, (mr_segment){ { text.data + from, match.start - from }, from == 0 }, from, ids, error));
+        if (match.token) MR_TRY(add_token(match.token, (mr_span){ (uint32_t)match.start, (uint32_t)match.end }, ids, error));
         from = match.end;
     }
     return MR_OK;
@@ -71,31 +85,43 @@ static void cut_pair(size_t counts[2], size_t maximum)
     counts[!swapped] = longer;
 }
 
-static bool reserve_encoding(mr_encoding *out, size_t count)
+static bool reserve_encoding(mr_encoding *out, size_t count, bool spans)
 {
-    if (count <= out->capacity) return true;
-    size_t capacity = count + count / 2;
-    int32_t *ids = realloc(out->ids, capacity * sizeof *ids);
-    if (!ids) return false;
-    out->ids = ids;
-    uint8_t *types = realloc(out->type_ids, capacity);
-    if (!types) return false;
-    out->type_ids = types;
-    out->capacity = capacity;
-    return true;
+    if (count > out->capacity) {
+        size_t capacity = count + count / 2;
+        int32_t *ids = realloc(out->ids, capacity * sizeof *ids);
+        if (!ids) return false;
+        out->ids = ids;
+        uint8_t *types = realloc(out->type_ids, capacity);
+        if (!types) return false;
+        out->type_ids = types;
+        free(out->spans);
+        out->spans = NULL;
+        out->capacity = capacity;
+    }
+    if (spans && !out->spans) out->spans = malloc((out->capacity + 1) * sizeof *out->spans);
+    return !spans || out->spans;
 }
 
 bool mr_encoding_append(mr_encoding *encoding, int32_t id)
 {
-    if (!reserve_encoding(encoding, encoding->count + 1)) return false;
+    if (!reserve_encoding(encoding, encoding->count + 1, false)) return false;
     encoding->ids[encoding->count] = id;
     encoding->type_ids[encoding->count++] = 0;
     encoding->full_count++;
     return true;
 }
 
+/* Spans of ids of one text that were kept, as the post-processor shows them. */
+static void place_spans(const mr_tokenizer *t, mr_str text, const mr_ids *ids, size_t skip, size_t keep, mr_span *to)
+{
+    memcpy(to, ids->spans + skip, keep * sizeof *to);
+    for (size_t i = 0; i < keep && t->post_processor.trims; i++)
+        to[i] = mr_offsets_trim(text, to[i], mr_tokenizer_piece(t, ids->items[skip + i]), t->post_processor.prefix && (i == 0 || to[i].start == 0));
+}
+
 /* The texts' ids, cut to what fits, in the places of the template. */
-static mr_status assemble(const mr_tokenizer *t, mr_tokenizer_scratch *scratch, bool pair, const mr_encode_options *options,
+static mr_status assemble(const mr_tokenizer *t, mr_tokenizer_scratch *scratch, bool pair, const mr_str *texts, const mr_encode_options *options,
                           mr_encoding *out, mr_error *error)
 {
     const mr_template *template = &t->post_processor.templates[pair];
@@ -111,13 +137,14 @@ static mr_status assemble(const mr_tokenizer *t, mr_tokenizer_scratch *scratch, 
         else if (counts[0] > maximum) counts[0] = maximum;
     }
     for (size_t i = 0; i < template->count; i++) count += template->items[i].id < 0 ? counts[template->items[i].text] : added != 0;
-    if (!reserve_encoding(out, count)) return out_of_memory(error);
+    if (!reserve_encoding(out, count, options->offsets)) return out_of_memory(error);
     out->count = 0;
     for (size_t i = 0; i < template->count; i++) {
         mr_template_item item = template->items[i];
         if (item.id >= 0) {
             if (added == 0) continue;
             out->type_ids[out->count] = item.type;
+            if (options->offsets) out->spans[out->count] = (mr_span){ 0 };
             out->ids[out->count++] = item.id;
             continue;
         }
@@ -126,6 +153,7 @@ static mr_status assemble(const mr_tokenizer *t, mr_tokenizer_scratch *scratch, 
         if (keep == 0) continue;
         memcpy(out->ids + out->count, ids->items + skip, keep * sizeof *out->ids);
         memset(out->type_ids + out->count, item.type, keep);
+        if (options->offsets) place_spans(t, texts[item.text], ids, skip, keep, out->spans + out->count);
         out->count += keep;
     }
     out->full_count = full;
@@ -135,16 +163,16 @@ static mr_status assemble(const mr_tokenizer *t, mr_tokenizer_scratch *scratch, 
 mr_status mr_tokenizer_encode(const mr_tokenizer *tokenizer, mr_tokenizer_scratch *scratch, mr_str text,
                               const mr_encode_options *options, mr_encoding *out, mr_error *error)
 {
-    MR_TRY(encode_text(tokenizer, scratch, text, &scratch->ids[0], error));
-    return assemble(tokenizer, scratch, false, options, out, error);
+    MR_TRY(encode_text(tokenizer, scratch, text, options->offsets, &scratch->ids[0], error));
+    return assemble(tokenizer, scratch, false, &text, options, out, error);
 }
 
 mr_status mr_tokenizer_encode_pair(const mr_tokenizer *tokenizer, mr_tokenizer_scratch *scratch, mr_str first, mr_str second,
                                    const mr_encode_options *options, mr_encoding *out, mr_error *error)
 {
-    mr_status status = encode_text(tokenizer, scratch, first, &scratch->ids[0], error);
+    mr_status status = encode_text(tokenizer, scratch, first, options->offsets, &scratch->ids[0], error);
     if (status != MR_OK) return mr_error_prefix(error, status, "first text");
-    status = encode_text(tokenizer, scratch, second, &scratch->ids[1], error);
+    status = encode_text(tokenizer, scratch, second, options->offsets, &scratch->ids[1], error);
     if (status != MR_OK) return mr_error_prefix(error, status, "second text");
-    return assemble(tokenizer, scratch, true, options, out, error);
+    return assemble(tokenizer, scratch, true, (mr_str[]){ first, second }, options, out, error);
 }

@@ -76,7 +76,7 @@ static mr_status run_word_level(const mr_model *model, mr_str piece, mr_ids *ids
     int32_t id = mr_vocabulary_id(&model->vocabulary, piece);
     if (id < 0) id = model->word_level.unk_id;
     if (id < 0) return mr_error_set(error, MR_BAD_RECORD, "a word is not in the vocabulary and the tokenizer has no unknown token");
-    return mr_ids_add(ids, id) ? MR_OK : out_of_memory(error);
+    return mr_ids_add(ids, id, 0, piece.length) ? MR_OK : out_of_memory(error);
 }
 
 static mr_status run_piece(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str piece, mr_ids *ids, mr_error *error)
@@ -131,6 +131,18 @@ static const mr_pieces *cut_parts(const mr_bpe *bpe, mr_tokenizer_scratch *scrat
     return parts;
 }
 
+/* Every piece by itself, past the cache, which knows no lengths. */
+static mr_status run_traced(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str text, const mr_pieces *pieces, mr_ids *ids, mr_error *error)
+{
+    for (size_t i = 0; i < pieces->count; i++) {
+        mr_piece piece = pieces->items[i];
+        size_t from = ids->count;
+        MR_TRY(run_piece(model, scratch, (mr_str){ text.data + piece.start, piece.length }, ids, error));
+        for (; from < ids->count; from++) ids->spans[from] = mr_offsets_of(&scratch->offsets, piece.start + ids->spans[from].start, piece.start + ids->spans[from].end);
+    }
+    return MR_OK;
+}
+
 /* How far ahead a piece's place in the cache is requested from memory. */
 #define AHEAD 8
 
@@ -140,6 +152,7 @@ mr_status mr_model_run(const mr_model *model, mr_tokenizer_scratch *scratch, mr_
     if (!mr_word_cache_prepare(&scratch->cache, model->serial)) return out_of_memory(error);
     if (model->type == MR_MODEL_BPE && model->bpe.parts) pieces = cut_parts(&model->bpe, scratch, text, pieces);
     if (!pieces) return out_of_memory(error);
+    if (ids->traced) return run_traced(model, scratch, text, pieces, ids, error);
     for (size_t i = 0; i < pieces->count + AHEAD; i++) {
         if (i >= AHEAD) {
             mr_piece piece = pieces->items[i - AHEAD];

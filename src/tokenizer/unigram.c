@@ -164,15 +164,15 @@ static void forward(const mr_unigram *model, mr_str piece, mr_unigram_node *node
 }
 
 /* A joined run of unknowns: itself if the vocabulary has it, else its bytes, else the unknown token. */
-static bool add_unknown(const mr_unigram *model, mr_str run, mr_ids *ids)
+static bool add_unknown(const mr_unigram *model, mr_str run, size_t start, mr_ids *ids)
 {
     int32_t id = mr_trie_find(&model->trie, run);
-    if (id >= 0) return mr_ids_add(ids, id);
+    if (id >= 0) return mr_ids_add(ids, id, start, start + run.length);
     bool bytes = true;
     for (size_t i = 0; i < run.length && bytes; i++) bytes = model->fallback[(unsigned char)run.data[i]] >= 0;
-    if (!bytes) return mr_ids_add(ids, model->unk_id);
+    if (!bytes) return mr_ids_add(ids, model->unk_id, start, start + run.length);
     for (size_t i = 0; i < run.length; i++)
-        if (!mr_ids_add(ids, model->fallback[(unsigned char)run.data[i]])) return false;
+        if (!mr_ids_add(ids, model->fallback[(unsigned char)run.data[i]], start, start + run.length)) return false;
     return true;
 }
 
@@ -205,9 +205,9 @@ mr_status mr_unigram_run(const mr_unigram *model, mr_str piece, mr_unigram_scrat
         if (nodes[at].id == MR_UNIGRAM_UNKNOWN) {
             while (end < piece.length && nodes[end].id == MR_UNIGRAM_UNKNOWN) end = nodes[end].start;
             if (model->unk_id < 0) return mr_error_set(error, MR_BAD_RECORD, "a character is not in the vocabulary and the tokenizer has no unknown token");
-            done = add_unknown(model, (mr_str){ piece.data + at, end - at }, ids);
+            done = add_unknown(model, (mr_str){ piece.data + at, end - at }, at, ids);
         } else {
-            done = mr_ids_add(ids, nodes[at].id);
+            done = mr_ids_add(ids, nodes[at].id, at, end);
         }
         if (!done) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory tokenizing a text");
         at = end;

@@ -33,7 +33,8 @@ void mr_wordpiece_fini(mr_wordpiece *model)
 bool mr_wordpiece_run(const mr_wordpiece *model, mr_str word, mr_ids *ids)
 {
     size_t before = ids->count;
-    if (word.length > model->max_chars && mr_utf8_count(word) > model->max_chars) return mr_ids_add(ids, model->unk_id);
+    const char *begin = word.data;
+    if (word.length > model->max_chars && mr_utf8_count(word) > model->max_chars) return mr_ids_add(ids, model->unk_id, 0, word.length);
     /* At most one id a byte. */
     if (!mr_ids_reserve(ids, word.length)) return false;
     uint32_t node = MR_TRIE_ROOT;
@@ -43,8 +44,10 @@ bool mr_wordpiece_run(const mr_wordpiece *model, mr_str word, mr_ids *ids)
         if (id < 0) {
             ids->count = before;
             id = model->unk_id;
+            word = (mr_str){ begin, word.length + (size_t)(word.data - begin) };
             length = word.length;
         }
+        if (ids->traced) ids->spans[ids->count] = (mr_span){ (uint32_t)(word.data - begin), (uint32_t)(word.data - begin + length) };
         ids->items[ids->count++] = id;
         word.data += length;
         word.length -= length;

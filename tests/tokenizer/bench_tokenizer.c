@@ -1,5 +1,5 @@
-/* How fast a tokenizer is, and what ids it gives: `bench_tokenizer TOKENIZER TEXTS.jsonl [--threads N] [--rounds N] [--ids]`.
- * Prints one JSON object; with --ids instead the ids of every text, one JSON array a line. The first round begins with
+/* How fast a tokenizer is, and what ids it gives: `bench_tokenizer TOKENIZER TEXTS.jsonl [--threads N] [--rounds N] [--ids | --offsets]`.
+ * Prints one JSON object; with --ids instead the ids of every text, one JSON array a line; with --offsets [id, start, end] of each token. The first round begins with
  * empty word caches, the others find them filled. perf/tokenizers compares this with other implementations. */
 #include <jansson.h>
 #include <pthread.h>
@@ -98,15 +98,18 @@ static json_t *run_round(lane *lanes, size_t threads)
     return json_pack("{s:f,s:f,s:I}", "seconds", wall, "processor_seconds", processor, "tokens", (json_int_t)tokens);
 }
 
-static int print_ids(const mr_tokenizer *tokenizer, mr_tokenizer_scratch *scratch, const corpus *c)
+static int print_ids(const mr_tokenizer *tokenizer, mr_tokenizer_scratch *scratch, const corpus *c, bool offsets)
 {
     mr_encoding encoding = { 0 };
-    const mr_encode_options options = { .add_special_tokens = false };
+    const mr_encode_options options = { .add_special_tokens = false, .offsets = offsets };
     mr_error error;
     for (size_t i = 0; i < c->count; i++) {
         if (mr_tokenizer_encode(tokenizer, scratch, c->texts[i], &options, &encoding, &error) != MR_OK) return fail(error.text);
         putchar('[');
-        for (size_t k = 0; k < encoding.count; k++) printf(k ? ",%d" : "%d", (int)encoding.ids[k]);
+        for (size_t k = 0; k < encoding.count; k++) {
+            if (offsets) printf("%s[%d,%u,%u]", k ? "," : "", (int)encoding.ids[k], encoding.spans[k].start, encoding.spans[k].end);
+            else printf(k ? ",%d" : "%d", (int)encoding.ids[k]);
+        }
         puts("]");
     }
     mr_encoding_fini(&encoding);
@@ -143,10 +146,11 @@ int main(int argc, char **argv)
     mr_tokenizer_scratch *scratch;
     mr_error error;
     size_t threads = 1, rounds = 3;
-    bool ids = false;
-    if (argc < 3) return fail("usage: bench_tokenizer TOKENIZER TEXTS.jsonl [--threads N] [--rounds N] [--ids]");
+    bool ids = false, offsets = false;
+    if (argc < 3) return fail("usage: bench_tokenizer TOKENIZER TEXTS.jsonl [--threads N] [--rounds N] [--ids | --offsets]");
     for (int i = 3; i < argc; i++) {
         if (strcmp(argv[i], "--ids") == 0) ids = true;
+        else if (strcmp(argv[i], "--offsets") == 0) ids = offsets = true;
         else if (strcmp(argv[i], "--threads") == 0 && i + 1 < argc) threads = strtoul(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc) rounds = strtoul(argv[++i], NULL, 10);
         else return fail("unknown argument");
@@ -159,7 +163,7 @@ int main(int argc, char **argv)
     int code = 0;
     if (ids) {
         if (mr_tokenizer_scratch_create(&scratch, &error) != MR_OK) return fail(error.text);
-        code = print_ids(tokenizer, scratch, &c);
+        code = print_ids(tokenizer, scratch, &c, offsets);
         mr_tokenizer_scratch_destroy(scratch);
     } else {
         code = measure(tokenizer, &c, threads, rounds, load);
