@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/duration.h"
+
 typedef enum setting_kind { KIND_DURATION, KIND_COUNT } setting_kind;
 
 typedef struct setting {
@@ -32,12 +34,6 @@ mr_pool_settings mr_pool_settings_default(void)
     };
 }
 
-static const struct { const char *name; int64_t ns; } units[] = { /* rising */
-    { "ms", MR_CLOCK_MILLISECOND }, { "s", MR_CLOCK_SECOND }, { "min", 60 * MR_CLOCK_SECOND }, { "h", 3600 * MR_CLOCK_SECOND }
-};
-
-#define UNIT_COUNT (sizeof units / sizeof *units)
-
 static bool parse_count(const char *text, uint64_t *out, const char **end)
 {
     if (*text < '0' || *text > '9') return false;
@@ -46,24 +42,6 @@ static bool parse_count(const char *text, uint64_t *out, const char **end)
     *out = strtoull(text, &stop, 10);
     *end = stop;
     return errno == 0;
-}
-
-static bool parse_duration(const char *text, int64_t *out)
-{
-    if (strcmp(text, "none") == 0) {
-        *out = MR_CLOCK_FOREVER;
-        return true;
-    }
-    uint64_t number;
-    const char *unit;
-    if (!parse_count(text, &number, &unit)) return false;
-    for (size_t i = 0; i < UNIT_COUNT; i++) {
-        if (strcmp(unit, units[i].name) != 0) continue;
-        if (number > (uint64_t)(INT64_MAX / units[i].ns)) return false;
-        *out = (int64_t)number * units[i].ns;
-        return true;
-    }
-    return false;
 }
 
 static const setting *find_setting(const char *name)
@@ -87,14 +65,10 @@ static void write_value(mr_pool_settings *settings, const setting *row, int64_t 
     else *(size_t *)field = (size_t)value;
 }
 
-/* In the largest unit that needs no fraction. */
 static const char *value_text(setting_kind kind, int64_t value, char out[MR_POOL_SETTING_TEXT_MAX])
 {
-    size_t unit = UNIT_COUNT - 1;
-    while (unit > 0 && value % units[unit].ns != 0) unit--;
-    if (kind == KIND_COUNT) snprintf(out, MR_POOL_SETTING_TEXT_MAX, "%lld", (long long)value);
-    else if (value == MR_CLOCK_FOREVER) snprintf(out, MR_POOL_SETTING_TEXT_MAX, "none");
-    else snprintf(out, MR_POOL_SETTING_TEXT_MAX, "%lld%s", (long long)(value / units[unit].ns), units[unit].name);
+    if (kind == KIND_DURATION) return mr_duration_text(value, out);
+    snprintf(out, MR_POOL_SETTING_TEXT_MAX, "%lld", (long long)value);
     return out;
 }
 
@@ -111,7 +85,7 @@ mr_status mr_pool_settings_set(mr_pool_settings *settings, const char *name, con
     uint64_t count = 0;
     const char *end = "";
     if (row->kind == KIND_DURATION) {
-        if (!parse_duration(value, &number))
+        if (!mr_duration_parse(value, &number))
             return mr_error_set(error, MR_CONFIG, "pool.%s: \"%s\" is no duration; write 250ms, 30s, 2min, 1h or none", name, value);
     } else {
         if (strcmp(value, "auto") != 0 && (!parse_count(value, &count, &end) || *end != '\0' || count > UINT32_MAX))
