@@ -16,6 +16,9 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 
 add_compile_definitions(_GNU_SOURCE)
+if(MILLRACE_TESTS)
+  add_compile_definitions(MILLRACE_FAULTS) # src/core/fault.h
+endif()
 add_compile_options(-Wall -Wextra -Werror=vla -Werror=missing-prototypes -Wshadow -Wstrict-prototypes
   -Wpointer-arith -ffp-contract=off -fno-math-errno)
 if(MILLRACE_SANITIZE)

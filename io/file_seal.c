@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/pulse.h"
+
 #define MAGIC "millrace seal 01"
 #define MAX_RANGES ((uint64_t)1 << 22) /* 64 MiB of them */
 #define BLOCK ((size_t)64 << 10)
@@ -99,6 +101,7 @@ static mr_status hash_between(EVP_MD_CTX *hash, int fd, const char *path, uint64
         size_t step = end - first < BLOCK ? (size_t)(end - first) : BLOCK;
         MR_TRY(read_fully(fd, path, block, step, first, error));
         EVP_DigestUpdate(hash, block, step);
+        mr_pulse_beat();
         first += step;
     }
     return MR_OK;

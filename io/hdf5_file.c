@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/pulse.h"
 #include "core/str.h"
 #include "io/file_seal.h"
 
@@ -142,6 +143,7 @@ static herr_t driver_write(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_
     if (address + size > file->end_of_file) file->end_of_file = address + size;
     while (size > 0 && !file->output->first_errno) {
         ssize_t put = pwrite(file->output->fd, bytes, size, (off_t)address);
+        mr_pulse_beat();
         if (put < 0 && errno == EINTR) continue;
         if (put <= 0) {
             keep_errno(file->output);

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/pulse.h"
+
 #define ENTRIES_PER_PASS ((uint64_t)4 << 20) /* 16 bytes each: 64 MiB */
 #define STEP_ROWS ((size_t)8192)
 
@@ -44,6 +46,7 @@ static mr_status collect(mr_table_reader *ids, mr_block *block, uint64_t first, 
     uint64_t rows = mr_table_reader_rows(ids);
     entries->length = 0;
     for (uint64_t at = 0; at < rows; at += STEP_ROWS) {
+        mr_pulse_beat();
         size_t count = rows - at < STEP_ROWS ? (size_t)(rows - at) : STEP_ROWS;
         MR_TRY(mr_table_reader_read(ids, at, count, block, error));
         for (size_t i = 0; i < count; i++) {

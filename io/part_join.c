@@ -8,7 +8,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "core/fault.h"
 #include "core/log.h"
+#include "core/pulse.h"
 #include "io/file_publish.h"
 #include "io/id_index.h"
 #include "io/json_write.h"
@@ -208,6 +210,8 @@ static mr_status each_block_of(joining *join, const segment *piece, mr_block *bl
     MR_TRY(take(join, piece->part, &part, error));
     mr_status status = MR_OK;
     for (uint64_t done = 0; status == MR_OK && done < piece->count; done += block->rows) {
+        mr_pulse_beat();
+        MR_FAULT("join");
         uint64_t rest = piece->count - done;
         status = mr_table_reader_read(part.reader, piece->from + done, rest < STEP_ROWS ? (size_t)rest : STEP_ROWS, block, error);
         if (status == MR_OK) mr_part_facts_count(&join->facts, block);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/pulse.h"
 #include "io/unpack.h"
 
 #define BLOCK_BYTES ((size_t)256 << 10) /* large enough that the system calls vanish, small enough for the L2 cache */
@@ -60,6 +61,7 @@ static ssize_t read_unless_stopped(mr_raw_input *input, char *data, size_t size)
             return -1;
         }
         int count = poll(&ready, 1, STOP_POLL_MS); /* at once for a regular file */
+        mr_pulse_beat();
         if (count == 0 || (count < 0 && errno == EINTR)) continue;
         if (count < 0) return -1;
         ssize_t got = read(input->fd, data, size);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/clock.h"
+#include "core/pulse.h"
 #include "io/input_pieces.h"
 
 #define SLOTS_PER_READER 4 /* pieces of one record: a reader goes on to the next while its last ones wait to be taken */
@@ -41,6 +42,7 @@ struct mr_read_ahead {
     uint64_t source_record;
     _Atomic uint64_t finished_bytes;
 
+    mr_pulse *pulse;    /* of the thread that started them */
     pthread_t *threads; /* started when the first record is wanted */
     size_t readers, thread_count, slot_count;
     slot slots[];
@@ -135,7 +137,9 @@ static void read_piece(mr_read_ahead *ahead, uint64_t piece)
         bool pass = self->pass_over > 0;
         self->busy = true;
         pthread_mutex_unlock(&ahead->lock);
+        if (ahead->pulse) mr_pulse_begin(ahead->pulse);
         mr_status status = read_record(ahead, self, pass ? NULL : &record, &self->end);
+        if (ahead->pulse) mr_pulse_end(ahead->pulse);
         pthread_mutex_lock(&ahead->lock);
         while (record && !has_room(ahead, piece, self, mr_record_bytes(record)) && !ahead->closing) wait_for_taker(ahead);
         self->busy = false;
@@ -149,6 +153,7 @@ static void read_piece(mr_read_ahead *ahead, uint64_t piece)
 static void *read_pieces(void *argument)
 {
     mr_read_ahead *ahead = argument;
+    mr_pulse_attach(ahead->pulse);
     pthread_mutex_lock(&ahead->lock);
     while (!ahead->closing && ahead->no_more.status == MR_OK) {
         if (!ahead->passing && claim(ahead, false)) read_piece(ahead, ahead->claimed - 1);
@@ -166,6 +171,7 @@ static void start_readers(mr_read_ahead *ahead)
 {
     if (ahead->readers == 0 || ahead->threads) return;
     ahead->threads = calloc(ahead->readers, sizeof *ahead->threads);
+    ahead->pulse = mr_pulse_attached();
     while (ahead->threads && ahead->thread_count < ahead->readers) {
         if (pthread_create(&ahead->threads[ahead->thread_count], NULL, read_pieces, ahead)) break;
         ahead->thread_count++;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/checked.h"
+#include "core/pulse.h"
 #include "io/table.h"
 
 #define READ_LIMIT ((uint64_t)1 << 30) /* one read never takes more: a packed range that claims to be longer is damage */
@@ -221,6 +222,7 @@ static mr_status verify_dataset(const mr_table_reader *reader, const dataset *se
         buffer->length = 0;
         MR_TRY(read_rows(reader, set, at, step < set->rows - at ? step : set->rows - at, buffer, error));
         EVP_DigestUpdate(hash, buffer->data, buffer->length);
+        mr_pulse_beat();
     }
     unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
     char hex[65];

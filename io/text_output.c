@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/file.h"
+#include "core/pulse.h"
 #include "io/file_publish.h"
 
 #define HOLD_BYTES ((size_t)256 << 10)
@@ -57,6 +58,7 @@ mr_status mr_text_output_flush(mr_text_output *output, bool all, mr_error *error
     size_t done = 0;
     if (!all && output->held.length < HOLD_BYTES) return MR_OK;
     while (done < output->held.length) {
+        mr_pulse_beat();
         ssize_t put = write(output->fd, output->held.data + done, output->held.length - done);
         if (put < 0 && errno == EINTR) continue;
         if (put < 0) return mr_error_errno(error, errno, "cannot write %s", output->path);

@@ -88,6 +88,7 @@ static void batch_done(void *context, mr_status status, const mr_error *error)
     }
     if (fatal) mr_embed_run_fail(run, error);
     batch_free(b);
+    mr_pulse_end(&run->watchdog.pulses[MR_STAGE_EMBED]);
     pthread_mutex_lock(&run->lock);
     run->in_flight--;
     pthread_mutex_unlock(&run->lock);
@@ -101,6 +102,7 @@ static void batch_submit(batch *b, uint64_t number)
     pthread_mutex_lock(&run->lock);
     run->in_flight++;
     pthread_mutex_unlock(&run->lock);
+    mr_pulse_begin(&run->watchdog.pulses[MR_STAGE_EMBED]);
     const mr_call call = { .request = &b->request, .response = &b->response, .lane = MR_LANE_BATCH, .idempotent = true,
                             .stage = "embed", .id = number, .done = batch_done, .context = b };
     int64_t begin = mr_trace_begin();

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "core/fault.h"
+
 static void prepare_item(mr_job_run *run, void *preparer, mr_embed_item *item)
 {
     mr_error error;
@@ -24,7 +26,10 @@ static void prepare_all(mr_job_run *run, void *preparer)
     while (mr_queue_pop(run->to_prepare, &taken, MR_CLOCK_FOREVER) == MR_OK) {
         mr_embed_item *item = taken;
         int64_t begin = mr_trace_begin();
+        mr_pulse_begin(&run->watchdog.pulses[MR_STAGE_PREPARE]);
+        MR_FAULT("prepare");
         prepare_item(run, preparer, item);
+        mr_pulse_end(&run->watchdog.pulses[MR_STAGE_PREPARE]);
         mr_trace_end(begin, stage, "tokens", item->prepared.tokens);
         atomic_fetch_add(&run->prepared, 1);
         if (item->status == MR_ROW_FAILED) {

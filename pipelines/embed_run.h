@@ -11,6 +11,7 @@
 #include "pipelines/embed_attributes.h"
 #include "pipelines/job_run.h"
 #include "pipelines/runtime.h"
+#include "pipelines/watchdog.h"
 #include "pipelines/window.h"
 
 /* One record in flight. Whoever holds it owns it. */
@@ -55,6 +56,10 @@ struct mr_job_run {
 
     atomic_bool stopping;        /* graceful: read no more */
     atomic_llong stop_deadline;  /* then drop what is in flight; MR_CLOCK_FOREVER while not stopping */
+
+    mr_watchdog watchdog;
+    bool hangs;                  /* it has barked; of who waits for the end, as the next */
+    int64_t give_up;             /* of who waits for the end: then it leaves the run alone; MR_CLOCK_FOREVER while all is well */
 
     pthread_mutex_t lock;        /* ended, error, in_flight; leaf */
     pthread_cond_t end;          /* ended became true */

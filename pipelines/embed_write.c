@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "core/fault.h"
+
 #define WRITER_TICK (100 * MR_CLOCK_MILLISECOND) /* how soon the deadline of a graceful stop is noticed */
 
 /* Has "max_failed" been passed? Percentages are of the records written so far, at least 100 of them, so that one early
@@ -57,7 +59,10 @@ static mr_status write_all(mr_job_run *run, mr_error *error)
         if (status == MR_TIMEOUT) continue;
         if (status != MR_OK) return status;
         mr_embed_item *item = taken;
+        mr_pulse_begin(&run->watchdog.pulses[MR_STAGE_WRITE]);
+        MR_FAULT("write");
         status = write_item(run, item, error);
+        mr_pulse_end(&run->watchdog.pulses[MR_STAGE_WRITE]);
         mr_window_leave(run->window, item->window_bytes);
         mr_embed_item_free(item);
         MR_TRY(status);
@@ -88,8 +93,11 @@ void *mr_embed_write(void *argument)
 {
     mr_job_run *run = argument;
     mr_error error = { 0 };
+    mr_pulse *pulse = &run->watchdog.pulses[MR_STAGE_WRITE];
     mr_trace_name_thread("write");
+    mr_pulse_attach(pulse);
     mr_status status = write_all(run, &error);
+    mr_pulse_begin(pulse);
     if (status == MR_END && !has_error(run) && !atomic_load(&run->stopping)) {
         status = finish(run, &error);
     } else {
@@ -102,6 +110,7 @@ void *mr_embed_write(void *argument)
         }
         run->outcome = MR_INCOMPLETE;
     }
+    mr_pulse_end(pulse);
     if (status != MR_OK) mr_embed_run_fail(run, &error);
     mr_window_cancel(run->window); /* whoever still wants to enter is too late */
     mr_embed_run_end(run);

@@ -58,6 +58,7 @@ typedef struct mr_job {
     char *memory_reserve;
     uint64_t batch_tokens;
     char *shard;
+    int64_t stall_timeout; /* nanoseconds; 0 = not given */
     char *cache;          /* a folder, or "none" */
     char *cache_size;
     char *metrics;
@@ -100,6 +101,7 @@ typedef enum mr_setting_type {
     MR_SETTING_STRINGS,
     MR_SETTING_COUNT,  /* >= 1; "auto" and null mean not given */
     MR_SETTING_CHOICE, /* one of `choices` */
+    MR_SETTING_DURATION, /* 30s, 10min; none */
     MR_SETTING_BOOL,   /* flags: --name / --no-name; YAML: true / false */
     MR_SETTING_POOL    /* "pool.NAME": see mr_pool_settings_set */
 } mr_setting_type;

@@ -4,11 +4,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/cores.h"
+#include "core/duration.h"
 #include "core/log.h"
 #include "core/str.h"
 #include "pipelines/embed_run.h"
+
+#define STALL_TIMEOUT (1800 * MR_CLOCK_SECOND) /* slower than any batch or fsync of use; a hung file server takes minutes to come back */
+#define WATCH_TICK (100 * MR_CLOCK_MILLISECOND)
+#define JOIN_SECONDS 2 /* behind the writer's end the others have nothing left to do */
 
 /* ---------------------------------------------------------------- opening */
 
@@ -93,16 +99,33 @@ static mr_status start_threads(mr_job_run *run, mr_error *error)
     return start_thread(run, &run->reader, mr_embed_read, error);
 }
 
-static void join_threads(mr_job_run *run)
+/* Has every thread that read ahead come back? */
+static bool is_reading_over(mr_job_run *run)
 {
+    const struct timespec tick = { .tv_nsec = WATCH_TICK };
+    for (int64_t waited = 0; atomic_load(&run->watchdog.pulses[MR_STAGE_READ].busy) > 0; waited += WATCH_TICK) {
+        if (waited >= JOIN_SECONDS * MR_CLOCK_SECOND) return false;
+        nanosleep(&tick, NULL);
+    }
+    return true;
+}
+
+/* False when one of them does not come back: it still uses the run. */
+static bool join_threads(mr_job_run *run)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += JOIN_SECONDS;
     size_t left = run->started;
+    bool joined = true;
     if (left == run->plan->prepare_threads + 3) {
-        pthread_join(run->reader, NULL);
+        joined = pthread_clockjoin_np(run->reader, NULL, CLOCK_MONOTONIC, &until) == 0;
         left--;
     }
-    while (left > 2) pthread_join(run->preparers[--left - 2], NULL);
-    if (left == 2) pthread_join(run->batcher, NULL);
-    if (left >= 1) pthread_join(run->writer, NULL);
+    while (left > 2) joined = pthread_clockjoin_np(run->preparers[--left - 2], NULL, CLOCK_MONOTONIC, &until) == 0 && joined;
+    if (left == 2) joined = pthread_clockjoin_np(run->batcher, NULL, CLOCK_MONOTONIC, &until) == 0 && joined;
+    if (left >= 1) joined = pthread_clockjoin_np(run->writer, NULL, CLOCK_MONOTONIC, &until) == 0 && joined;
+    return joined && is_reading_over(run);
 }
 
 /* ---------------------------------------------------------------- closing */
@@ -133,9 +156,10 @@ static bool stop_model(mr_job_run *run)
     return true;
 }
 
-static void free_run(mr_job_run *run)
+/* False: somebody still uses it, so it stays with the process. */
+static bool free_run(mr_job_run *run)
 {
-    if (!stop_model(run)) return;
+    if (!stop_model(run)) return false;
     drain_queue(run->to_prepare);
     drain_queue(run->to_batch);
     for (void *item = run->window ? mr_window_drain(run->window) : NULL; item; item = mr_window_drain(run->window)) mr_embed_item_free(item);
@@ -151,6 +175,7 @@ static void free_run(mr_job_run *run)
     pthread_cond_destroy(&run->end);
     pthread_mutex_destroy(&run->lock);
     free(run);
+    return true;
 }
 
 /* ---------------------------------------------------------------- the four calls */
@@ -165,6 +190,8 @@ mr_status mr_job_run_start(const mr_job *job, const mr_job_plan *plan, mr_job_ru
     atomic_store(&run->stop_deadline, MR_CLOCK_FOREVER);
     pthread_mutex_init(&run->lock, NULL);
     mr_clock_cond_init(&run->end);
+    run->give_up = MR_CLOCK_FOREVER;
+    mr_watchdog_init(&run->watchdog, job->stall_timeout ? job->stall_timeout : STALL_TIMEOUT, mr_clock_now(run->clock));
 
     mr_status status;
     bool complete = false;
@@ -181,7 +208,7 @@ mr_status mr_job_run_start(const mr_job *job, const mr_job_plan *plan, mr_job_ru
     status = start_threads(run, error);
     if (status != MR_OK) {
         mr_embed_run_cancel(run);
-        join_threads(run);
+        if (!join_threads(run)) return status;
         goto fail;
     }
     *finished = false;
@@ -199,6 +226,33 @@ void mr_job_run_stop(mr_job_run *run)
     atomic_store(&run->stop_deadline, mr_clock_deadline(run->clock, run->job->pool.shutdown_timeout)); /* then records in flight are dropped */
 }
 
+static size_t count_ready_workers(mr_job_run *run)
+{
+    mr_model_metrics metrics;
+    mr_pool_model_metrics(run->model, &metrics);
+    return metrics.workers[MR_WORKER_READY] + metrics.workers[MR_WORKER_PROCESSING] + metrics.workers[MR_WORKER_IDLE];
+}
+
+/* A stage that hangs ends the job; the writer, if it can, still commits what came through. Nobody waits for ever then, nor
+ * behind a stop. */
+static bool is_given_up(mr_job_run *run)
+{
+    int64_t now = mr_clock_now(run->clock), stop = atomic_load(&run->stop_deadline);
+    if (run->give_up == MR_CLOCK_FOREVER && stop != MR_CLOCK_FOREVER) run->give_up = stop + run->job->pool.shutdown_timeout;
+    mr_stage hanging = mr_watchdog_look(&run->watchdog, count_ready_workers(run) ? MR_STAGE_COUNT : MR_STAGE_EMBED, now);
+    if (hanging != MR_STAGE_COUNT && !run->hangs) {
+        mr_error error;
+        char limit[MR_DURATION_TEXT_MAX];
+        mr_error_set(&error, MR_TIMEOUT, "%s: no sign of life for %s while %s (%llu records read, %llu written). What was committed is intact; "
+                     "run the same command again to go on, with a longer --stall-timeout if that is no fault", run->job->output_path,
+                     mr_duration_text(run->watchdog.limit_ns, limit), mr_stage_text(hanging), atomic_load(&run->read), atomic_load(&run->written));
+        mr_embed_run_fail(run, &error);
+        run->hangs = true;
+        run->give_up = mr_clock_deadline(run->clock, run->job->pool.shutdown_timeout);
+    }
+    return now >= run->give_up;
+}
+
 bool mr_job_run_wait(mr_job_run *run, int64_t timeout_ns)
 {
     int64_t deadline = mr_clock_deadline(run->clock, timeout_ns);
@@ -206,7 +260,7 @@ bool mr_job_run_wait(mr_job_run *run, int64_t timeout_ns)
     while (!run->ended && mr_clock_wait(run->clock, &run->end, &run->lock, deadline)) continue;
     bool ended = run->ended;
     pthread_mutex_unlock(&run->lock);
-    return ended;
+    return ended || is_given_up(run);
 }
 
 void mr_job_run_progress(mr_job_run *run, mr_job_progress *out)
@@ -219,14 +273,13 @@ void mr_job_run_progress(mr_job_run *run, mr_job_progress *out)
                               .finishing = atomic_load(&run->finishing) };
     if (started) out->elapsed_ns = (ended ? ended : mr_clock_now(run->clock)) - started;
     mr_source_progress(run->source, &out->input_consumed, &out->input_total);
-    mr_model_metrics metrics;
-    mr_pool_model_metrics(run->model, &metrics);
-    out->workers_ready = metrics.workers[MR_WORKER_READY] + metrics.workers[MR_WORKER_PROCESSING] + metrics.workers[MR_WORKER_IDLE];
+    out->workers_ready = count_ready_workers(run);
 }
 
 mr_status mr_job_run_finish(mr_job_run *run, mr_job_progress *last, mr_error *error)
 {
-    join_threads(run);
+    while (!mr_job_run_wait(run, WATCH_TICK)) continue;
+    bool joined = join_threads(run) && !run->hangs; /* a hanging worker is no thread of ours */
     if (!atomic_load(&run->ended_ns)) atomic_store(&run->ended_ns, mr_clock_now(run->clock));
     mr_job_run_progress(run, last);
     mr_pool_unpin(run->model, run->plan->workers);
@@ -236,6 +289,7 @@ mr_status mr_job_run_finish(mr_job_run *run, mr_job_progress *last, mr_error *er
     pthread_mutex_unlock(&run->lock);
     if (status == MR_OK) status = run->outcome;
     if (status == MR_OK && last->failed > 0) status = MR_RECORDS_FAILED;
-    free_run(run);
+    if (status == MR_OK && !joined) status = MR_INCOMPLETE;
+    last->abandoned = !joined || !free_run(run);
     return status;
 }

@@ -80,6 +80,7 @@ typedef struct mr_job_progress {
     int64_t elapsed_ns;       /* since the first record was read */
     size_t workers_ready;
     bool finishing;           /* all rows committed, joining the parts */
+    bool abandoned;           /* behind finish: a thread hangs and keeps what it uses. End the process without exit handlers */
 } mr_job_progress;
 
 typedef struct mr_job_run mr_job_run;
@@ -89,7 +90,8 @@ mr_status mr_job_run_start(const mr_job *job, const mr_job_plan *plan, mr_job_ru
 void mr_job_run_progress(mr_job_run *run, mr_job_progress *out);
 /* Graceful: reading stops, what is in flight is finished and committed. Idempotent. */
 void mr_job_run_stop(mr_job_run *run);
-/* Waits for the end of every stage; false when `timeout_ns` passed before. */
+/* Waits for the end of every stage; false when `timeout_ns` passed before. Watches them meanwhile, so call it often: a stage
+ * without a sign of life for job->stall_timeout ends the job with TIMEOUT. */
 bool mr_job_run_wait(mr_job_run *run, int64_t timeout_ns);
 /* Blocks until done, frees the run. OK, RECORDS_FAILED (done, some failed), INCOMPLETE (stopped early), or the error
  * that ended it. `last` receives the final progress also on failure. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/duration.h"
 #include "core/str.h"
 #include "pipelines/job.h"
 
@@ -59,6 +60,7 @@ static const mr_setting settings[] = {
     { "resources.memory_reserve", NULL, "SIZE", "of the limit, kept out of plans and pools for code, stacks and small allocations: 256M or 5% (default: the smaller of these)", MR_SETTING_STRING, AT(memory_reserve), NULL, false },
     { "resources.batch_tokens", "--batch-tokens", "N", "tokens per batch (default: by the plan; results do not depend on it)", MR_SETTING_COUNT, AT(batch_tokens), NULL, false },
     { "resources.shard", "--shard", "I/N", "do only shard I of N (from 0), or auto: Slurm, Kubernetes and AWS Batch arrays; then `millrace merge`", MR_SETTING_STRING, AT(shard), NULL, false },
+    { "resources.stall_timeout", "--stall-timeout", "TIME", "end the job when a stage shows no sign of life for so long (default 30min; none: never)", MR_SETTING_DURATION, AT(stall_timeout), NULL, false },
     { "resources.cache", "--cache", "DIR", "folder for what makes the next start faster (default ~/.cache/millrace); none: keep nothing", MR_SETTING_STRING, AT(cache), NULL, false },
     { "resources.cache_size", "--cache-size", "SIZE", "what that folder may hold (default 1G)", MR_SETTING_STRING, AT(cache_size), NULL, false },
     { "resources.metrics", "--metrics", "FILE", "keep Prometheus metrics in FILE (node_exporter's textfile collector reads it)", MR_SETTING_STRING, AT(metrics), NULL, false },
@@ -124,6 +126,15 @@ static mr_status assign_count(uint64_t *slot, const char *value, const char *wha
     return MR_OK;
 }
 
+static mr_status assign_duration(int64_t *slot, const char *value, const char *what, mr_error *error)
+{
+    int64_t duration;
+    if (!mr_duration_parse(value, &duration) || duration == 0)
+        return mr_error_set(error, MR_CONFIG, "%s: \"%s\" is no duration; write 30s, 10min, 1h or none", what, value);
+    *slot = duration;
+    return MR_OK;
+}
+
 static mr_status assign_choice(int *slot, const mr_setting *setting, const char *value, const char *what, mr_error *error)
 {
     size_t count = 0;
@@ -158,6 +169,7 @@ mr_status mr_job_setting_assign(mr_job *job, const mr_setting *setting, const ch
     case MR_SETTING_STRINGS: return append_string(slot, value, error);
     case MR_SETTING_COUNT: return assign_count(slot, value, what, error);
     case MR_SETTING_CHOICE: return assign_choice(slot, setting, value, what, error);
+    case MR_SETTING_DURATION: return assign_duration(slot, value, what, error);
     case MR_SETTING_BOOL: return assign_bool(slot, value, what, error);
     case MR_SETTING_POOL: return mr_pool_settings_set(slot, setting->key + strlen(POOL_PREFIX), value, error);
     }
@@ -194,6 +206,8 @@ static bool print_setting(mr_buf *out, const mr_job *job, const mr_setting *sett
     const mr_strings *list = slot;
     const uint64_t *number = slot;
     const int *choice = slot;
+    const int64_t *duration = slot;
+    char text[MR_DURATION_TEXT_MAX];
     bool done = true;
     switch (setting->type) {
     case MR_SETTING_STRING: return !*string || print_line(out, setting->key, *string);
@@ -201,6 +215,7 @@ static bool print_setting(mr_buf *out, const mr_job *job, const mr_setting *sett
         for (size_t i = 0; done && i < list->count; i++) done = print_line(out, setting->key, list->items[i]);
         return done;
     case MR_SETTING_COUNT: return *number == 0 || mr_buf_printf(out, "%s: %llu\n", setting->key, (unsigned long long)*number);
+    case MR_SETTING_DURATION: return *duration == 0 || print_line(out, setting->key, mr_duration_text(*duration, text));
     case MR_SETTING_CHOICE: return *choice == MR_UNSET || print_line(out, setting->key, setting->choices[*choice]);
     case MR_SETTING_BOOL: return *choice == MR_UNSET || print_line(out, setting->key, *choice ? "true" : "false");
     case MR_SETTING_POOL: return print_pool_setting(out, slot, setting->key);

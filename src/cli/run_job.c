@@ -167,7 +167,12 @@ static int run_planned(const mr_job *job, const mr_job_plan *plan, const mr_job_
     bool ended_well = status == MR_OK || status == MR_RECORDS_FAILED || status == MR_INCOMPLETE;
     if (flags->json) print_summary_json(job, plan, &progress, status);
     else if (ended_well && mr_cli_verbosity() >= 0) print_summary(job, plan, &progress, status);
-    return ended_well ? mr_status_exit_code(status) : mr_cli_fail(&error);
+    int code = ended_well ? mr_status_exit_code(status) : mr_cli_fail(&error);
+    if (progress.abandoned) {
+        fflush(NULL);
+        _exit(code);
+    }
+    return code;
 }
 
 static int run_with_signals(const mr_job *job, const mr_job_plan *plan, const mr_job_flags *flags)

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/fault.h"
 #include "core/mem.h"
 #include "core/trace.h"
 #include "embed/module_chain.h"
@@ -217,6 +218,7 @@ static mr_status run_batch(void *opaque, const void *opaque_request, void *opaqu
     size_t tokens = 0;
     MR_TRY(check_request(worker, request, response, &tokens, error));
     if (request->count == 0) return MR_OK;
+    MR_FAULT("embed");
     int64_t begin = mr_trace_begin();
     mr_trace_name_thread("worker");
     mr_arena_reset(worker->arena);
