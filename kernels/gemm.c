@@ -151,22 +151,35 @@ static mr_status pack_row(packing *p, const float *weight, float bias, mr_error 
     return MR_OK;
 }
 
+static mr_status check_sizes(const mr_kernels *kernels, mr_linear_format format, size_t n, size_t k, const void *memory, size_t bytes,
+                             layout *size, mr_error *error)
+{
+    if (!lay_out(kernels, format, n, k, size) || (format == MR_LINEAR_INT8 && k > MR_LINEAR_INT8_K_MAX)) {
+        return mr_error_set(error, MR_INVALID_ARGUMENT, "linear layer: impossible size [%zu, %zu] for %s", n, k,
+                            mr_linear_format_text(format));
+    }
+    if (bytes < size->total || (uintptr_t)memory % 64 != 0) {
+        return mr_error_set(error, MR_INVALID_ARGUMENT, "linear layer [%zu, %zu]: needs %zu bytes at a multiple of 64, got %zu", n, k,
+                            size->total, bytes);
+    }
+    return MR_OK;
+}
+
+static mr_linear linear_over(const packing *p, size_t n)
+{
+    return (mr_linear){.kernels = p->kernels, .format = p->format, .n = n, .k = p->k, .weights = p->weights, .bias = p->bias,
+                       .scales = p->scales, .sums = p->sums};
+}
+
 mr_status mr_linear_prepare(const mr_kernels *kernels, mr_linear_format format, const mr_linear_source *sources, size_t count, size_t k,
                             void *memory, size_t bytes, mr_linear *out, mr_error *error)
 {
     size_t n = 0;
-    layout size;
+    layout size = {0};
     for (size_t i = 0; i < count; i++) {
         if (!mr_checked_add(n, sources[i].rows, &n)) return mr_error_set(error, MR_INVALID_ARGUMENT, "linear layer: too many rows");
     }
-    if (!lay_out(kernels, format, n, k, &size) || (format == MR_LINEAR_INT8 && k > MR_LINEAR_INT8_K_MAX)) {
-        return mr_error_set(error, MR_INVALID_ARGUMENT, "linear layer: impossible size [%zu, %zu] for %s", n, k,
-                            mr_linear_format_text(format));
-    }
-    if (bytes < size.total || (uintptr_t)memory % 64 != 0) {
-        return mr_error_set(error, MR_INVALID_ARGUMENT, "linear layer [%zu, %zu]: needs %zu bytes at a multiple of 64, got %zu", n, k,
-                            size.total, bytes);
-    }
+    MR_TRY(check_sizes(kernels, format, n, k, memory, bytes, &size, error));
     packing p = packing_of(kernels, format, &size, k, memory);
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < sources[i].rows; j++) {
@@ -174,8 +187,17 @@ mr_status mr_linear_prepare(const mr_kernels *kernels, mr_linear_format format, 
         }
     }
     for (size_t row = n; row < size.padded; row++) MR_TRY(pack_row(&p, NULL, 0.0f, error)); /* whole panels: the last group is full */
-    *out = (mr_linear){.kernels = kernels, .format = format, .n = n, .k = k, .weights = p.weights, .bias = p.bias, .scales = p.scales,
-                       .sums = p.sums};
+    *out = linear_over(&p, n);
+    return MR_OK;
+}
+
+mr_status mr_linear_attach(const mr_kernels *kernels, mr_linear_format format, size_t n, size_t k, const void *memory, size_t bytes,
+                           mr_linear *out, mr_error *error)
+{
+    layout size = {0};
+    MR_TRY(check_sizes(kernels, format, n, k, memory, bytes, &size, error));
+    const packing p = packing_of(kernels, format, &size, k, (void *)(uintptr_t)memory);
+    *out = linear_over(&p, n);
     return MR_OK;
 }
 

@@ -88,6 +88,10 @@ size_t mr_linear_packed_bytes(const struct mr_kernels *kernels, mr_linear_format
 mr_status mr_linear_prepare(const struct mr_kernels *kernels, mr_linear_format format, const mr_linear_source *sources, size_t count,
                             size_t k, void *memory, size_t bytes, mr_linear *out, mr_error *error);
 
+/* The same without packing: over memory that holds, byte for byte, what mr_linear_prepare wrote for these sizes. */
+mr_status mr_linear_attach(const struct mr_kernels *kernels, mr_linear_format format, size_t n, size_t k, const void *memory, size_t bytes,
+                           mr_linear *out, mr_error *error);
+
 /* Bytes of scratch that one call on `rows` rows needs (one per thread): f32 none, else the converted rows of one block. */
 size_t mr_linear_scratch_bytes(const mr_linear *linear, size_t rows);
 

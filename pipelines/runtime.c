@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pipelines/job_cache.h"
 #include "registry/pool/metrics_server.h"
 
 /* Capability options, which a model's workers refer to as long as the runtime lives. */
@@ -17,6 +18,7 @@ struct mr_runtime {
     const mr_job *job;
     mr_governor *governor;
     mr_registry *registry;
+    mr_cache *cache; /* NULL: none */
     mr_metrics_server *metrics_server; /* NULL: not asked for */
     pthread_mutex_t lock;              /* asking the registry and adding to it in one; before the registry's own */
     kept_options *options;
@@ -43,6 +45,7 @@ mr_status mr_runtime_create(const mr_job *job, bool pin_threads, mr_runtime **ou
     runtime->job = job;
     pthread_mutex_init(&runtime->lock, NULL);
     mr_status status;
+    MR_TRY_OR(status, mr_job_cache_open(job, &runtime->cache, error), fail);
     MR_TRY_OR(status, mr_governor_create(&memory, &runtime->governor, error), fail);
     MR_TRY_OR(status, mr_registry_create(&pool, runtime->governor, mr_clock_monotonic(), &runtime->registry, error), fail);
     MR_TRY_OR(status, publish_metrics(runtime, error), fail);
@@ -56,7 +59,8 @@ fail:
 /* Of the settings of a job file those that a runtime has a use for. */
 static bool is_ours(const char *assignment)
 {
-    static const char *const keys[] = { "pool.", "resources.memory=", "resources.memory_reserve=", "resources.metrics=", "resources.metrics_listen=", "resources.numa=" };
+    static const char *const keys[] = { "pool.", "resources.memory=", "resources.memory_reserve=", "resources.cache=", "resources.cache_size=",
+                                        "resources.metrics=", "resources.metrics_listen=", "resources.numa=" };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (strncmp(assignment, keys[i], strlen(keys[i])) == 0) return true;
     return false;
@@ -68,7 +72,8 @@ static mr_status read_settings(mr_job *job, const char *const *settings, size_t 
     job->pool = mr_pool_settings_default(); /* somebody waits for each answer */
     for (size_t i = 0; i < count; i++) {
         if (!is_ours(settings[i]))
-            return mr_error_set(error, MR_CONFIG, "%s: a runtime takes pool.NAME, resources.memory, .memory_reserve, .metrics, .metrics_listen and .numa", settings[i]);
+            return mr_error_set(error, MR_CONFIG, "%s: a runtime takes pool.NAME, resources.memory, .memory_reserve, .cache, .cache_size, .metrics, .metrics_listen and .numa",
+                                settings[i]);
         MR_TRY(mr_job_set(job, settings[i], error));
     }
     return MR_OK;
@@ -100,6 +105,7 @@ void mr_runtime_close(mr_runtime *runtime)
     if (report.stuck > 0) return; /* their threads still use all of it */
     mr_registry_destroy(runtime->registry);
     mr_governor_destroy(runtime->governor);
+    mr_cache_close(runtime->cache);
     for (kept_options *kept = runtime->options, *next; kept; kept = next) {
         next = kept->next;
         free(kept);
@@ -119,6 +125,7 @@ static mr_status add(mr_runtime *runtime, const mr_registry_entry *entry, size_t
     mr_registry_entry own = *entry;
     kept_options *kept = malloc(sizeof *kept + options_bytes);
     if (!kept) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    own.options.cache = runtime->cache;
     own.options.capability_options = memcpy(kept->bytes, entry->options.capability_options, options_bytes);
     kept->next = runtime->options;
     runtime->options = kept;

@@ -96,8 +96,8 @@ MR_API mr_status mr_use_isa(const char *isa, mr_error *error);
  * threads; an embedder or a job on its own makes its own, with the same share of the memory each. */
 typedef struct mr_runtime mr_runtime;
 
-/* `settings` [count] are "key=value" as in a job file: pool.NAME, resources.memory, .memory_reserve, .metrics, .metrics_listen and .numa
- * (`millrace run --settings` explains them). CONFIG names the nearest key. */
+/* `settings` [count] are "key=value" as in a job file: pool.NAME, resources.memory, .memory_reserve, .cache, .cache_size, .metrics,
+ * .metrics_listen and .numa (`millrace run --settings` explains them). CONFIG names the nearest key. */
 MR_API mr_status mr_runtime_open(const char *const *settings, size_t count, mr_runtime **out, mr_error *error);
 /* What it has done and is doing, in Prometheus' text format. malloc'ed: the caller frees it. */
 MR_API mr_status mr_runtime_metrics(mr_runtime *runtime, char **out, mr_error *error);

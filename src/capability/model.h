@@ -7,7 +7,7 @@
 #ifndef MR_CAPABILITY_MODEL_H
 #define MR_CAPABILITY_MODEL_H
 
-#include "core/error.h"
+#include "core/cache.h"
 #include "core/work.h"
 
 /* X(NAME, text, queue capacity per worker) */
@@ -50,6 +50,7 @@ typedef struct mr_model_options {
     size_t threads_per_worker;  /* >= 1: size of the worker's OpenMP team */
     size_t max_batch_tokens;    /* a worker never gets more tokens in one request, a single longer input excepted */
     size_t max_batch_inputs;
+    const mr_cache *cache;      /* for packed weights; borrowed as long as workers are opened; NULL: none */
     const void *capability_options; /* the capability's own settings (mr_embed_options, ...) or NULL; borrowed during open and estimate */
 } mr_model_options;
 

@@ -27,7 +27,8 @@ typedef enum mr_mem_tag {
 #define MR_MEM_ALIGNMENT 64
 
 /* 64-byte aligned, uninitialised; NULL when out of memory or bytes overflow. bytes = 0 gives a valid
- * pointer. Blocks of 1 MiB and more leave the process when freed; those of 100 MiB and more ask for huge pages. */
+ * pointer. Blocks of 1 MiB and more leave the process when freed; those of 100 MiB and more, and weights of 2 MiB and more (every
+ * page of them is used), ask for huge pages. */
 void *mr_mem_alloc(size_t bytes, mr_mem_tag tag);
 /* count * size, checked. */
 void *mr_mem_alloc_array(size_t count, size_t size, mr_mem_tag tag);

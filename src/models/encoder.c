@@ -42,15 +42,24 @@ mr_status mr_encoder_read_limits(const char *directory, mr_encoder_limits *out, 
     return status;
 }
 
+typedef struct opening {
+    const mr_config_file *file;
+    mr_encoder *encoder;
+} opening;
+
+static mr_status take_weights(void *context, mr_params *params, mr_error *error)
+{
+    const opening *o = context;
+    return o->encoder->architecture->open(o->file->config, o->file->path, params, &o->encoder->model, error);
+}
+
 static mr_status open_parts(const char *directory, const mr_config_file *file, const mr_params_options *options, mr_encoder *encoder, mr_error *error)
 {
     MR_TRY(find_architecture(file, &encoder->architecture, error));
     MR_TRY(encoder->architecture->limits(file->config, file->path, &encoder->limits, error));
     MR_TRY(mr_checkpoint_open(directory, &encoder->checkpoint, error));
-    MR_TRY(mr_params_create(encoder->checkpoint, options, &encoder->params, error));
-    MR_TRY(encoder->architecture->open(file->config, file->path, encoder->params, &encoder->model, error));
-    mr_params_trim(encoder->params);
-    return MR_OK;
+    opening context = { file, encoder };
+    return mr_params_open(encoder->checkpoint, options, take_weights, &context, &encoder->params, error);
 }
 
 mr_status mr_encoder_open(const char *directory, const mr_params_options *options, mr_encoder **out, mr_error *error)

@@ -6,6 +6,8 @@
 
 #include "core/checked.h"
 #include "core/mem.h"
+#include "core/str.h"
+#include "nn/packed_image.h"
 
 #define NAME_MAX_BYTES 256
 
@@ -22,6 +24,9 @@ struct mr_params {
     char scope[NAME_MAX_BYTES];
     float norm_offset;
     block *blocks;
+    mr_packed_image image; /* of the linear layers; data NULL: each has a block of its own */
+    mr_buf recipe;         /* when measuring: see mr_packed_image_open */
+    size_t packed_bytes;   /* when measuring: of the image */
     size_t bytes;
     mr_work work;
     float *decoded; /* [decoded_capacity], while layers are being opened */
@@ -54,6 +59,8 @@ void mr_params_destroy(mr_params *params)
 {
     if (!params) return;
     mr_params_trim(params);
+    mr_packed_image_close(&params->image);
+    mr_buf_fini(&params->recipe);
     free_blocks(params);
     mr_mem_free(params);
 }
@@ -63,6 +70,41 @@ void mr_params_trim(mr_params *params)
     mr_mem_free(params->decoded);
     params->decoded = NULL;
     params->decoded_capacity = 0;
+}
+
+static mr_status create_filled(const mr_checkpoint *checkpoint, const mr_params_options *options, const mr_params *measured, mr_params_taker *take,
+                               void *context, mr_params **out, mr_error *error)
+{
+    mr_params *params = NULL;
+    MR_TRY(mr_params_create(checkpoint, options, &params, error));
+    mr_status status = MR_OK;
+    if (measured && measured->packed_bytes > 0)
+        status = mr_packed_image_open(checkpoint, options->cache, options->format, measured->recipe.data, measured->packed_bytes, &params->image, error);
+    if (status == MR_OK) status = take(context, params, error);
+    if (status != MR_OK) {
+        mr_params_destroy(params);
+        return status;
+    }
+    mr_params_trim(params);
+    mr_packed_image_keep(&params->image);
+    *out = params;
+    return MR_OK;
+}
+
+mr_status mr_params_open(const mr_checkpoint *checkpoint, const mr_params_options *options, mr_params_taker *take, void *context, mr_params **out,
+                         mr_error *error)
+{
+    mr_params_options measuring = *options;
+    mr_params *measured = NULL;
+    measuring.measure = true;
+    MR_TRY(create_filled(checkpoint, &measuring, NULL, take, context, &measured, error));
+    if (options->measure) {
+        *out = measured;
+        return MR_OK;
+    }
+    mr_status status = create_filled(checkpoint, options, measured, take, context, out, error);
+    mr_params_destroy(measured);
+    return status;
 }
 
 size_t mr_params_bytes(const mr_params *params)
@@ -277,35 +319,32 @@ static float *decode_part(const mr_linear_part *part, size_t k, const mr_tensor 
     return room + part->rows * k;
 }
 
-static mr_status pack(mr_params *params, const mr_linear_source *sources, size_t count, size_t n, size_t k, mr_linear *out, mr_error *error)
+/* One line of the image's recipe. */
+static mr_status note_layer(mr_params *params, const mr_linear_part *parts, size_t count, const mr_tensor *const *weights, size_t n, size_t k,
+                            size_t bytes, mr_error *error)
 {
-    mr_linear_format format = params->options.format;
-    size_t bytes = mr_linear_packed_bytes(params->kernels, format, n, k);
-    if (bytes == 0) return mr_error_set(error, MR_MODEL_CORRUPT, "a linear layer of %zu x %zu is not possible", n, k);
-    void *memory = NULL;
-    mr_work_add_linear(&params->work, (mr_work_linear){ .n = n, .k = k, .count = 1 });
-    MR_TRY(own_values(params, bytes, &memory, error));
-    if (memory) return mr_linear_prepare(params->kernels, format, sources, count, k, memory, bytes, out, error);
-    *out = (mr_linear){ .kernels = params->kernels, .format = format, .n = n, .k = k };
-    return MR_OK;
+    mr_buf *recipe = &params->recipe;
+    bool done = mr_checked_add(params->packed_bytes, bytes, &params->packed_bytes) && mr_buf_printf(recipe, "%zu x %zu:", n, k);
+    for (size_t i = 0; done && i < count; i++)
+        done = mr_buf_printf(recipe, " %s from %zu, %zu%s", weights[i]->name, parts[i].first, parts[i].rows, parts[i].has_bias ? " and bias" : "");
+    return done && mr_buf_append_str(recipe, "\n") ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the list of layers");
 }
 
-mr_status mr_params_linear(mr_params *params, const mr_linear_part *parts, size_t count, size_t k, mr_linear *out, mr_error *error)
+static mr_status take_packed(mr_params *params, size_t bytes, void **out, mr_error *error)
 {
-    if (count > MR_LINEAR_PARTS_MAX) return mr_error_set(error, MR_INTERNAL, "a linear layer of %zu parts", count);
-    const mr_tensor *weights[MR_LINEAR_PARTS_MAX], *biases[MR_LINEAR_PARTS_MAX];
+    if (!params->image.data) return own_memory(params, bytes, out, error);
+    *out = mr_packed_image_take(&params->image, bytes);
+    return *out ? count_bytes(params, bytes, error) : mr_error_set(error, MR_INTERNAL, "a model asks for more layers than it did before");
+}
+
+static mr_status pack(mr_params *params, const mr_linear_part *parts, size_t count, size_t k, const mr_tensor *const *weights,
+                      const mr_tensor *const *biases, size_t values, void *memory, size_t bytes, mr_linear *out, mr_error *error)
+{
     mr_linear_source sources[MR_LINEAR_PARTS_MAX] = { 0 };
-    size_t n = 0, values = 0;
-    for (size_t i = 0; i < count; i++) {
-        MR_TRY(find_part(params, &parts[i], k, &weights[i], &biases[i], error));
-        n += parts[i].rows;
-        values += parts[i].rows * (k + 1); /* the file holds that many: no overflow */
-    }
-    if (params->options.measure) return pack(params, sources, count, n, k, out, error);
     MR_TRY(reserve_decoded(params, values, error));
     float *room = params->decoded;
     for (size_t i = 0; i < count; i++) room = decode_part(&parts[i], k, weights[i], biases[i], room, &sources[i]);
-    mr_status status = pack(params, sources, count, n, k, out, error);
+    mr_status status = mr_linear_prepare(params->kernels, params->options.format, sources, count, k, memory, bytes, out, error);
     if (status == MR_INVALID_ARGUMENT) { /* the kernels' word for weights they cannot take: not finite, too wide */
         mr_error_prefix(error, status, "%s: tensor \"%s\"", weights[0]->file, weights[0]->name);
         status = MR_MODEL_CORRUPT;
@@ -314,6 +353,31 @@ mr_status mr_params_linear(mr_params *params, const mr_linear_part *parts, size_
     /* What was packed is not read again: keep it out of the resident set. */
     for (size_t i = 0; status == MR_OK && i < count; i++) mr_tensor_release_pages(weights[i]);
     return status;
+}
+
+mr_status mr_params_linear(mr_params *params, const mr_linear_part *parts, size_t count, size_t k, mr_linear *out, mr_error *error)
+{
+    if (count > MR_LINEAR_PARTS_MAX) return mr_error_set(error, MR_INTERNAL, "a linear layer of %zu parts", count);
+    const mr_tensor *weights[MR_LINEAR_PARTS_MAX], *biases[MR_LINEAR_PARTS_MAX];
+    mr_linear_format format = params->options.format;
+    size_t n = 0, values = 0;
+    for (size_t i = 0; i < count; i++) {
+        MR_TRY(find_part(params, &parts[i], k, &weights[i], &biases[i], error));
+        n += parts[i].rows;
+        values += parts[i].rows * (k + 1); /* the file holds that many: no overflow */
+    }
+    size_t bytes = mr_linear_packed_bytes(params->kernels, format, n, k);
+    if (bytes == 0) return mr_error_set(error, MR_MODEL_CORRUPT, "a linear layer of %zu x %zu is not possible", n, k);
+    mr_work_add_linear(&params->work, (mr_work_linear){ .n = n, .k = k, .count = 1 });
+    if (params->options.measure) {
+        *out = (mr_linear){ .kernels = params->kernels, .format = format, .n = n, .k = k };
+        MR_TRY(note_layer(params, parts, count, weights, n, k, bytes, error));
+        return count_bytes(params, bytes, error);
+    }
+    void *memory = NULL;
+    MR_TRY(take_packed(params, bytes, &memory, error));
+    if (params->image.is_packed) return mr_linear_attach(params->kernels, format, n, k, memory, bytes, out, error);
+    return pack(params, parts, count, k, weights, biases, values, memory, bytes, out, error);
 }
 
 /* Rows of W packed at a time by mr_params_project: keeps the packed copy small beside the model. */
@@ -328,12 +392,15 @@ mr_status mr_params_project(mr_params *params, const mr_linear_part *part, size_
         mr_params temporary = *params;
         mr_linear linear;
         temporary.blocks = NULL;
+        temporary.image = (mr_packed_image){ 0 };
+        temporary.recipe = (mr_buf){ 0 };
         temporary.decoded = NULL;
         temporary.decoded_capacity = 0;
         temporary.options.format = MR_LINEAR_F32;
         mr_status status = mr_params_linear(&temporary, &slice, 1, k, &linear, error);
         if (status == MR_OK && !params->options.measure) mr_linear_run(&linear, x, k, y + done, part->rows, rows, NULL, NULL);
         mr_params_trim(&temporary);
+        mr_buf_fini(&temporary.recipe);
         free_blocks(&temporary);
         if (status != MR_OK) return status;
     }

@@ -14,10 +14,16 @@ typedef struct mr_params mr_params;
 typedef struct mr_params_options {
     mr_linear_format format; /* of all linear layers */
     bool measure;
+    const mr_cache *cache; /* borrowed during mr_params_open; NULL: none */
 } mr_params_options;
 
 /* `checkpoint` is borrowed and must outlive the params: embedding tables stay in its files. */
 mr_status mr_params_create(const mr_checkpoint *checkpoint, const mr_params_options *options, mr_params **out, mr_error *error);
+/* The same, filled by `take`, which asks for everything a model has. It is called twice, measuring at first: then all linear layers
+ * find room in one block, or packed already in options->cache. What it made the first time is gone the second. */
+typedef mr_status mr_params_taker(void *context, mr_params *params, mr_error *error);
+mr_status mr_params_open(const mr_checkpoint *checkpoint, const mr_params_options *options, mr_params_taker *take, void *context, mr_params **out,
+                         mr_error *error);
 void mr_params_destroy(mr_params *params); /* frees everything handed out below */
 /* Gives back working memory once the last layer is opened. */
 void mr_params_trim(mr_params *params);

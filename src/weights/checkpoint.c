@@ -287,13 +287,17 @@ mr_status mr_checkpoint_require(const mr_checkpoint *checkpoint, const char *nam
     return MR_OK;
 }
 
+/* Whole pages inside only: the rest is shared with a neighbour. */
+static void release_pages(const unsigned char *data, size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = ((uintptr_t)data + page - 1) & ~(uintptr_t)(page - 1), end = ((uintptr_t)data + bytes) & ~(uintptr_t)(page - 1);
+    if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 void mr_tensor_release_pages(const mr_tensor *tensor)
 {
-    /* Whole pages inside only: the rest is shared with a neighbour. */
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    uintptr_t begin = ((uintptr_t)tensor->data + page - 1) & ~(uintptr_t)(page - 1);
-    uintptr_t end = ((uintptr_t)tensor->data + tensor->bytes) & ~(uintptr_t)(page - 1);
-    if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+    release_pages(tensor->data, tensor->bytes);
 }
 
 /* ---------------------------------------------------------------- digest */
@@ -301,32 +305,39 @@ void mr_tensor_release_pages(const mr_tensor *tensor)
 #define SECOND INT64_C(1000000000)
 #define SETTLED_NS (2 * SECOND) /* FAT's resolution, the coarsest */
 
-/* The stamps of all files as text; NULL when they are not to be relied on, or out of memory. */
-static char *stamps_text(const mr_checkpoint *checkpoint)
+bool mr_checkpoint_is_settled(const mr_checkpoint *checkpoint)
 {
-    mr_buf text = { 0 };
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    bool good = mr_buf_append_str(&text, "weights");
-    for (size_t i = 0; good && i < checkpoint->file_count; i++) {
-        const weight_file *file = &checkpoint->files[i];
-        const mr_file_stamp *stamp = &file->mapping.stamp;
-        bool settled = now.tv_sec * SECOND + now.tv_nsec - stamp->changed_ns > SETTLED_NS && stamp->changed_ns % SECOND != 0;
-        good = settled && mr_buf_printf(&text, "\n%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64, file->path, stamp->device, stamp->inode,
-                                        stamp->length, stamp->modified_ns, stamp->changed_ns);
+    for (size_t i = 0; i < checkpoint->file_count; i++) {
+        int64_t changed = checkpoint->files[i].mapping.stamp.changed_ns;
+        if (now.tv_sec * SECOND + now.tv_nsec - changed <= SETTLED_NS || changed % SECOND == 0) return false;
     }
-    if (good) return mr_buf_detach(&text);
-    mr_buf_fini(&text);
-    return NULL;
+    return true;
 }
 
-static bool are_unchanged(const mr_checkpoint *checkpoint)
+bool mr_checkpoint_is_unchanged(const mr_checkpoint *checkpoint)
 {
     for (size_t i = 0; i < checkpoint->file_count; i++) {
         mr_file_stamp now;
         if (!mr_file_stamp_read(checkpoint->files[i].path, &now) || !mr_file_stamp_equal(&now, &checkpoint->files[i].mapping.stamp)) return false;
     }
     return true;
+}
+
+/* NULL when out of memory. */
+static char *stamps_text(const mr_checkpoint *checkpoint)
+{
+    mr_buf text = { 0 };
+    bool good = mr_buf_append_str(&text, "weights");
+    for (size_t i = 0; good && i < checkpoint->file_count; i++) {
+        const mr_file_stamp *stamp = &checkpoint->files[i].mapping.stamp;
+        good = mr_buf_printf(&text, "\n%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64, checkpoint->files[i].path, stamp->device,
+                             stamp->inode, stamp->length, stamp->modified_ns, stamp->changed_ns);
+    }
+    if (good) return mr_buf_detach(&text);
+    mr_buf_fini(&text);
+    return NULL;
 }
 
 static bool recall(const mr_cache *cache, const char *stamps, char hex[MR_SHA256_HEX])
@@ -339,13 +350,26 @@ static bool recall(const mr_cache *cache, const char *stamps, char hex[MR_SHA256
     return found;
 }
 
+/* A piece at a time leaves the resident set again: what runs is measured by its peak. */
+#define HASH_BYTES ((size_t)8 << 20)
+
+static bool hash_file(EVP_MD_CTX *context, const mr_mapping *file)
+{
+    bool good = true;
+    for (size_t at = 0; good && at < file->length; at += HASH_BYTES) {
+        size_t bytes = file->length - at < HASH_BYTES ? file->length - at : HASH_BYTES;
+        good = EVP_DigestUpdate(context, file->data + at, bytes);
+        release_pages(file->data + at, bytes);
+    }
+    return good;
+}
+
 static mr_status hash_files(const mr_checkpoint *checkpoint, char hex[MR_SHA256_HEX], mr_error *error)
 {
     unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     bool good = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL);
-    for (size_t i = 0; good && i < checkpoint->file_count; i++)
-        good = EVP_DigestUpdate(context, checkpoint->files[i].mapping.data, checkpoint->files[i].mapping.length);
+    for (size_t i = 0; good && i < checkpoint->file_count; i++) good = hash_file(context, &checkpoint->files[i].mapping);
     good = good && EVP_DigestFinal_ex(context, digest, NULL);
     EVP_MD_CTX_free(context);
     if (!good) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot hash the weights", checkpoint->files[0].path);
@@ -355,11 +379,11 @@ static mr_status hash_files(const mr_checkpoint *checkpoint, char hex[MR_SHA256_
 
 mr_status mr_checkpoint_sha256(const mr_checkpoint *checkpoint, const mr_cache *cache, char hex[MR_SHA256_HEX], mr_error *error)
 {
-    char *stamps = cache ? stamps_text(checkpoint) : NULL;
+    char *stamps = cache && mr_checkpoint_is_settled(checkpoint) ? stamps_text(checkpoint) : NULL;
     mr_status status = MR_OK;
     if (!recall(cache, stamps, hex)) {
         status = hash_files(checkpoint, hex, error);
-        if (status == MR_OK && stamps && are_unchanged(checkpoint)) mr_cache_store(cache, stamps, hex, MR_SHA256_HEX);
+        if (status == MR_OK && stamps && mr_checkpoint_is_unchanged(checkpoint)) mr_cache_store(cache, stamps, hex, MR_SHA256_HEX);
     }
     free(stamps);
     return status;

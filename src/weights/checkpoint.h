@@ -65,11 +65,15 @@ const mr_tensor *mr_checkpoint_find(const mr_checkpoint *checkpoint, const char 
 mr_status mr_checkpoint_require(const mr_checkpoint *checkpoint, const char *name, size_t rank, const size_t *shape,
                                 const mr_tensor **out, mr_error *error);
 size_t mr_checkpoint_bytes(const mr_checkpoint *checkpoint); /* tensor bytes of all files */
+/* Would a change of the files show in their stamps? Not when they changed in the last two seconds, nor at a whole second: that is no
+ * clock's time but an image builder's, who gives it to any content. */
+bool mr_checkpoint_is_settled(const mr_checkpoint *checkpoint);
+/* Do the files still have the stamps they were opened with? */
+bool mr_checkpoint_is_unchanged(const mr_checkpoint *checkpoint);
 /* SHA-256 over the weight files' contents in name order.
  *
- * `cache`, which may be NULL, remembers it under the files' stamps, so that the next process does not read them whole. Not remembered
- * are files that changed in the last two seconds, while they were hashed, or at a whole second: that is no clock's time but an
- * image builder's, who gives it to any content. */
+ * `cache`, which may be NULL, remembers it under the files' stamps, so that the next process does not read them whole: when they are
+ * settled and did not change while they were hashed. */
 mr_status mr_checkpoint_sha256(const mr_checkpoint *checkpoint, const mr_cache *cache, char hex[MR_SHA256_HEX], mr_error *error);
 
 /* Decodes every element to f32 (round to nearest even from F64; integers and BOOL by value). dst [elements]. */
