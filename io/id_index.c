@@ -5,7 +5,7 @@
 
 #include "core/pulse.h"
 
-#define ENTRIES_PER_PASS ((uint64_t)4 << 20) /* 16 bytes each: 64 MiB */
+#define ENTRIES_PER_PASS ((uint64_t)1 << 20) /* 16 bytes each, and as many for qsort */
 #define STEP_ROWS ((size_t)8192)
 
 static const mr_column id_column = { .name = "id", .element = MR_ELEMENT_U8, .packed = true };
@@ -84,6 +84,10 @@ mr_status mr_id_index_write(hid_t file, const char *path, mr_error *error)
     uint64_t rows = mr_table_reader_rows(ids), passes = rows / ENTRIES_PER_PASS + 1, width = UINT64_MAX / passes;
     MR_TRY_OR(status, mr_table_writer_create(file, index_columns, 2, rows, none, (mr_table_origins){ 0 }, &writer, error), done);
     if (!mr_block_init(&id_block, &id_column, 1) || !mr_block_init(&index_block, index_columns, 2)) {
+        status = mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the index of ids");
+        goto done;
+    }
+    if (!mr_buf_reserve(&entries, (size_t)(rows / passes + rows / passes / 16) * sizeof(index_entry))) { /* hashes are even: it will hardly grow */
         status = mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the index of ids");
         goto done;
     }

@@ -5,7 +5,7 @@
 
 #include "io/table.h"
 
-/* Makes the index of the rows written to `file` so far. Takes about 100 MiB at most: a larger one is sorted range by range of
+/* Makes the index of the rows written to `file` so far. Takes 34 MiB at most: a larger one is sorted range by range of
  * hashes, reading the ids once for each. */
 mr_status mr_id_index_write(hid_t file, const char *path, mr_error *error);
 
