@@ -1,5 +1,6 @@
 #include "pipelines/embedder.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@ struct mr_embedder {
     mr_runtime *own_runtime; /* NULL: somebody else's */
     mr_runtime *runtime;
     mr_pool_model *model;
+    mr_lane lane;
+    bool no_wait;
 };
 
 /* "key: value" of a job_settings text; NULL when absent. malloc'ed. */
@@ -88,7 +91,8 @@ static bool append_number(mr_buf *out, const char *name, size_t value)
 /* "org/name?dim=256": embedders that ask for the same of a model share it. */
 static mr_status name_model(const mr_embedder_options *options, const mr_modality *modality, mr_buf *out, mr_error *error)
 {
-    bool done = mr_buf_append_str(out, options->model) && append_option(out, "modality", modality->name) && append_option(out, "pooling", options->pooling) &&
+    bool of_texts = modality->model->capability == MR_CAPABILITY_TEXT_EMBEDDING; /* the usual needs no word */
+    bool done = mr_buf_append_str(out, options->model) && append_option(out, "modality", of_texts ? NULL : modality->name) && append_option(out, "pooling", options->pooling) &&
                 append_option(out, "normalize", options->normalize) && append_option(out, "precision", options->precision) &&
                 append_number(out, "dim", options->dim) && append_number(out, "max_tokens", options->max_tokens) &&
                 append_number(out, "threads", options->threads);
@@ -103,7 +107,7 @@ static mr_status open_model(mr_embedder *embedder, const mr_embedder_options *op
         embedder->runtime = embedder->own_runtime;
     }
     mr_embed_options embed = plan->embed_options;
-    embed.prompt_name = embed.prompt_text = NULL; /* the preparer's business, and somebody else's memory */
+    embed.prompt_name = embed.prompt_text = embed.prompt_fallback = NULL; /* the preparer's business, and somebody else's memory */
     mr_buf name = { 0 };
     mr_status status = name_model(options, plan->modality, &name, error);
     mr_registry_entry entry = { .key = name.data, .path = plan->model_path, .vtable = plan->modality->model, .options = plan->model_options };
@@ -119,6 +123,8 @@ static mr_status open_embedder(const mr_embedder_options *options, mr_modality_c
     mr_embedder *embedder = calloc(1, sizeof *embedder);
     if (!embedder) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
     embedder->runtime = options->runtime;
+    embedder->lane = options->urgent ? MR_LANE_PRIORITY : MR_LANE_INTERACTIVE;
+    embedder->no_wait = options->no_wait;
     mr_status status;
     MR_TRY_OR(status, fill_job(&embedder->job, options, modality, error), fail);
     MR_TRY_OR(status, mr_job_check_model(&embedder->job, error), fail);
@@ -155,24 +161,44 @@ size_t mr_embedder_dimension(const mr_embedder *embedder)
     return embedder->plan.dimension;
 }
 
-/* Texts of one pool request. */
+/* Texts of one call, and the pool's request for some of them. The pool owns it too while one runs: a request out of time is
+ * answered before its run ends. */
 typedef struct text_batch {
+    atomic_int owners;
+    size_t count;
     mr_encoding *encodings;          /* [count] */
     mr_text_embedding_input *inputs; /* [count], those that can be run */
     size_t *places;                  /* [count], index of an input's text */
     mr_status *run_statuses;         /* [count] */
     float *vectors;                  /* [count, dimension] */
     size_t runnable;
+    mr_text_embedding_request request;
+    mr_text_embedding_response response;
 } text_batch;
 
-static void text_batch_fini(text_batch *p, size_t count)
+static void disown(void *context)
 {
-    for (size_t i = 0; p->encodings && i < count; i++) mr_encoding_fini(&p->encodings[i]);
+    text_batch *p = context;
+    if (atomic_fetch_sub(&p->owners, 1) > 1) return;
+    for (size_t i = 0; p->encodings && i < p->count; i++) mr_encoding_fini(&p->encodings[i]);
     free(p->encodings);
     free(p->inputs);
     free(p->places);
     free(p->run_statuses);
     free(p->vectors);
+    free(p);
+}
+
+static text_batch *text_batch_create(size_t count, size_t dimension)
+{
+    text_batch *p = calloc(1, sizeof *p);
+    if (!p) return NULL;
+    *p = (text_batch){ .owners = 1, .count = count, .encodings = calloc(count + 1, sizeof *p->encodings), .inputs = calloc(count + 1, sizeof *p->inputs),
+                       .places = calloc(count + 1, sizeof *p->places), .run_statuses = calloc(count + 1, sizeof *p->run_statuses),
+                       .vectors = calloc(count + 1, dimension * sizeof *p->vectors) };
+    if (p->encodings && p->inputs && p->places && p->run_statuses && p->vectors) return p;
+    disown(p);
+    return NULL;
 }
 
 static mr_status prepare_all(const mr_embedder *embedder, const mr_str *texts, size_t count, text_batch *p, mr_status *statuses, mr_error *error)
@@ -204,9 +230,11 @@ static mr_status run_all(mr_embedder *embedder, text_batch *p, mr_error *error)
         size_t count = 0, tokens = 0;
         while (first + count < p->runnable && count < options->max_batch_inputs &&
                (count == 0 || tokens + p->inputs[first + count].count <= options->max_batch_tokens)) tokens += p->inputs[first + count++].count;
-        const mr_text_embedding_request request = { .inputs = &p->inputs[first], .count = count };
-        mr_text_embedding_response response = { .vectors = p->vectors + first * dimension, .dimension = dimension, .statuses = &p->run_statuses[first] };
-        const mr_call call = { .request = &request, .response = &response, .lane = MR_LANE_INTERACTIVE, .stage = "embedder", .idempotent = true };
+        p->request = (mr_text_embedding_request){ .inputs = &p->inputs[first], .count = count };
+        p->response = (mr_text_embedding_response){ .vectors = p->vectors + first * dimension, .dimension = dimension, .statuses = &p->run_statuses[first] };
+        const mr_call call = { .request = &p->request, .response = &p->response, .lane = embedder->lane, .no_wait = embedder->no_wait, .stage = "embedder",
+                               .idempotent = true, .released = disown, .context = p };
+        atomic_fetch_add(&p->owners, 1);
         MR_TRY(mr_pool_call(embedder->model, &call, error));
         first += count;
     }
@@ -216,18 +244,17 @@ static mr_status run_all(mr_embedder *embedder, text_batch *p, mr_error *error)
 mr_status mr_embedder_run(mr_embedder *embedder, const mr_str *texts, size_t count, float *vectors, mr_status *statuses, mr_error *error)
 {
     size_t dimension = embedder->plan.dimension;
-    text_batch p = { .encodings = calloc(count + 1, sizeof *p.encodings), .inputs = calloc(count + 1, sizeof *p.inputs), .places = calloc(count + 1, sizeof *p.places),
-                   .run_statuses = calloc(count + 1, sizeof *p.run_statuses), .vectors = calloc(count + 1, dimension * sizeof *p.vectors) };
-    bool allocated = p.encodings && p.inputs && p.places && p.run_statuses && p.vectors;
-    mr_status status = allocated ? prepare_all(embedder, texts, count, &p, statuses, error) : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
-    if (status == MR_OK) status = run_all(embedder, &p, error);
-    for (size_t i = 0; status == MR_OK && i < p.runnable; i++) {
-        size_t place = p.places[i];
-        memcpy(vectors + place * dimension, p.vectors + i * dimension, dimension * sizeof *vectors);
-        if (statuses) statuses[place] = p.run_statuses[i];
-        else if (p.run_statuses[i] != MR_OK) status = mr_error_set(error, p.run_statuses[i], "text %zu: %s", place, mr_status_text(p.run_statuses[i]));
+    text_batch *p = text_batch_create(count, dimension);
+    if (!p) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    mr_status status = prepare_all(embedder, texts, count, p, statuses, error);
+    if (status == MR_OK) status = run_all(embedder, p, error);
+    for (size_t i = 0; status == MR_OK && i < p->runnable; i++) {
+        size_t place = p->places[i];
+        memcpy(vectors + place * dimension, p->vectors + i * dimension, dimension * sizeof *vectors);
+        if (statuses) statuses[place] = p->run_statuses[i];
+        else if (p->run_statuses[i] != MR_OK) status = mr_error_set(error, p->run_statuses[i], "text %zu: %s", place, mr_status_text(p->run_statuses[i]));
     }
-    text_batch_fini(&p, count);
+    disown(p);
     return status;
 }
 
@@ -237,7 +264,7 @@ static mr_status run_prepared(mr_embedder *embedder, const mr_prepared *prepared
     mr_status status = MR_OK;
     mr_embedding_response response = { .vectors = vector, .dimension = embedder->plan.dimension, .statuses = &status };
     embedder->plan.modality->make_request(&prepared->input, 1, &request);
-    const mr_call call = { .request = &request, .response = &response, .lane = MR_LANE_INTERACTIVE, .stage = "embedder", .idempotent = true };
+    const mr_call call = { .request = &request, .response = &response, .lane = embedder->lane, .no_wait = embedder->no_wait, .stage = "embedder", .idempotent = true };
     MR_TRY(mr_pool_call(embedder->model, &call, error));
     return status == MR_OK ? MR_OK : mr_error_set(error, status, "%s", mr_status_text(status));
 }

@@ -19,6 +19,7 @@
 typedef struct mr_job_plan {
     char *model_path;          /* owned */
     char *model_key;           /* owned: the key, or the path when no key was given */
+    char *catalogue_prompt;    /* owned: what the catalogue knows as the prompt asked for; NULL: nothing */
     mr_model_options model_options; /* precision is never AUTO; points to embed_options */
     mr_embed_options embed_options;
     char *weights_path;        /* owned: where the files with the weights are */

@@ -28,6 +28,8 @@ static mr_status resolve_model(const mr_job *job, mr_job_plan *plan, mr_error *e
     mr_model_store *store;
     MR_TRY(mr_model_store_open(&store, error));
     mr_status status = mr_model_store_resolve(store, job->model, &plan->model_path, error);
+    const char *prompt = job->prompt_name ? mr_model_store_prompt(store, job->model, job->prompt_name) : NULL;
+    if (prompt) plan->embed_options.prompt_fallback = plan->catalogue_prompt = mr_strdup(prompt);
     mr_model_store_close(store);
     MR_TRY(status);
     plan->model_key = mr_strdup(job->model);
@@ -168,5 +170,6 @@ void mr_job_plan_fini(mr_job_plan *plan)
     free(plan->weights_path);
     free(plan->model_path);
     free(plan->model_key);
+    free(plan->catalogue_prompt);
     *plan = (mr_job_plan){ 0 };
 }

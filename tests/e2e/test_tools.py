@@ -109,6 +109,25 @@ class Reading(Case):
         self.assertEqual(len(back.splitlines()), len(inputs))
         self.run_millrace("tokenize", "-", "-m", MODEL, stdin=b"{}\n", code=3)
 
+    def test_prompts_the_catalogue_knows(self):
+        """A model whose own files name no prompt, as the e5 family's."""
+        home = self.dir / "home"
+        (home / "catalogue").mkdir(parents=True)
+        (home / "models/org").mkdir(parents=True)
+        (home / "models/org/tiny").symlink_to(MODEL)
+        (home / "catalogue/tiny.yaml").write_text(
+            "key: org/tiny\ncapability: text_embedding\narchitecture: bert\nlicence: MIT\nmemory: 10M\n"
+            "prompts:\n  - {name: query, text: 'query: '}\nhub: {repository: org/tiny, revision: abc}\nfiles:\n  - path: config.json\n")
+        self.write_jsonl("plain.jsonl", [{"id": "a", "text": "light"}])
+        self.write_jsonl("prefixed.jsonl", [{"id": "a", "text": "query: light"}])
+        vectors = []
+        for source, options in (("plain.jsonl", ["--prompt", "query"]), ("prefixed.jsonl", [])):
+            out = self.run_millrace("embed", source, "-m", "org/tiny", "-o", "-", *options)[0]
+            vectors.append(json.loads(out)["embedding"])
+        self.assertEqual(*vectors)
+        self.assertIn('query: "query: "', self.run_millrace("models", "org/tiny")[0])
+        self.run_millrace("embed", "plain.jsonl", "-m", "org/tiny", "-o", "-", "--prompt", "passage", code=78)
+
     def test_models_and_doctor(self):
         listed = json.loads(self.run_millrace("models", "--json")[0])
         self.assertIn("sentence-transformers/all-MiniLM-L6-v2", [m["key"] for m in listed])
