@@ -70,7 +70,7 @@ class Millrace(Contender):
         idle = self.start_up()
         seconds, peak, summary = run(*self.command)
         self.peaks.append(peak)
-        self.tokens = json.loads(summary)["tokens"]
+        self.tokens = json.loads(summary.splitlines()[-1])["tokens"]
         self.speeds.append(self.tokens / max(seconds - idle, 1e-3))
 
 

@@ -37,7 +37,7 @@ def embed(options, model, scratch, tokens):
     _, status, usage = os.wait4(process.pid, 0)
     if status != 0:
         sys.exit(summary.decode())
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, json.loads(summary)["tokens"]
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, json.loads(summary.splitlines()[-1])["tokens"]
 
 
 def multiply_adds(config, tokens):
