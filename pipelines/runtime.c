@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/log.h"
 #include "pipelines/job_cache.h"
 #include "registry/pool/metrics_server.h"
 
@@ -30,7 +31,10 @@ static mr_status publish_metrics(mr_runtime *runtime, mr_error *error)
     const char *file = runtime->job->metrics, *address = runtime->job->metrics_listen;
     /* Once now, so that a file that cannot be written is known before the work; the pools rewrite it from time to time. */
     if (file && mr_pools_write_metrics(pools, file, error) != MR_OK) return mr_error_prefix(error, MR_CANNOT_CREATE, "--metrics");
-    return address ? mr_metrics_server_start(pools, address, &runtime->metrics_server, error) : MR_OK;
+    if (!address) return MR_OK;
+    MR_TRY(mr_metrics_server_start(pools, address, &runtime->metrics_server, error));
+    mr_log(MR_LOG_INFO, "metrics", "served at port %u, /metrics", mr_metrics_server_port(runtime->metrics_server)); /* chosen by the system when 0 was asked for */
+    return MR_OK;
 }
 
 mr_status mr_runtime_create(const mr_job *job, bool pin_threads, mr_runtime **out, mr_error *error)

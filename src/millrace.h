@@ -134,6 +134,8 @@ typedef struct mr_embedder_options {
     size_t max_tokens;       /* 0: the model's */
     size_t threads;          /* cores that work on one call, 0: all; calls of as many threads as the others suffice for run at once */
     mr_runtime *runtime;     /* borrowed until close. NULL: one of its own, without time limits */
+    bool urgent;             /* calls are served before those that wait */
+    bool no_wait;            /* QUEUE_FULL rather than wait for a worker or for room in its queue */
 } mr_embedder_options;
 
 /* Loads nothing yet: the first run does. */
@@ -143,7 +145,7 @@ MR_API size_t mr_embedder_dimension(const mr_embedder *embedder);
 
 /* vectors [count, dimension], caller storage. `statuses` [count] receives OK, BAD_RECORD or NON_FINITE per text; with NULL
  * the first text that fails fails the call. Thread-safe: calls of many threads are spread over the model's workers. Besides what the
- * texts and the model give rise to: TIMEOUT, MEMORY_EXHAUSTED, CIRCUIT_OPEN after repeated failures, SHUTTING_DOWN. */
+ * texts and the model give rise to: TIMEOUT, QUEUE_FULL, MEMORY_EXHAUSTED, CIRCUIT_OPEN after repeated failures, SHUTTING_DOWN. */
 MR_API mr_status mr_embedder_run(mr_embedder *embedder, const mr_str *texts, size_t count, float *vectors, mr_status *statuses, mr_error *error);
 
 /* ---------------------------------------------------------------- jobs: corpus -> file */

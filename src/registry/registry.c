@@ -105,14 +105,6 @@ mr_status mr_registry_add(mr_registry *registry, const mr_registry_entry *entry,
     return status;
 }
 
-size_t mr_registry_count(mr_registry *registry)
-{
-    pthread_mutex_lock(&registry->lock);
-    size_t count = registry->count;
-    pthread_mutex_unlock(&registry->lock);
-    return count;
-}
-
 bool mr_registry_has(mr_registry *registry, const char *key)
 {
     bool found;
@@ -162,13 +154,6 @@ mr_status mr_registry_find(mr_registry *registry, const char *key, mr_capability
     mr_status status = find(registry, key, capability, out, error);
     pthread_mutex_unlock(&registry->lock);
     return status;
-}
-
-mr_status mr_registry_call(mr_registry *registry, const char *key, mr_capability capability, const mr_call *call, mr_error *error)
-{
-    mr_pool_model *model = NULL;
-    MR_TRY(mr_registry_find(registry, key, capability, &model, error));
-    return mr_pool_call(model, call, error);
 }
 
 mr_pools *mr_registry_pools(mr_registry *registry) { return registry->pools; }

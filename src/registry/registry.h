@@ -23,16 +23,12 @@ typedef struct mr_registry_entry {
 
 /* INVALID_ARGUMENT when the key is already there. */
 mr_status mr_registry_add(mr_registry *registry, const mr_registry_entry *entry, mr_error *error);
-size_t mr_registry_count(mr_registry *registry);
 bool mr_registry_has(mr_registry *registry, const char *key);
 
 /* The model of a key, for calls with the structs of `capability`. Borrowed until destroy; a stage asks once and then uses
  * mr_pool_submit, _call, _pin, ... on it. NOT_FOUND or WRONG_CAPABILITY, naming the near matches; MODEL_FILES_MISSING with the
  * command that gets them. */
 mr_status mr_registry_find(mr_registry *registry, const char *key, mr_capability capability, mr_pool_model **out, mr_error *error);
-
-/* Find + mr_pool_call. */
-mr_status mr_registry_call(mr_registry *registry, const char *key, mr_capability capability, const mr_call *call, mr_error *error);
 
 /* The pools behind it: metrics, maintenance, shutdown. */
 mr_pools *mr_registry_pools(mr_registry *registry);

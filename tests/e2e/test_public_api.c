@@ -91,6 +91,31 @@ static void runtime_of_many_callers(void **state)
     mr_runtime_close(runtime);
 }
 
+/* A load that takes its time: no_wait is told so, and a call out of time is answered before its run ends. */
+static void calls_that_do_not_wait(void **state)
+{
+    (void)state;
+    static const char *const settings[] = { "pool.request_timeout=1ms", "pool.worker_ready_timeout=10s" };
+    mr_error error;
+    mr_runtime *runtime;
+    mr_embedder *hasty, *urgent;
+    assert_int_equal(mr_runtime_open(settings, 2, &runtime, &error), MR_OK);
+    const mr_embedder_options hasty_options = { .model = MODEL, .threads = 1, .runtime = runtime, .no_wait = true };
+    const mr_embedder_options urgent_options = { .model = MODEL, .threads = 1, .runtime = runtime, .urgent = true };
+    assert_int_equal(mr_embedder_open(&hasty_options, &hasty, &error), MR_OK);
+    assert_int_equal(mr_embedder_open(&urgent_options, &urgent, &error), MR_OK);
+    const mr_str text = { "a", 1 };
+    static float vectors[512 * 512];
+    static mr_str many[512];
+    assert_int_equal(mr_embedder_run(hasty, &text, 1, vectors, NULL, &error), MR_QUEUE_FULL);
+    for (size_t i = 0; i < 512; i++) many[i] = (mr_str){ "a river and a stone under the green tower of the market", 55 };
+    mr_status status = mr_embedder_run(urgent, many, 512, vectors, NULL, &error); /* cold: not within a millisecond */
+    assert_int_equal(status, MR_TIMEOUT);
+    mr_embedder_close(urgent);
+    mr_embedder_close(hasty);
+    mr_runtime_close(runtime);
+}
+
 static void runtime_settings(void **state)
 {
     (void)state;
@@ -133,6 +158,6 @@ static void batch_job(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(embedder), cmocka_unit_test(runtime_of_many_callers), cmocka_unit_test(runtime_settings), cmocka_unit_test(batch_job) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(embedder), cmocka_unit_test(runtime_of_many_callers), cmocka_unit_test(calls_that_do_not_wait), cmocka_unit_test(runtime_settings), cmocka_unit_test(batch_job) };
     return RUN_TESTS(tests);
 }

@@ -112,7 +112,6 @@ static void pin_for_a_moment(mr_pool_model *model, uint64_t *random)
 {
     size_t workers = 1 + below(random, 3);
     if (mr_pool_pin(model, workers, NULL) != MR_OK) return;
-    if (chance(random, 50)) (void)mr_pool_wait_ready(model, NULL);
     nanosleep(&(struct timespec){ 0, (long)below(random, 3000000) }, NULL);
     mr_pool_unpin(model, workers);
 }
@@ -177,6 +176,7 @@ static mr_pool_settings hurried(uint64_t *random)
     settings.ping_interval = 20 * MR_CLOCK_MILLISECOND;
     settings.ping_timeout = 2 * SECOND; /* nobody is silent that long: a worker given up would be a false alarm */
     settings.evict_timeout = 100 * MR_CLOCK_MILLISECOND;
+    settings.stop_timeout = 30 * SECOND; /* a busy machine is no stuck worker */
     settings.breaker_open = 20 * MR_CLOCK_MILLISECOND;
     settings.queue_capacity = 1 + below(random, 8);
     settings.pin_threads = chance(random, 30);

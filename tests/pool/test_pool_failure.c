@@ -30,7 +30,9 @@ static mr_status ask(mr_registry *registry, const char *key, mr_capability capab
     fake_request request;
     fake_request_init(&request, capability, 1, 1);
     mr_call call = fake_call(&request);
-    mr_status status = mr_registry_call(registry, key, capability, &call, error);
+    mr_pool_model *model = NULL;
+    mr_status status = mr_registry_find(registry, key, capability, &model, error);
+    if (status == MR_OK) status = mr_pool_call(model, &call, error);
     fake_request_fini(&request);
     return status;
 }
@@ -72,7 +74,6 @@ static void hundreds_of_entries_cost_nothing_until_used(void **state)
         mr_registry_entry entry = { .key = key, .path = fake->path, .vtable = fake_vtable((mr_capability)(i % MR_CAPABILITY_COUNT)) };
         assert_int_equal(mr_registry_add(registry, &entry, NULL), MR_OK);
     }
-    assert_int_equal(mr_registry_count(registry), 503);
     assert_true(mr_registry_has(registry, "many/model-499"));
     assert_int_equal(fake_read(fake, &fake->opens), 0);
     assert_int_equal(mr_governor_used(governor), 0);

@@ -6,6 +6,7 @@
 
 #include "core/file.h"
 #include "pool_fixture.h"
+#include "registry/pool/pool_internal.h"
 
 #define TEXT MR_CAPABILITY_TEXT_EMBEDDING
 #define MIB ((uint64_t)1 << 20)
@@ -340,11 +341,11 @@ static int asked_for_huge_pages(const void *block)
 static void large_weights_ask_for_huge_pages(void **state)
 {
     (void)state;
-    static const struct { size_t bytes; int asks; } blocks[] = { { (size_t)100 << 20, 1 }, { (size_t)50 << 20, 0 } };
+    static const struct { size_t mib; mr_mem_tag tag; int asks; } blocks[] = { { 100, MR_MEM_WEIGHTS, 1 }, { 100, MR_MEM_SCRATCH, 1 }, { 50, MR_MEM_SCRATCH, 0 } };
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
-        char *block = mr_mem_alloc(blocks[i].bytes, MR_MEM_WEIGHTS);
+        char *block = mr_mem_alloc(blocks[i].mib * MIB, blocks[i].tag);
         assert_non_null(block);
-        int asked = asked_for_huge_pages(block + blocks[i].bytes / 2);
+        int asked = asked_for_huge_pages(block + blocks[i].mib * MIB / 2);
         mr_mem_free(block);
         if (asked < 0) skip();
         assert_int_equal(asked, blocks[i].asks);
@@ -423,9 +424,9 @@ static void the_account_follows_the_measurement(void **state)
     await_workers(model, MR_WORKER_IDLE, 2);
     assert_int_equal(mr_governor_used(f.governor), 1000 + 2 * 150); /* 5 % is within the tolerance */
     assert_true(log_has("worker bytes take 150 B, estimated 100 B"));
-    mr_memory_estimate estimate;
-    assert_int_equal(mr_pool_estimate(model, &estimate, NULL), MR_OK);
-    assert_int_equal(estimate.worker_bytes, 150); /* the next worker is asked for with what is true */
+    pthread_mutex_lock(&model->lock);
+    assert_int_equal(model->estimate.worker_bytes, 150); /* the next worker is asked for with what is true */
+    pthread_mutex_unlock(&model->lock);
     fake->measured.worker_bytes = 40;
     for (int i = 0; i < 64; i++) assert_int_equal(call_once(model, TEXT, NULL), MR_OK); /* past the eighth batch of both */
     await_workers(model, MR_WORKER_IDLE, 2);

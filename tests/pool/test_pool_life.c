@@ -400,7 +400,6 @@ static void pinned_workers_stay(void **state)
     fake_model *fake = fake_new();
     mr_pool_model *model = fixture_add(&f, fake, TEXT, "a/b", 4);
     assert_int_equal(mr_pool_pin(model, 3, NULL), MR_OK);
-    assert_int_equal(mr_pool_wait_ready(model, NULL), MR_OK);
     await_workers(model, MR_WORKER_IDLE, 3);
     run_to(&f, model, &at, 10);
     assert_int_equal(workers_of(model), 3);

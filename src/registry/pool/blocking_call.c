@@ -47,7 +47,10 @@ static void on_released(void *context)
 mr_status mr_pool_call(mr_pool_model *model, const mr_call *call, mr_error *error)
 {
     blocking *own = calloc(1, sizeof *own);
-    if (!own) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a request", model->spec.key);
+    if (!own) {
+        if (call->released) call->released(call->context);
+        return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a request", model->spec.key);
+    }
     pthread_mutex_init(&own->lock, NULL);
     mr_clock_cond_init(&own->answered_condition);
     own->owners = 2;
@@ -57,11 +60,12 @@ mr_status mr_pool_call(mr_pool_model *model, const mr_call *call, mr_error *erro
     inner.done = on_done;
     inner.released = call->released ? on_released : NULL;
     inner.context = own;
-    mr_status status = mr_pool_submit(model, &inner, error);
+    mr_status status = call->no_wait ? mr_pool_try_submit(model, &inner, error) : mr_pool_submit(model, &inner, error);
     pthread_mutex_lock(&own->lock);
     if (status != MR_OK) {
         own->owners = 1;
         disown(own);
+        if (call->released) call->released(call->context);
         return status;
     }
     while (!own->answered) mr_clock_wait(model->pools->clock, &own->answered_condition, &own->lock, MR_CLOCK_FOREVER); /* ended by the pool */

@@ -180,22 +180,4 @@ void mr_pool_unpin(mr_pool_model *model, size_t workers)
     pthread_mutex_unlock(&model->lock);
 }
 
-mr_status mr_pool_wait_ready(mr_pool_model *model, mr_error *error)
-{
-    mr_worker *worker;
-    pthread_mutex_lock(&model->lock);
-    mr_status status = mr_pool_await_worker(model, false, true, MR_CLOCK_FOREVER, &worker, error);
-    pthread_mutex_unlock(&model->lock);
-    return status;
-}
-
-mr_status mr_pool_estimate(mr_pool_model *model, mr_memory_estimate *out, mr_error *error)
-{
-    pthread_mutex_lock(&model->lock);
-    bool known = model->estimated;
-    if (known) *out = model->estimate;
-    pthread_mutex_unlock(&model->lock);
-    return known ? MR_OK : model->spec.vtable->estimate(model->spec.path, &model->spec.options, out, error);
-}
-
 mr_status mr_pools_start_maintenance(mr_pools *pools, mr_error *error) { return mr_maintenance_start(pools->maintenance, error); }

@@ -58,6 +58,7 @@ typedef struct mr_call {
     int64_t timeout_ns;     /* wait + run; 0: request_timeout of the settings; MR_CLOCK_FOREVER: none */
     const char *stage;      /* who asks, for reports ("embed"); static or outliving the call; NULL is fine */
     uint64_t id;            /* which request, for reports: any number of the caller's */
+    bool no_wait;           /* of mr_pool_call: as mr_pool_try_submit */
     bool idempotent;        /* may be run twice: of the workers that die it fails only with the second that was running it */
     mr_call_done *done;     /* not used by mr_pool_call */
     void (*released)(void *context);
@@ -71,18 +72,13 @@ mr_status mr_pool_submit(mr_pool_model *model, const mr_call *call, mr_error *er
 /* Waits neither for room nor for a worker: QUEUE_FULL when all queues are full or no worker is ready yet (one is then on its
  * way; starting a model's first may evict idle workers of others). */
 mr_status mr_pool_try_submit(mr_pool_model *model, const mr_call *call, mr_error *error);
-/* Submits and waits for the answer. */
+/* Submits and waits for the answer. `released` follows in every case, also when nothing was submitted. */
 mr_status mr_pool_call(mr_pool_model *model, const mr_call *call, mr_error *error);
 
 /* Keeps `workers` workers alive until unpin, and starts them now: at least one, the others as memory allows. Pins add
  * up. Does not wait for them to be ready. */
 mr_status mr_pool_pin(mr_pool_model *model, size_t workers, mr_error *error);
 void mr_pool_unpin(mr_pool_model *model, size_t workers);
-/* Waits until a worker is ready, like a submit does. Starts none. */
-mr_status mr_pool_wait_ready(mr_pool_model *model, mr_error *error);
-
-/* From the files' headers; corrected by what was measured once workers have run. */
-mr_status mr_pool_estimate(mr_pool_model *model, mr_memory_estimate *out, mr_error *error);
 
 void mr_pool_model_metrics(mr_pool_model *model, mr_model_metrics *out);
 /* All models, governor and pressure in Prometheus' text format. OUT_OF_MEMORY. */

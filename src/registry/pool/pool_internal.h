@@ -208,9 +208,6 @@ mr_status mr_pool_refuse_open(const mr_pool_model *model, mr_error *error);
 
 /* ---------------------------------------------------------------- routing.c: which worker gets a request */
 
-/* Until some worker serves: *out. Starts the first ones only with `start`, waits only with `wait`. Lock held on entry and on
- * return. */
-mr_status mr_pool_await_worker(mr_pool_model *model, bool start, bool wait, int64_t deadline, mr_worker **out, mr_error *error);
 /* Wakes one worker that has nothing to do, to steal. Lock held. */
 void mr_pool_wake_idle(mr_pool_model *model);
 /* Gives the jobs of a lost worker to siblings, or keeps them as orphans. Lock held; released while jobs that lost

@@ -18,6 +18,7 @@
     X(DURATION, evict_timeout, 5 * MR_CLOCK_SECOND, 0, "how long a caller in need of memory waits for idle workers to leave")        \
     X(DURATION, breaker_open, 60 * MR_CLOCK_SECOND, 0, "an open breaker rejects for this long")                                      \
     X(DURATION, shutdown_timeout, 5 * MR_CLOCK_SECOND, 0, "drain")                                                                   \
+    X(DURATION, stop_timeout, MR_CLOCK_SECOND, 0, "after it, for workers that are still running")                                    \
     X(DURATION, metrics_interval, 15 * MR_CLOCK_SECOND, MR_CLOCK_MILLISECOND, "node_exporter's usual scrape interval")               \
     X(COUNT, breaker_failures, 5, 1, "consecutive failures that open the breaker")                                                   \
     X(COUNT, breaker_probes, 3, 1, "calls a half-open breaker lets through, and successes that close it")                            \

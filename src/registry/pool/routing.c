@@ -93,7 +93,8 @@ static bool all_busy(const mr_pool_model *model)
     return true;
 }
 
-mr_status mr_pool_await_worker(mr_pool_model *model, bool start, bool wait, int64_t deadline, mr_worker **out, mr_error *error)
+/* Until some worker serves: *out. Starts the first ones; waits for them only with `wait`. Lock held on entry and on return. */
+static mr_status await_worker(mr_pool_model *model, bool wait, int64_t deadline, mr_worker **out, mr_error *error)
 {
     uint64_t failures = model->failures;
     int64_t ready_deadline = mr_clock_deadline(model->pools->clock, model->pools->settings.worker_ready_timeout);
@@ -107,9 +108,6 @@ mr_status mr_pool_await_worker(mr_pool_model *model, bool start, bool wait, int6
         }
         if (!in_time) return mr_error_set(error, MR_TIMEOUT, "%s: no worker became ready in time", model->spec.key);
         if (mr_pool_live(model) == 0 && !model->spawning) {
-            if (!start)
-                return mr_error_set(error, MR_WORKER_DIED, "%s: no worker is there or on its way (last failure: %.400s)", model->spec.key,
-                                    model->failure.text);
             MR_TRY(mr_spawn_cold(model, model->pools->settings.cold_start_workers, error));
             continue;
         }
@@ -123,7 +121,7 @@ static mr_status place(mr_pool_model *model, mr_job *job, bool wait, mr_error *e
 {
     for (bool in_time = true;;) {
         mr_worker *worker;
-        MR_TRY(mr_pool_await_worker(model, true, wait, job->deadline_ns, &worker, error));
+        MR_TRY(await_worker(model, wait, job->deadline_ns, &worker, error));
         if (all_busy(model)) mr_spawn_warm(model);
         worker = with_room(model, worker, job->call.lane);
         if (worker) {

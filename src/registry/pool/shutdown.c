@@ -1,9 +1,6 @@
 #include "core/log.h"
 #include "registry/pool/pool_internal.h"
 
-/* After the drain: a worker between two requests leaves at once, one that is still running gets this long. */
-#define STOP_GRACE MR_CLOCK_SECOND
-
 typedef struct phase {
     int64_t deadline;
     uint64_t dropped;
@@ -84,7 +81,7 @@ static void run_sequence(mr_pools *pools)
     phase at = { .deadline = mr_clock_deadline(pools->clock, pools->settings.shutdown_timeout) };
     mr_pools_each(pools, drain, &at);
     mr_pools_each(pools, stop_model, &at);
-    at.deadline = mr_clock_deadline(pools->clock, STOP_GRACE);
+    at.deadline = mr_clock_deadline(pools->clock, pools->settings.stop_timeout);
     mr_pools_each(pools, await_threads, &at);
     mr_maintenance_stop(pools->maintenance);
     pools->report = (mr_shutdown_report){ .seconds = (double)(mr_clock_now(pools->clock) - started) / (double)MR_CLOCK_SECOND,
