@@ -78,8 +78,6 @@ typedef struct mr_job {
 } mr_job;
 
 void mr_job_init(mr_job *job);
-/* Of a job: it waits longer than somebody who asks. */
-mr_pool_settings mr_job_pool_defaults(void);
 void mr_job_fini(mr_job *job);
 
 /* Reads a job file on top of `job`. CONFIG errors name file, line, column and the nearest valid key. */
@@ -118,6 +116,8 @@ typedef struct mr_setting {
 } mr_setting;
 
 const mr_setting *mr_job_settings(size_t *count);
+/* Of a job: it waits longer than somebody who asks. */
+mr_pool_settings mr_job_pool_defaults(void);
 const mr_setting *mr_job_setting_by_flag(const char *flag); /* "--dim"; NULL when unknown */
 /* From text, as on a command line. `what` names the place in error texts ("--dim", "job.yaml:3:8"). */
 mr_status mr_job_setting_assign(mr_job *job, const mr_setting *setting, const char *value, const char *what, mr_error *error);

@@ -19,14 +19,6 @@ void mr_job_init(mr_job *job)
                      .pool = mr_job_pool_defaults() };
 }
 
-mr_pool_settings mr_job_pool_defaults(void)
-{
-    mr_pool_settings settings = mr_pool_settings_default();
-    settings.request_timeout = MR_CLOCK_FOREVER;                /* nobody waits for one answer */
-    settings.worker_ready_timeout = settings.load_timeout;      /* a job waits as long as a load may take */
-    return settings;
-}
-
 static void clear_strings(mr_strings *list)
 {
     for (size_t i = 0; i < list->count; i++) free(list->items[i]);
