@@ -78,10 +78,10 @@ static const mr_setting settings[] = {
 
 mr_pool_settings mr_job_pool_defaults(void)
 {
-    mr_pool_settings settings = mr_pool_settings_default();
-    settings.request_timeout = MR_CLOCK_FOREVER;                /* nobody waits for one answer */
-    settings.worker_ready_timeout = settings.load_timeout;      /* a job waits as long as a load may take */
-    return settings;
+    mr_pool_settings pool = mr_pool_settings_default();
+    pool.request_timeout = MR_CLOCK_FOREVER;       /* nobody waits for one answer */
+    pool.worker_ready_timeout = pool.load_timeout; /* a job waits as long as a load may take */
+    return pool;
 }
 
 const mr_setting *mr_job_settings(size_t *count)
