@@ -31,7 +31,7 @@ static mr_status read_config(const json_t *config, const char *where, mr_post_no
     MR_TRY(mr_bert_read_config(config, where, &read, error));
     MR_TRY(mr_config_size(config, "relative_attention_num_buckets", 32, MAX_BUCKETS, buckets, where, error));
     if (*buckets % 4 != 0 || read.positions < PADDING + 2)
-        return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: %zu buckets of distances, %zu positions", where, *buckets, read.positions);
+        return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: \"relative_attention_num_buckets\" %zu, \"max_position_embeddings\" %zu", where, *buckets, read.positions);
     read.token_types = 0;
     read.counts_from_padding = true;
     read.padding = PADDING;

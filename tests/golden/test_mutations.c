@@ -239,6 +239,54 @@ static size_t other_ids(const char *directory, const golden_case *golden)
     return others;
 }
 
+/* What no file in src/models/ implements, in a config that is good otherwise: refused by name, never ignored. */
+static const struct { const char *golden, *key, *value; } refusals[] = {
+    { "minilm", "model_type", "\"bert2\"" },
+    { "minilm", "position_embedding_type", "\"relative_key\"" },
+    { "minilm", "is_decoder", "true" },
+    { "minilm", "hidden_act", "\"swiglu\"" },
+    { "minilm", "num_attention_heads", "7" },
+    { "xlmr", "pad_token_id", "99999" },
+    { "mpnet", "relative_attention_num_buckets", "7" },
+    { "jina", "feed_forward_type", "\"moe\"" },
+    { "stella400m", "rope_scaling", "{\"type\":\"yarn\",\"factor\":2.0}" },
+    { "stella400m", "layer_norm_type", "\"batch_norm\"" },
+    { "stella400m", "position_embedding_type", "\"alibi\"" },
+    { "nomic", "moe_every_n_layers", "2" },
+    { "nomic", "activation_function", "\"gelu\"" },
+    { "nomic", "rotary_emb_interleaved", "true" },
+    { "nomic", "rotary_emb_fraction", "0.5" },
+    { "nomic", "prenorm", "true" },
+    { "modernbert", "attention_bias", "true" },
+    { "modernbert", "layer_types", "[\"linear_attention\"]" },
+    { "stella-1.5b", "use_sliding_window", "true" },
+    { "qwen3-embedding-0.6b", "rope_scaling", "{\"rope_type\":\"yarn\",\"factor\":4.0}" },
+    { "gemma", "use_bidirectional_attention", "false" },
+    { "gemma", "attn_logit_softcapping", "50.0" },
+    { "gemma", "attention_bias", "true" },
+    { "gemma", "rope_scaling", "{\"rope_type\":\"linear\",\"factor\":8.0}" },
+    { "nv-embed-v2", "mask_type", "\"causal\"" },
+};
+
+static void what_is_not_implemented_is_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        mr_error error = { 0 };
+        void *model = NULL;
+        const mr_model_options options = { .precision = MR_PRECISION_F32, .threads_per_worker = 1, .max_batch_tokens = 1, .max_batch_inputs = 1 };
+        char *original = join(MR_TEST_DATA "/golden", refusals[i].golden), *copy = mr_strdup(fresh_folder("refusal")), *changed = join(copy, CONFIG);
+        link_model(original, copy);
+        set_value(changed, refusals[i].key, refusals[i].value);
+        mr_status status = mr_text_embedder.open(copy, &options, &model, &error);
+        if (status != MR_MODEL_UNSUPPORTED || !strstr(error.text, refusals[i].key) || !strstr(error.text, CONFIG))
+            fail_msg("%s with %s %s: %s: %s", refusals[i].golden, refusals[i].key, refusals[i].value, mr_status_name(status), error.text);
+        free(original);
+        free(copy);
+        free(changed);
+    }
+}
+
 #define NOTICED 2.0 /* times the tolerance */
 
 static void load_case(const char *name, char **directory, golden_case *golden)
@@ -344,6 +392,7 @@ static void other_endings_are_noticed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_not_implemented_is_refused),
         cmocka_unit_test(changed_files_are_noticed),
         cmocka_unit_test(other_arithmetic_is_noticed),
         cmocka_unit_test(other_endings_are_noticed),
