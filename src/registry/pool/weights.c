@@ -71,7 +71,8 @@ mr_status mr_weights_load(mr_worker *worker, void **loaded_model, mr_error *erro
     if (worker->leave) mr_load_cancel(load);
     pthread_mutex_unlock(&model->lock);
 
-    bool spread = first && model->pools->settings.interleave_weights && mr_affinity_interleave(model->pools->affinity, true);
+    bool wanted = first && model->pools->settings.interleave_weights, spread = wanted && mr_affinity_interleave(model->pools->affinity, true);
+    if (wanted && !spread) mr_log(MR_LOG_WARN, MR_POOL_LOG, "%s: the system refuses to interleave memory; weights lie where they are first used", model->spec.key);
     mr_loader loader = first ? model->loader : (mr_loader){ load_preloaded, worker };
     loader.start(loader.context, &model->spec, load);
     if (spread) (void)mr_affinity_interleave(model->pools->affinity, false); /* scratch stays near its worker */
