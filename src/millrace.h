@@ -93,7 +93,7 @@ MR_API mr_status mr_use_isa(const char *isa, mr_error *error);
 /* ---------------------------------------------------------------- what models run in */
 
 /* One memory account and, for each model in it, workers as its load asks for. Embedders share one to serve several models to many
- * threads; an embedder or a job on its own makes its own, with the same share of the memory each. */
+ * threads; an embedder or a job on its own makes its own, with the same share of the memory each. Thread-safe, close excepted. */
 typedef struct mr_runtime mr_runtime;
 
 /* `settings` [count] are "key=value" as in a job file: pool.NAME, resources.memory, .memory_reserve, .cache, .cache_size, .metrics,
