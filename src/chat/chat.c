@@ -178,7 +178,7 @@ static mr_status prepare(const mr_chat *chat, const json_t *conversation, json_t
     return MR_OK;
 }
 
-mr_status mr_chat_render(const mr_chat *chat, const json_t *conversation, mr_buf *out, mr_error *error)
+mr_status mr_chat_make_prompt(const mr_chat *chat, const json_t *conversation, mr_buf *out, mr_error *error)
 {
     json_t *variables = json_object();
     if (!variables) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");

@@ -20,7 +20,7 @@ void mr_chat_close(mr_chat *chat); /* NULL is fine */
 /* Appends the prompt. `conversation`: {"messages": [{"role": ..., "content": ...}, ...], "tools": [...], ...}, borrowed;
  * every member is a variable of the template, "add_generation_prompt" being true when absent.
  * BAD_RECORD when it is no such thing, or the template refuses it. */
-mr_status mr_chat_render(const mr_chat *chat, const json_t *conversation, mr_buf *out, mr_error *error);
+mr_status mr_chat_make_prompt(const mr_chat *chat, const json_t *conversation, mr_buf *out, mr_error *error);
 
 /* Whether special tokens are still to be added to `prompt`: not if it begins with the text of the first one already. */
 bool mr_chat_needs_special_tokens(const mr_chat *chat, mr_str prompt);

@@ -42,7 +42,7 @@ static size_t check_folder(const char *folder)
         const json_t *expect = json_object_get(c, "expect"), *text = json_object_get(expect, "text");
         json_t *conversation = conversation_of(c);
         mr_buf out = { 0 };
-        mr_status status = mr_chat_render(chat, conversation, &out, &error);
+        mr_status status = mr_chat_make_prompt(chat, conversation, &out, &error);
         bool same = status == MR_OK && text && out.length == json_string_length(text) && memcmp(out.data ? out.data : "", json_string_value(text), out.length) == 0;
         if (text ? !same : status != MR_BAD_RECORD) {
             differences++;
@@ -150,7 +150,7 @@ static void test_conversations(void **unused)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         json_t *conversation = json_loads(bad[i], 0, NULL);
         mr_buf out = { 0 };
-        assert_int_equal(mr_chat_render(chat, conversation, &out, &error), MR_BAD_RECORD);
+        assert_int_equal(mr_chat_make_prompt(chat, conversation, &out, &error), MR_BAD_RECORD);
         json_decref(conversation);
         mr_buf_fini(&out);
     }

@@ -1,5 +1,6 @@
 """The other commands, help, errors and exit codes."""
 import json
+import pathlib
 import unittest
 
 import h5py
@@ -108,6 +109,41 @@ class Reading(Case):
         back, _ = self.run_millrace("tokenize", "--decode", "--skip-special-tokens", ids, "-m", MODEL)
         self.assertEqual(len(back.splitlines()), len(inputs))
         self.run_millrace("tokenize", "-", "-m", MODEL, stdin=b"{}\n", code=3)
+
+    def test_tokenize_says_where_tokens_come_from(self):
+        path = self.dir / "odd.jsonl"
+        path.write_bytes('{"id":"a","text":"Hello, W\u00f6rld!"}\n'.encode() + b'{"id":"b","text":"bad \xff"}\n{"id":"c","text":"half \\ud83d"}\n')
+        text = "Hello, W\u00f6rld!".encode()
+        lines, _ = self.run_millrace("tokenize", path, "-m", MODEL, "--offsets", "--pieces", code=3)
+        rows = [json.loads(line) for line in lines.splitlines()]
+        self.assertEqual([rows[0]["pieces"][0], rows[0]["pieces"][-1]], ["[CLS]", "[SEP]"])
+        self.assertEqual([rows[0]["offsets"][0], rows[0]["offsets"][-1]], [[0, 0], [0, 0]])
+        self.assertEqual(b"".join(text[a:b] for a, b in rows[0]["offsets"]).decode(), "Hello,W\u00f6rld!")
+        self.assertIn("invalid UTF-8 at byte 22", rows[1]["error"])
+        self.assertIn("error", rows[2])
+        lines, _ = self.run_millrace("tokenize", path, "-m", MODEL, "--invalid-utf8", "replace")
+        rows = [json.loads(line) for line in lines.splitlines()]
+        clean, _ = self.run_millrace("tokenize", "-", "-m", MODEL, stdin=b'{"text":"bad"}\n{"text":"half"}\n')
+        self.assertEqual([row["ids"] for row in rows[1:]], [json.loads(line)["ids"] for line in clean.splitlines()])  # BERT drops U+FFFD
+        self.run_millrace("embed", path, "-m", MODEL, "-o", "odd.h5", code=3)
+        self.run_millrace("embed", path, "-m", MODEL, "-o", "repaired.h5", "--invalid-utf8", "replace")
+
+    def test_tokenize_chats(self):
+        folder = self.dir / "chatty"
+        folder.mkdir()
+        for name in ("tokenizer.json", "vocab.txt"):
+            source = pathlib.Path(MODEL) / name
+            if source.exists():
+                (folder / name).write_bytes(source.read_bytes())
+        (folder / "tokenizer_config.json").write_text('{"bos_token": "[CLS]"}')
+        conversation = b'{"id":7,"messages":[{"role":"user","content":"Hi"}]}\n{"messages":[{"role":5}]}\n'
+        self.run_millrace("tokenize", "--chat", "-", "-m", folder, stdin=conversation, code=69)
+        (folder / "chat_template.jinja").write_text("{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}{% endfor %}")
+        lines, _ = self.run_millrace("tokenize", "--chat", "--pieces", "-", "-m", folder, stdin=conversation, code=3)
+        rows = [json.loads(line) for line in lines.splitlines()]
+        self.assertEqual((rows[0]["id"], rows[0]["text"]), ("7", "[CLS]user: Hi"))
+        self.assertEqual(rows[0]["pieces"][:2].count("[CLS]"), 1)  # the template wrote it, so it is not added again
+        self.assertIn("messages[0]", rows[1]["error"])
 
     def test_prompts_the_catalogue_knows(self):
         """A model whose own files name no prompt, as the e5 family's."""

@@ -36,9 +36,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (length && data[0] != '{') return other_files((const char *)data, length, text), 0;
     if (mr_tokenizer_open_bytes(data, length, &tokenizer, &error) != MR_OK) return 0;
     if (mr_tokenizer_scratch_create(&scratch, &error) != MR_OK) abort();
-    mr_encode_options options = { .add_special_tokens = size & 1, .truncate_left = size & 2, .max_tokens = size & 4 ? 10 : 0 };
+    mr_encode_options options = { .add_special_tokens = size & 1, .truncate_left = size & 2, .max_tokens = size & 4 ? 10 : 0, .offsets = size & 16 };
     if (mr_tokenizer_encode(tokenizer, scratch, text, &options, &encoding, &error) == MR_OK) {
         if (options.max_tokens && encoding.count > options.max_tokens) abort();
+        for (size_t i = 0; options.offsets && i < encoding.count; i++)
+            if (encoding.spans[i].start > encoding.spans[i].end || encoding.spans[i].end > text.length) abort();
         if (mr_tokenizer_decode(tokenizer, encoding.ids, encoding.count, size & 8, &decoded, &error) != MR_OK) abort();
         if (mr_utf8_check(decoded.data, decoded.length) != decoded.length) abort();
     }

@@ -54,6 +54,11 @@ uint32_t golden_crc_ids(uint32_t crc, const int32_t *ids, size_t count)
     return count ? (uint32_t)crc32(crc, (const void *)ids, (uInt)(4 * count)) : crc;
 }
 
+uint32_t golden_crc_spans(uint32_t crc, const mr_span *spans, size_t count)
+{
+    return count ? (uint32_t)crc32(crc, (const void *)spans, (uInt)(count * sizeof *spans)) : crc;
+}
+
 /* Strings "@name" stand for an old component, "@<token>" for an added token's id. */
 static json_t *resolve(json_t *base, json_t *value)
 {

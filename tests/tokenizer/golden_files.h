@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "core/str.h"
+#include "tokenizer/tokenizer.h"
 
 /* Whole contents of a .gz file; exits the test when it cannot be read. */
 mr_buf golden_read(const char *path);
@@ -12,6 +13,8 @@ mr_buf golden_read(const char *path);
 json_t *golden_lines(const char *path);
 /* CRC-32 of ids as little-endian u32, continuing `crc` (0 to start). */
 uint32_t golden_crc_ids(uint32_t crc, const int32_t *ids, size_t count);
+/* The same for their spans, start and end. */
+uint32_t golden_crc_spans(uint32_t crc, const mr_span *spans, size_t count);
 uint32_t golden_crc(const void *data, size_t length);
 /* `base` tokenizer.json with the altered paths of `changes` (format: README.md beside the files). */
 json_t *golden_alter(json_t *base, json_t *changes);

@@ -1,12 +1,16 @@
 /* The hand-written scanners against the regular expressions they stand for, on random texts; and regular expressions
- * that must be refused or must not run away. */
+ * that must be refused or must not run away.
+ *   test_split_scanner --seconds N    only the comparison, for so long and from another seed each time */
 #include "../cm.h"
+
+#include <time.h>
 
 #include "tokenizer/split_regex.h"
 #include "tokenizer/split_scanner.h"
 #include "tokenizer/unicode.h"
 
 static uint64_t state = 88172645463325252u;
+static long seconds; /* 0: a fixed number of texts */
 
 static uint32_t random_below(uint32_t limit)
 {
@@ -49,6 +53,8 @@ static void compare(const mr_scanner *scanner, const mr_regex *regex, mr_regex_s
     }
 }
 
+#define PATTERNS 5
+
 static void test_scanners(void **unused)
 {
     mr_regex_scratch scratch = { 0 };
@@ -62,7 +68,8 @@ static void test_scanners(void **unused)
         const mr_scanner *scanner = mr_scanner_find(pattern);
         assert_non_null(scanner);
         if (mr_regex_open(pattern, "test", &regex, &error) != MR_OK) fail_msg("%s", error.text);
-        for (int round = 0; round < 100000; round++) compare(scanner, regex, &scratch, (mr_str){ text, random_text(text, 1 + random_below(24)) });
+        time_t end = time(NULL) + seconds / PATTERNS + 1;
+        for (int round = 0; seconds ? time(NULL) < end : round < 100000; round++) compare(scanner, regex, &scratch, (mr_str){ text, random_text(text, 1 + random_below(24)) });
         mr_regex_close(regex);
     }
     mr_regex_scratch_fini(&scratch);
@@ -107,8 +114,15 @@ static void test_long_texts(void **unused)
     mr_regex_scratch_fini(&scratch);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    const struct CMUnitTest comparison[] = { cmocka_unit_test(test_scanners) };
+    if (argc == 3 && strcmp(argv[1], "--seconds") == 0) {
+        seconds = strtol(argv[2], NULL, 10);
+        state ^= (uint64_t)time(NULL) * 0x9E3779B97F4A7C15u;
+        print_message("seed %016llx\n", (unsigned long long)state);
+        return RUN_TESTS(comparison);
+    }
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_scanners), cmocka_unit_test(test_refused), cmocka_unit_test(test_long_texts) };
     return RUN_TESTS(tests);
 }
