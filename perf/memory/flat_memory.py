@@ -1,0 +1,105 @@
+#!/usr/bin/python3
+"""Does the memory of a job depend on its input? Runs a tiny model over a million short records and over ten thousand long
+ones, watches the resident set size, draws both as an SVG and fails when either grows or passes its plan.
+
+    perf/memory/flat_memory.py build/millrace [--short 1000000] [--long 10000] [--svg docs/memory.svg]"""
+import argparse
+import json
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+import time
+
+MODEL = pathlib.Path(__file__).resolve().parents[2] / "tests/data/golden/minilm"
+MIB = 1 << 20
+WORDS = "river stone light paper seven under green market tower glass the of and a to in".split()
+LONG_BYTES = 50_000
+GROWTH = 1.15  # later in the run over earlier: an allocator's own ups and downs
+
+
+def write_corpus(path, count, length):
+    """Texts of about `length` bytes, half as long to half as long again."""
+    chance = random.Random(1)
+    pool = " ".join(chance.choice(WORDS) for _ in range(length))
+    with open(path, "w") as file:
+        for i in range(count):
+            start = chance.randrange(len(pool) // 2)
+            file.write(json.dumps({"id": f"r{i}", "text": pool[start : start + chance.randint(length // 2, length * 3 // 2)]}) + "\n")
+
+
+def resident(pid):
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            return next((int(line.split()[1]) * 1024 for line in file if line.startswith("VmRSS")), 0)
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def watch(millrace, corpus, out):
+    command = [millrace, "embed", corpus, "-m", MODEL, "-o", out, "--memory-limit", "300M"]
+    plan = json.loads(subprocess.run([*command, "--plan", "--json"], check=True, capture_output=True).stdout)
+    process = subprocess.Popen([*command, "-q"], stderr=subprocess.PIPE)
+    begun, samples = time.monotonic(), []
+    while process.poll() is None:
+        samples.append((time.monotonic() - begun, resident(process.pid)))
+        time.sleep(max(0.02, min(0.2, samples[-1][0] / 300)))
+    if process.returncode != 0:
+        sys.exit(process.stderr.read().decode())
+    samples = [sample for sample in samples if sample[1]]
+    thin = max(1, len(samples) // 1500)  # keeps every peak
+    return [max(samples[i : i + thin], key=lambda sample: sample[1]) for i in range(0, len(samples), thin)], plan["memory_total"]
+
+
+def check(name, samples, planned):
+    seconds = samples[-1][0]
+    early, late, end = (max(size for at, size in samples if seconds * first <= at <= seconds * last) for first, last in ((0.25, 0.5), (0.5, 0.9), (0.9, 1)))
+    print(f"{name}: {seconds:.0f} s; MiB in the second quarter {early / MIB:.0f}, from half to nine tenths {late / MIB:.0f}, at the end, where the "
+          f"index of ids is sorted, {end / MIB:.0f}; plan {planned / MIB:.0f}")
+    return late <= early * GROWTH and max(size for _, size in samples) <= planned
+
+
+def draw(path, curves):
+    """Share of the run across, MiB up."""
+    width, height, left, bottom = 720, 300, 60, 40
+    top = max(planned for _, _, planned in curves) * 1.1
+    x = lambda share: left + share * (width - left - 20)
+    y = lambda size: height - bottom - size / top * (height - bottom - 30)
+    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">',
+             f'<rect width="{width}" height="{height}" fill="white"/>']
+    for mib in range(0, int(top / MIB), 50):
+        lines.append(f'<line x1="{left}" x2="{width - 20}" y1="{y(mib * MIB):.1f}" y2="{y(mib * MIB):.1f}" stroke="#ddd"/>'
+                     f'<text x="{left - 8}" y="{y(mib * MIB) + 4:.1f}" text-anchor="end">{mib}</text>')
+    for i, (name, samples, planned) in enumerate(curves):
+        color = ("#1f6fb4", "#c4521a")[i]
+        points = " ".join(f"{x(at / samples[-1][0]):.1f},{y(size):.1f}" for at, size in samples)
+        lines.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.5"/>'
+                     f'<line x1="{left}" x2="{width - 20}" y1="{y(planned):.1f}" y2="{y(planned):.1f}" stroke="{color}" stroke-dasharray="4 4"/>'
+                     f'<text x="{left + 10 + 330 * i}" y="18" fill="{color}">{name}, {samples[-1][0]:.0f} s (dashed: its plan)</text>')
+    lines.append(f'<text x="{width / 2}" y="{height - 10}" text-anchor="middle">share of the run; MiB of resident memory up</text></svg>')
+    pathlib.Path(path).write_text("\n".join(lines) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("millrace")
+    parser.add_argument("--short", type=int, default=1_000_000)
+    parser.add_argument("--long", type=int, default=10_000)
+    parser.add_argument("--svg")
+    arguments = parser.parse_args()
+    curves, good = [], True
+    with tempfile.TemporaryDirectory(prefix="millrace-memory-") as folder:
+        for name, count, length in ((f"{arguments.short:,} short records", arguments.short, 60), (f"{arguments.long:,} long records", arguments.long, LONG_BYTES)):
+            corpus = pathlib.Path(folder) / "corpus.jsonl"
+            write_corpus(corpus, count, length)
+            samples, planned = watch(arguments.millrace, corpus, pathlib.Path(folder) / f"{length}.h5")
+            good = check(name, samples, planned) and good
+            curves.append((name, samples, planned))
+    if arguments.svg:
+        draw(arguments.svg, curves)
+    sys.exit(0 if good else "memory grows with the input, or is beyond its plan")
+
+
+if __name__ == "__main__":
+    main()
