@@ -13,7 +13,7 @@ mr_status mr_bitmap_alloc(size_t width, size_t height, mr_bitmap *out, mr_error 
     }
     uint8_t *pixels = mr_mem_alloc(bytes, MR_MEM_RECORDS);
     if (pixels == NULL) return mr_error_set(error, MR_OUT_OF_MEMORY, "%zu bytes for an image of %zu x %zu pixels", bytes, width, height);
-    *out = (mr_bitmap){pixels, width, height};
+    *out = (mr_bitmap){pixels, width, height, width, height};
     return MR_OK;
 }
 

@@ -8,6 +8,8 @@ typedef struct mr_bitmap {
     uint8_t *pixels; /* [height, width, 3], owned; a few bytes behind them are readable, as resizing wants it */
     size_t width;
     size_t height;
+    size_t full_width; /* of the image this is a smaller decoding of (mr_decode_options.shrink_to); else the same */
+    size_t full_height;
 } mr_bitmap;
 
 /* Uninitialised pixels. width and height >= 1. OUT_OF_MEMORY */

@@ -146,6 +146,8 @@ static mr_status decode(decoder *d, const mr_decode_limits *limits, mr_bitmap *o
     *orientation = read_orientation(jpeg);
     if (!jpeg_start_decompress(jpeg)) return truncated(error);
     MR_TRY(mr_bitmap_alloc(jpeg->output_width, jpeg->output_height, out, error));
+    out->full_width = jpeg->image_width;
+    out->full_height = jpeg->image_height;
     uint8_t *line = jpeg->mem->alloc_large((j_common_ptr)jpeg, JPOOL_IMAGE, 4 * (size_t)jpeg->output_width);
     MR_TRY(read_rows(jpeg, out, line, error));
     return jpeg_finish_decompress(jpeg) ? MR_OK : truncated(error);

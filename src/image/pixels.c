@@ -49,6 +49,8 @@ mr_status mr_bitmap_orient(mr_bitmap *bitmap, int orientation, mr_error *error)
             memcpy(row + 3 * x, bitmap->pixels + 3 * (from_y * width + from_x), 3);
         }
     }
+    upright.full_width = t.transposed ? bitmap->full_height : bitmap->full_width;
+    upright.full_height = t.transposed ? bitmap->full_width : bitmap->full_height;
     mr_bitmap_free(bitmap);
     *bitmap = upright;
     return MR_OK;

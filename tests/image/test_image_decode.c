@@ -125,6 +125,28 @@ static void the_limit_is_an_option(void **state)
     expect_refused("jpeg_500x375.jpg", &less, "500 x 375 pixels: more than 187499");
 }
 
+static void a_jpeg_may_be_decoded_smaller(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t shrink_to, width, height;
+    } cases[] = {{0, 500, 375}, {188, 500, 375}, {187, 250, 188}, {93, 125, 94}, {46, 63, 47}, {1, 63, 47}};
+    size_t size;
+    char *data = image_file_load("jpeg_500x375.jpg", &size);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const mr_decode_options options = {.shrink_to = cases[i].shrink_to};
+        mr_bitmap bitmap = {0};
+        mr_error error;
+        assert_int_equal(mr_image_decode((const uint8_t *)data, size, &options, &bitmap, &error), MR_OK);
+        assert_int_equal(bitmap.width, cases[i].width);
+        assert_int_equal(bitmap.height, cases[i].height);
+        assert_int_equal(bitmap.full_width, 500);
+        assert_int_equal(bitmap.full_height, 375);
+        mr_bitmap_free(&bitmap);
+    }
+    free(data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +154,7 @@ int main(void)
         cmocka_unit_test(transparency_is_painted_on_white_when_asked),
         cmocka_unit_test(errors_say_what_is_wrong),
         cmocka_unit_test(the_limit_is_an_option),
+        cmocka_unit_test(a_jpeg_may_be_decoded_smaller),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

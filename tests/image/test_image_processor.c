@@ -106,8 +106,8 @@ static void old_and_new_spellings_mean_the_same(void **state)
     static const char *const spellings[] = {
         "{}",
         "{\"size\": 224, \"crop_size\": 224, \"resample\": 3, \"feature_extractor_type\": \"CLIPFeatureExtractor\"}",
-        "{\"size\": {\"shortest_edge\": 224}, \"crop_size\": {\"height\": 224, \"width\": 224}, \"do_convert_rgb\": true, \"do_rescale\": true, "
-        "\"rescale_factor\": 0.00392156862745098, \"image_processor_type\": \"CLIPImageProcessor\", \"size_divisor\": null}",
+        ("{\"size\": {\"shortest_edge\": 224}, \"crop_size\": {\"height\": 224, \"width\": 224}, \"do_convert_rgb\": true, \"do_rescale\": true, "
+         "\"rescale_factor\": 0.00392156862745098, \"image_processor_type\": \"CLIPImageProcessor\", \"size_divisor\": null}"),
     };
     mr_image_processor expected, got;
     mr_error error;
