@@ -81,8 +81,8 @@ static mr_status prepare(const mr_job *job, const mr_job_plan *plan, void *prepa
                                         .shrink_to = job->fast_decode == 1 ? mr_image_processor_shortest(processor) : 0 };
     mr_bitmap bitmap = { 0 };
     MR_TRY(mr_image_decode((const uint8_t *)record->image.data, record->image.length, &options, &bitmap, error));
-    out->width = (uint32_t)bitmap.width;
-    out->height = (uint32_t)bitmap.height;
+    out->width = (uint32_t)bitmap.full_width;
+    out->height = (uint32_t)bitmap.full_height;
     out->tokens = plan->image.tokens;
     mr_status status = resize(processor, &bitmap, out, error);
     mr_bitmap_free(&bitmap);
