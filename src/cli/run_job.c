@@ -17,6 +17,7 @@
 #include "kernels/peak.h"
 #include "pipelines/job_run.h"
 
+#define LEAST_SHARED_SECONDS 1.0 /* the peak takes 30 ms to measure: a shorter run is not worth it */
 #define TICK_NS (100 * MR_CLOCK_MILLISECOND) /* how fast a signal is noticed and the view moves */
 
 /* What the cores could do in this job's precision. */
@@ -25,6 +26,14 @@ static double peak_of(const mr_job_plan *plan)
     mr_precision precision = plan->model_options.precision;
     mr_linear_format format = precision == MR_PRECISION_INT8 ? MR_LINEAR_INT8 : precision == MR_PRECISION_BF16 ? MR_LINEAR_BF16 : MR_LINEAR_F32;
     return mr_peak_flops(format) * (double)plan->cores;
+}
+
+static void print_estimate(FILE *out, const mr_job_plan *plan)
+{
+    if (plan->flops_per_token <= 0.0) return;
+    double seconds_per_million = plan->flops_per_token * 1e6 / peak_of(plan);
+    if (plan->input_tokens > 0) fprintf(out, "estimate   at most %.1f %s a second at this machine's measured peak\n", 1e6 / seconds_per_million / (double)plan->input_tokens, plan->modality->inputs);
+    else fprintf(out, "estimate   at least %.1f s per million tokens at this machine's measured peak\n", seconds_per_million);
 }
 
 static void print_plan(FILE *out, const mr_job *job, const mr_job_plan *plan)
@@ -51,11 +60,6 @@ static void print_plan(FILE *out, const mr_job *job, const mr_job_plan *plan)
     fprintf(out, " + records %s", mr_str_bytes(b, plan->window_bytes));
     fprintf(out, " + output %s\n", mr_str_bytes(b, plan->sink_bytes));
     fprintf(out, "           limit %s of %s\n", mr_str_bytes(b, plan->memory_limit), mr_str_bytes(c, plan->memory_effective));
-    if (plan->flops_per_token > 0.0) {
-        double seconds_per_million = plan->flops_per_token * 1e6 / peak_of(plan);
-        if (plan->input_tokens > 0) fprintf(out, "estimate   at most %.1f %s a second at this machine's measured peak\n", 1e6 / seconds_per_million / (double)plan->input_tokens, plan->modality->inputs);
-        else fprintf(out, "estimate   at least %.1f s per million tokens at this machine's measured peak\n", seconds_per_million);
-    }
 }
 
 static void print_plan_json(const mr_job *job, const mr_job_plan *plan)
@@ -94,7 +98,7 @@ static void print_summary(const mr_job *job, const mr_job_plan *plan, const mr_j
                                         (double)p->computed / safe, plan->modality->inputs);
     else fprintf(stderr, "\n      %s tokens in %.1f s: %.0f records/s, %.0f tokens/s", mr_format_count(tokens, p->tokens), seconds, (double)p->computed / safe,
                  (double)p->tokens / safe);
-    if (plan->flops_per_token > 0.0) fprintf(stderr, ", %.0f %% of this machine's measured peak", 100.0 * peak_share(plan, p));
+    if (plan->flops_per_token > 0.0 && seconds >= LEAST_SHARED_SECONDS) fprintf(stderr, ", %.0f %% of this machine's measured peak", 100.0 * peak_share(plan, p));
     fprintf(stderr, "\n      peak memory %s of %s\n", mr_str_bytes(rss, mr_mem_peak_rss()), mr_str_bytes(limit, plan->memory_limit));
     if (status == MR_INCOMPLETE) fprintf(stderr, "      committed parts are in %s.parts/; run the same command again to go on\n", job->output_path);
     else if (strcmp(job->output_path, "-") != 0) fprintf(stderr, "      output: %s\n", job->output_path);
@@ -195,7 +199,10 @@ int mr_cli_run_job(mr_job *job, const mr_job_flags *flags)
     if (mr_job_check(job, &error) != MR_OK || mr_job_plan_make(job, &plan, &error) != MR_OK) return mr_cli_fail(&error);
     int code = 0;
     if (flags->plan_only && flags->json) print_plan_json(job, &plan);
-    else if (flags->plan_only) print_plan(stdout, job, &plan);
+    else if (flags->plan_only) {
+        print_plan(stdout, job, &plan);
+        print_estimate(stdout, &plan);
+    }
     else code = run_with_signals(job, &plan, flags);
     mr_job_plan_fini(&plan);
     return code;

@@ -173,6 +173,42 @@ class Attributes(Case):
         self.assertIn("corpus.jsonl", attributes["inputs"])
 
 
+class Cache(Case):
+    def test_makes_no_difference(self):
+        """Without a cache, with a new one, out of one, out of a damaged one, where none can be: the same job, the same bits."""
+        path = self.corpus(20)
+        cache = self.dir / "kept"
+        plain = self.embed(path, "--cache", "none", out="plain.h5")
+        self.assertFalse((self.dir / "cache").exists())
+
+        def check(*options):
+            out = self.embed(path, *options, "--overwrite")
+            self.assertEqual(datasets(out), datasets(plain))
+            with h5py.File(out) as a, h5py.File(plain) as b:
+                self.assertEqual(a.attrs["model_sha256"], b.attrs["model_sha256"])
+
+        check("--cache", cache)
+        files = sorted(cache.iterdir())
+        sizes = sorted(file.stat().st_size for file in files)
+        self.assertEqual(len(files), 2, "the weights' digest and the packed layers")
+        self.assertGreater(sizes[1], 1000)
+        check("--cache", cache)
+        for file in files:
+            raw = bytearray(file.read_bytes())
+            raw[len(raw) * 3 // 4] ^= 16
+            file.write_bytes(raw)
+        check("--cache", cache)
+        check("--cache", cache, "--cache-size", "1K")
+        check("--cache", path / "below a file")
+        check()
+        self.assertTrue((self.dir / "cache/millrace").is_dir())
+
+    def test_sizes_are_sizes(self):
+        path = self.corpus(1)
+        out, err = self.run_millrace("embed", path, "-m", MODEL, "-o", "out.h5", "--cache-size", "much", code=78)
+        self.assertIn('cache size "much"', err)
+
+
 if __name__ == "__main__":
     os.environ.setdefault("TERM", "dumb")
     unittest.main()
