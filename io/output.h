@@ -18,8 +18,8 @@ typedef struct mr_output_state {
 /* Callable while a run goes on. NO_INPUT when there is neither OUT nor a part; BAD_INPUT when OUT is something else. */
 mr_status mr_output_inspect(const char *path, mr_output_state *state, mr_error *error);
 
-/* Reads everything: checksums, row counts, offsets, UTF-8, reasons of failed rows, finite vectors of good ones, the index
- * of ids. OK only for a finished, sound output; INCOMPLETE for sound parts; BAD_INPUT naming file and dataset or row. */
+/* Reads everything: checksums, row counts, offsets, UTF-8, reasons of failed rows, finite vectors of good ones, the order
+ * of sources, the index of ids. OK only for a finished, sound output; INCOMPLETE for sound parts; BAD_INPUT naming file and dataset or row. */
 mr_status mr_output_verify(const char *path, mr_error *error);
 
 /* Joins the parts of OUT as the end of a run does, when no run goes on: `millrace merge OUT` behind a sharded job.

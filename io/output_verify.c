@@ -17,6 +17,9 @@ typedef struct checking {
     mr_embedding_schema schema;
     uint64_t sources;     /* number of input names */
     mr_part_facts facts;
+    bool started;         /* shard and record are those of the row before */
+    uint32_t shard;
+    uint64_t record;
     uint64_t id_sum;      /* over (hash of id, row): what the index must add up to */
     float *vector;
 } checking;
@@ -37,6 +40,18 @@ static bool is_finite(const float *vector, size_t dimension)
     return true;
 }
 
+/* Records of an input follow one another from 0 on, inputs in order: no row is missing, twice or in another's place. A part
+ * may begin anywhere. */
+static bool follows(checking *check, uint32_t shard, uint64_t record)
+{
+    bool same = check->started && shard == check->shard, next = !check->started || shard > check->shard;
+    bool good = same ? record == check->record + 1 : next && (record == 0 || (!check->started && check->facts.first > 0));
+    check->started = true;
+    check->shard = shard;
+    check->record = record;
+    return good;
+}
+
 /* What is wrong with row i of the block; NULL when nothing. */
 static const char *row_problem(checking *check, const mr_block *block, size_t i)
 {
@@ -44,8 +59,10 @@ static const char *row_problem(checking *check, const mr_block *block, size_t i)
     uint8_t status = *(const uint8_t *)mr_block_fixed(block, MR_COLUMN_STATUS, i);
     mr_str id = mr_block_packed(block, MR_COLUMN_ID, i), reason = mr_block_packed(block, MR_COLUMN_ERROR, i);
     uint32_t shard;
+    uint64_t record;
     float scale = 0.0f;
     memcpy(&shard, mr_block_fixed(block, MR_COLUMN_SHARD, i), sizeof shard);
+    memcpy(&record, mr_block_fixed(block, MR_COLUMN_RECORD, i), sizeof record);
     if (schema->scale) memcpy(&scale, mr_block_fixed(block, schema->scale, i), sizeof scale);
     mr_vector_load(schema->dtype, mr_block_fixed(block, MR_COLUMN_EMBEDDING, i), scale, schema->dimension, check->vector);
     bool good = status == MR_ROW_OK || status == MR_ROW_TRUNCATED;
@@ -56,6 +73,7 @@ static const char *row_problem(checking *check, const mr_block *block, size_t i)
     if (good && reason.length) return "is good but has a reason to fail";
     if (good && !is_finite(check->vector, schema->dimension)) return "is good but its vector is not finite";
     if (shard >= check->sources) return "comes from an input that has no name";
+    if (!follows(check, shard, record)) return "does not come from the record behind that of the row before";
     return NULL;
 }
 

@@ -43,8 +43,8 @@ mr_embedding_row job_row(uint64_t ordinal)
         .text = mr_str_of(text),
         .vector = failed ? NULL : vector,
         .tokens = (uint32_t)(ordinal % 512),
-        .source_index = (uint32_t)(ordinal % 2),
-        .source_record = ordinal / 2,
+        .source_index = ordinal >= 64,
+        .source_record = ordinal >= 64 ? ordinal - 64 : ordinal,
     };
 }
 

@@ -231,6 +231,7 @@ static void nonsense_rows(void **state)
         { MR_ROW_OK, "a", "why", 0, 1, "is good but has a reason to fail" },
         { MR_ROW_OK, "a", "", 2, 1, "comes from an input that has no name" },
         { MR_ROW_TRUNCATED, "a", "", 0, NAN, "is good but its vector is not finite" },
+        { MR_ROW_OK, "a", "", 0, 1, "does not come from the record behind that of the row before" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         mr_sink_options options = job_options("nonsense.h5");
@@ -239,7 +240,7 @@ static void nonsense_rows(void **state)
         bool finished;
         float vector[JOB_DIMENSION] = { rows[i].value };
         const mr_embedding_row row = { .status = rows[i].status, .id = mr_str_of(rows[i].id), .error = mr_str_of(rows[i].error), .text = { "", 0 },
-                                       .vector = vector, .source_index = rows[i].source };
+                                       .vector = vector, .source_index = rows[i].source, .source_record = i + 1 == sizeof rows / sizeof *rows };
         mr_error error;
         assert_int_equal(mr_sink_open(&options, &sink, &finished, NULL), MR_OK);
         assert_int_equal(mr_sink_put(sink, &row, NULL), MR_OK);
@@ -271,7 +272,8 @@ static void put_retried(mr_sink *sink, uint64_t first, uint64_t end)
         if (row.status != MR_ROW_FAILED) continue;
         const mr_embedding_row donor = job_row(i + 1);
         row = job_row(i);
-        if (i != 10) row = (mr_embedding_row){ .ordinal = i, .id = MR_STR("retried"), .error = { "", 0 }, .text = { "", 0 }, .vector = donor.vector };
+        if (i != 10) row = (mr_embedding_row){ .ordinal = i, .id = MR_STR("retried"), .error = { "", 0 }, .text = { "", 0 }, .vector = donor.vector,
+                                          .source_index = row.source_index, .source_record = row.source_record };
         assert_int_equal(mr_sink_put(sink, &row, NULL), MR_OK);
     }
 }
