@@ -29,6 +29,7 @@ const mr_command mr_command_bench = {
         "                        then tokens/s of the forward pass, on one core and on all, and its share of the limit\n"
         "      --shape MxNxK     a linear layer of N outputs and K inputs on M rows; may be given again\n"
         "      --precision LIST  of f32, bf16, int8, separated by commas (default: all three)\n"
+        "      --no-kernels          of a model only the forward pass\n"
         "      --lengths LIST    tokens of the forward pass's texts, separated by commas (default: those of a mixed corpus)\n"
         "      --threads N       cores for \"all\" (default: those this process may use)\n"
         "      --isa NAME        kernels of a lower instruction set; millrace doctor lists them\n"
@@ -61,7 +62,7 @@ typedef struct request {
     size_t length_count;
     size_t threads;
     double seconds; /* 0: by default */
-    bool json;
+    bool json, no_kernels;
 } request;
 
 /* ---------------------------------------------------------------- progress */
@@ -181,6 +182,7 @@ static mr_status run_forwards(bench_model *model, const request *wanted, double 
 static mr_status run_model(bench_model *model, const request *wanted, double seconds, view *v, mr_bench_report *report, mr_error *error)
 {
     const mr_bench_progress progress = { show, v };
+    if (wanted->no_kernels) return run_forwards(model, wanted, seconds, v, report, error);
     mr_bench_suite suite = { .model = &model->work, .max_tokens = mr_text_preparer_config(model->preparer)->max_tokens };
     mr_bench_shape *shapes = mr_bench_model_shapes(&model->work, &suite.shape_count);
     if (!shapes) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
@@ -324,9 +326,9 @@ static bool take_precisions(request *wanted, const char *text)
 
 static int run(int argc, char **argv)
 {
-    enum { SHAPE = 0x100, PRECISION, LENGTHS, THREADS, ISA, SECONDS, JSON, SVG, HTML };
+    enum { SHAPE = 0x100, PRECISION, NO_KERNELS, LENGTHS, THREADS, ISA, SECONDS, JSON, SVG, HTML };
     static const struct option options[] = { { "model", required_argument, NULL, 'm' }, { "shape", required_argument, NULL, SHAPE },
-        { "precision", required_argument, NULL, PRECISION }, { "lengths", required_argument, NULL, LENGTHS }, { "threads", required_argument, NULL, THREADS },
+        { "precision", required_argument, NULL, PRECISION }, { "no-kernels", no_argument, NULL, NO_KERNELS }, { "lengths", required_argument, NULL, LENGTHS }, { "threads", required_argument, NULL, THREADS },
         { "isa", required_argument, NULL, ISA }, { "seconds", required_argument, NULL, SECONDS }, { "json", no_argument, NULL, JSON },
         { "svg", required_argument, NULL, SVG }, { "html", required_argument, NULL, HTML }, { 0 } };
     request wanted = { .formats = { true, true, true }, .threads = mr_cores_allowed(NULL), .length_count = sizeof default_lengths / sizeof *default_lengths };
@@ -340,6 +342,7 @@ static int run(int argc, char **argv)
         case 'm': wanted.model = optarg; break;
         case ISA: wanted.isa = optarg; break;
         case JSON: wanted.json = true; break;
+        case NO_KERNELS: wanted.no_kernels = true; break;
         case SVG: wanted.svg = optarg; break;
         case HTML: wanted.html = optarg; break;
         case SHAPE:

