@@ -270,6 +270,13 @@ void mr_h5_output_abandon(mr_h5_output *output)
 
 /* ---- reading ---- */
 
+/* A link into another file would make libhdf5 open one whose seal nobody has checked. */
+static herr_t check_link(hid_t group, const char *name, const H5L_info_t *info, void *context)
+{
+    (void)group, (void)name, (void)context;
+    return info->type == H5L_TYPE_HARD || info->type == H5L_TYPE_SOFT ? 0 : 1;
+}
+
 static mr_status open_for_reading(const char *path, bool must_be_sealed, hid_t *out, mr_error *error)
 {
     bool sealed;
@@ -286,6 +293,10 @@ static mr_status open_for_reading(const char *path, bool must_be_sealed, hid_t *
     hid_t id = H5Fopen(path, H5F_ACC_RDONLY, access);
     H5Pclose(access);
     if (id < 0) return mr_h5_error(error, MR_BAD_INPUT, "%s is not a readable HDF5 file", path);
+    if (H5Lvisit(id, H5_INDEX_NAME, H5_ITER_NATIVE, check_link, NULL) != 0) {
+        H5Fclose(id);
+        return mr_error_set(error, MR_BAD_INPUT, "%s refers to other files, or its table of contents cannot be read", path);
+    }
     H5Eclear2(H5E_DEFAULT);
     *out = id;
     return MR_OK;

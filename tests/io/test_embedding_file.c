@@ -119,6 +119,13 @@ static void values_elsewhere(void **state)
     replace_dataset(file, "tokens", H5T_STD_U32LE, 1, &rows, creation);
     H5Pclose(creation);
     must_be_refused("external.h5", file, "tokens keeps its values in other files");
+    static const char *const links[] = { "tokens", "id", "id/index" };
+    for (int i = 0; i < 3; i++) { /* a file that the seal says nothing about */
+        file = open_for_change("external.h5");
+        assert_true(H5Lmove(file, links[i], file, "moved", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+        assert_true(H5Lcreate_external("shapes.h5", links[i], file, links[i], H5P_DEFAULT, H5P_DEFAULT) >= 0);
+        must_be_refused("external.h5", file, "refers to other files");
+    }
 }
 
 static void attributes_that_lie(void **state)
