@@ -32,24 +32,17 @@ typedef struct gte_config {
     bool packed, logn, logn_clip;
 } gte_config;
 
-static const mr_post_norm_names gte_names = {
-    .words = "embeddings.word_embeddings.weight",
-    .types = "embeddings.token_type_embeddings.weight",
-    .positions = "embeddings.position_embeddings.weight",
-    .embedding_norm = "embeddings.LayerNorm",
-    .layers = "encoder.layer",
-    .layer = {
-        .qkv = { "attention.qkv_proj", true }, /* pack_qkv; else the next three */
-        .q = { "attention.q_proj", true },
-        .k = { "attention.k_proj", true },
-        .v = { "attention.v_proj", true },
-        .out = { "attention.o_proj", true },
-        .attention_norm = "attn_ln",
-        .up_gate = { "mlp.up_gate_proj", false },
-        .down = { "mlp.down_proj", true },
-        .ffn_norm = "mlp_ln",
-        .norm_bias = true,
-    },
+static const mr_layer_names gte_layer = {
+    .qkv = { "attention.qkv_proj", true }, /* pack_qkv; else the next three */
+    .q = { "attention.q_proj", true },
+    .k = { "attention.k_proj", true },
+    .v = { "attention.v_proj", true },
+    .out = { "attention.o_proj", true },
+    .attention_norm = "attn_ln",
+    .up_gate = { "mlp.up_gate_proj", false },
+    .down = { "mlp.down_proj", true },
+    .ffn_norm = "mlp_ln",
+    .norm_bias = true,
 };
 
 static bool matches(const json_t *config)
@@ -141,7 +134,8 @@ static mr_status open_model(const json_t *config, const char *where, mr_params *
 {
     gte_config read = { 0 };
     mr_post_norm_encoder *encoder = NULL;
-    mr_post_norm_names names = gte_names;
+    mr_post_norm_names names = mr_bert_names;
+    names.layer = gte_layer;
     MR_TRY(read_config(config, where, &read, error));
     if (!read.packed) names.layer.qkv.name = NULL;
     names.layer.norm_bias = !read.shape.rms_norm;

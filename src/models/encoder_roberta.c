@@ -19,7 +19,7 @@ static bool matches(const json_t *config)
            mr_config_is(config, "model_type", "camembert");
 }
 
-mr_status mr_roberta_read_config(const json_t *config, const char *where, mr_post_norm_shape *out, mr_error *error)
+static mr_status read_config(const json_t *config, const char *where, mr_post_norm_shape *out, mr_error *error)
 {
     mr_post_norm_shape read = { 0 };
     MR_TRY(mr_bert_read_config(config, where, &read, error));
@@ -35,7 +35,7 @@ mr_status mr_roberta_read_config(const json_t *config, const char *where, mr_pos
 static mr_status limits(const json_t *config, const char *where, mr_encoder_limits *out, mr_error *error)
 {
     mr_post_norm_shape read = { 0 };
-    MR_TRY(mr_roberta_read_config(config, where, &read, error));
+    MR_TRY(read_config(config, where, &read, error));
     *out = (mr_encoder_limits){ .hidden_size = read.sizes.hidden, .vocab_size = read.sizes.vocab_size,
                                 .max_tokens = read.positions - read.padding - 1 };
     return MR_OK;
@@ -45,7 +45,7 @@ static mr_status open_model(const json_t *config, const char *where, mr_params *
 {
     mr_post_norm_shape read = { 0 };
     mr_post_norm_encoder *encoder = NULL;
-    MR_TRY(mr_roberta_read_config(config, where, &read, error));
+    MR_TRY(read_config(config, where, &read, error));
     MR_TRY(mr_post_norm_encoder_open(params, &mr_bert_names, &read, &encoder, error));
     *out = encoder;
     return MR_OK;

@@ -39,10 +39,9 @@ mr_status mr_post_norm_encoder_open(mr_params *params, const mr_post_norm_names 
 void mr_post_norm_encoder_forward(const void *encoder, const mr_token_batch *batch, size_t threads, mr_scratch *scratch, float *hidden,
                                   const mr_layer_trace *trace);
 
-/* What BERT's descendants kept of it: names, sizes where config.json says none, keys. encoder_bert.c, encoder_roberta.c */
+/* What BERT's descendants kept of it: names, sizes where config.json says none, keys. encoder_bert.c */
 extern const mr_post_norm_names mr_bert_names;
 extern const mr_transformer_sizes mr_bert_sizes;
 mr_status mr_bert_read_config(const json_t *config, const char *where, mr_post_norm_shape *out, mr_error *error);
-mr_status mr_roberta_read_config(const json_t *config, const char *where, mr_post_norm_shape *out, mr_error *error);
 
 #endif
