@@ -6,12 +6,15 @@
  *   v_keep_n(x, n, fill)        lanes n.. replaced by fill
  *   v_fma(a, b, c)  a b + c     v_fnma(a, b, c)  c - a b
  *   v_max(a, b), v_min(a, b)    b where either is NaN
- *   v_scale(x, n)               x * 2^n, n integral, rounded once; over- and underflow as IEEE 754 says
- *   v_scale_down(x, n)          the same for n in V_SCALE_DOWN_ZERO .. 0, cheaper; n = V_SCALE_DOWN_ZERO gives 0
+ *   v_fraction(x)               x - floor(x), NaN gives NaN
+ *   v_scale(x, y)               x * 2^floor(y), rounded once; over- and underflow as IEEE 754 says
+ *   v_limit_down(y)             y, or what is cheap and as good for v_fraction and v_scale_down where 2^y is next to 0
+ *   v_scale_down(x, y)          v_scale for v_limit_down(y), y < 1; -infinity gives 0
  *   v_where_le(a, b, x, y)      a <= b ? x : y per lane
  *   v_bf16_half, v_u8_half, v_s8_half, v_bf16_step, v_int8_step    see simd_tile.h
  *   v_round_bf16(x)             to bf16, nearest even, still as f32; v_bf16_pair(a, b): words with bf16 a below, b above
- *   v_weights_to_bf16(p, x)    v_to_bf16 of what may lose its subnormal numbers
+ *   v_words_to_bf16(p, x), v_words_pair(a, b)     v_to_bf16 and v_bf16_pair as operands of v_bf16_step: subnormal x give 0
+ *   v_i32(x), v_load_i32(p)     i32 lanes in a vf
  *   v_from_i32(words, z, s)     (float)(words - z s) of i32 lanes
  *   v_to_u8(p, x)               whole values, limited to 0 .. 255
  *   v_sum, v_largest            across lanes, always in the same order; v_largest may pass NaN over */

@@ -71,7 +71,7 @@ SIMD_INLINE void to_words(const float *x, size_t count, float *words)
 {
     for (size_t i = 0; i < count; i += VW) {
         if (NARROW) {
-            v_to_bf16((uint16_t *)words + i, v_load_n(x + i, count - i));
+            v_words_to_bf16((uint16_t *)words + i, v_load_n(x + i, count - i));
         } else {
             v_store(words + i, v_load_n(x + i, count - i));
         }
@@ -127,7 +127,7 @@ static void pack_v(const state *s, const float *v, size_t keys)
         for (size_t i = 0; i < s->dim; i += VW) {
             const size_t live = i < dim ? dim - i : 0;
             vf words = v_load_n(v + key * ld + i, live);
-            if (NARROW) words = v_bf16_pair(words, key + 1 < keys ? v_load_n(v + (key + 1) * ld + i, live) : v_set(0.0f));
+            if (NARROW) words = v_words_pair(words, key + 1 < keys ? v_load_n(v + (key + 1) * ld + i, live) : v_set(0.0f));
             v_store(out + i, words);
         }
     }
@@ -176,7 +176,7 @@ static float largest_of_row(float *row, size_t low, size_t high, float before)
     return v_largest(top);
 }
 
-/* Scores [low, high) of one row become exp((score - base) factor), as words from word low / INPUTS on; returns their sum, NaN
+/* Scores [low, high) of one row become 2^((score - base) factor), as words from word low / INPUTS on; returns their sum, NaN
  * when a score is. */
 static float weigh_row(float *row, size_t low, size_t high, float factor, float base)
 {
@@ -184,7 +184,7 @@ static float weigh_row(float *row, size_t low, size_t high, float factor, float 
     for (size_t j = low; j < high; j += VW) {
         const vf weight = v_exp2_down(v_mul(v_sub(v_load(row + j), v_set(base)), v_set(factor)));
         if (NARROW) {
-            v_weights_to_bf16((uint16_t *)row + j, weight); /* never ahead of what is still to be read */
+            v_words_to_bf16((uint16_t *)row + j, weight); /* never ahead of what is still to be read */
         } else {
             v_store(row + j, weight);
         }

@@ -38,22 +38,24 @@ SIMD_INLINE vf v_fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }
 SIMD_INLINE vf v_max(vf a, vf b) { return _mm256_max_ps(a, b); }
 SIMD_INLINE vf v_min(vf a, vf b) { return _mm256_min_ps(a, b); }
 SIMD_INLINE vf v_abs(vf x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }
-SIMD_INLINE vf v_round(vf x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
-/* In two steps of half the exponent, each a normal number, for n in -252 .. 254; the first product is exact. */
-SIMD_INLINE vf v_scale(vf x, vf n)
+SIMD_INLINE vf v_fraction(vf x) { return _mm256_sub_ps(x, _mm256_floor_ps(x)); }
+
+/* In two steps of half the exponent, each a normal number, for y in -252 .. 254; the first product is exact. */
+SIMD_INLINE vf v_scale(vf x, vf y)
 {
-    const __m256i exponent = _mm256_cvtps_epi32(n), one = _mm256_set1_epi32(127);
+    const __m256i exponent = _mm256_cvtps_epi32(_mm256_floor_ps(y)), one = _mm256_set1_epi32(127);
     const __m256i low = _mm256_srai_epi32(exponent, 1), high = _mm256_sub_epi32(exponent, low);
     x = _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(low, one), 23)));
     return _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(high, one), 23)));
 }
 
-#define V_SCALE_DOWN_ZERO (-127.0f)
-SIMD_INLINE vf v_scale_down(vf x, vf n)
+/* 2^-127 would be subnormal: its bits, made here, are 0. */
+SIMD_INLINE vf v_limit_down(vf y) { return _mm256_max_ps(_mm256_set1_ps(-127.0f), y); }
+SIMD_INLINE vf v_scale_down(vf x, vf y)
 {
-    const __m256i exponent = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
-    return _mm256_mul_ps(x, _mm256_castsi256_ps(exponent));
+    const __m256i whole = _mm256_cvtps_epi32(_mm256_floor_ps(y));
+    return _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(whole, _mm256_set1_epi32(127)), 23)));
 }
 
 SIMD_INLINE vf v_where_le(vf a, vf b, vf x, vf y) { return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LE_OQ)); }
@@ -111,7 +113,14 @@ SIMD_INLINE vf v_from_bf16(const uint16_t *p)
 SIMD_INLINE __m256i bits_(vf x) { return _mm256_castps_si256(x); }
 SIMD_INLINE vf words_(__m256i x) { return _mm256_castsi256_ps(x); }
 
-SIMD_INLINE void v_weights_to_bf16(uint16_t *p, vf x) { v_to_bf16(p, x); }
+SIMD_INLINE vf without_subnormals_(vf x)
+{
+    const __m256i subnormal = _mm256_cmpeq_epi32(_mm256_and_si256(bits_(x), _mm256_set1_epi32(0x7f800000)), _mm256_setzero_si256());
+    return words_(_mm256_andnot_si256(_mm256_and_si256(subnormal, _mm256_set1_epi32(0x7fffffff)), bits_(x)));
+}
+
+SIMD_INLINE void v_words_to_bf16(uint16_t *p, vf x) { v_to_bf16(p, without_subnormals_(x)); }
+SIMD_INLINE vf v_words_pair(vf a, vf b) { return v_bf16_pair(without_subnormals_(a), without_subnormals_(b)); }
 #define V_BF16_HALVES 2
 SIMD_INLINE vf v_bf16_half(vf words, int half)
 {
@@ -133,10 +142,12 @@ SIMD_INLINE vf v_s8_half(vf words, int half)
 }
 SIMD_INLINE vf v_int8_step(vf a, vf b, vf sum) { return words_(_mm256_add_epi32(bits_(sum), _mm256_madd_epi16(bits_(a), bits_(b)))); }
 
-SIMD_INLINE vf v_from_i32(vf words, int32_t zero, const int32_t *sums)
+SIMD_INLINE vf v_i32(int32_t x) { return words_(_mm256_set1_epi32(x)); }
+SIMD_INLINE vf v_load_i32(const int32_t *p) { return words_(_mm256_loadu_si256((const __m256i *)p)); }
+
+SIMD_INLINE vf v_from_i32(vf words, vf zero, vf sums)
 {
-    const __m256i shift = _mm256_mullo_epi32(_mm256_set1_epi32(zero), _mm256_loadu_si256((const __m256i *)sums));
-    return _mm256_cvtepi32_ps(_mm256_sub_epi32(bits_(words), shift));
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(bits_(words), _mm256_mullo_epi32(bits_(zero), bits_(sums))));
 }
 
 SIMD_INLINE void v_to_u8(uint8_t *p, vf x)

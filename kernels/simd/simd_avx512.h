@@ -28,10 +28,10 @@ SIMD_INLINE vf v_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
 SIMD_INLINE vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 SIMD_INLINE vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 SIMD_INLINE vf v_abs(vf x) { return _mm512_abs_ps(x); }
-SIMD_INLINE vf v_round(vf x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-SIMD_INLINE vf v_scale(vf x, vf n) { return _mm512_scalef_ps(x, n); }
-#define V_SCALE_DOWN_ZERO (-151.0f)
-SIMD_INLINE vf v_scale_down(vf x, vf n) { return _mm512_scalef_ps(x, n); }
+SIMD_INLINE vf v_fraction(vf x) { return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+SIMD_INLINE vf v_scale(vf x, vf y) { return _mm512_scalef_ps(x, y); }
+SIMD_INLINE vf v_limit_down(vf y) { return y; } /* the fraction of -infinity is 0 */
+SIMD_INLINE vf v_scale_down(vf x, vf y) { return _mm512_scalef_ps(x, y); }
 SIMD_INLINE vf v_where_le(vf a, vf b, vf x, vf y) { return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ), x); }
 SIMD_INLINE bool v_any_equal(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ) != 0; }
 SIMD_INLINE vf v_iota(void) { return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
@@ -77,7 +77,14 @@ SIMD_INLINE __m512i bits_(vf x) { return _mm512_castps_si512(x); }
 SIMD_INLINE vf words_(__m512i x) { return _mm512_castsi512_ps(x); }
 
 #if defined(__AVX512BF16__)
-SIMD_INLINE void v_weights_to_bf16(uint16_t *p, vf x) { _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh(x)); }
+SIMD_INLINE void v_words_to_bf16(uint16_t *p, vf x) { _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh(x)); }
+
+SIMD_INLINE vf v_words_pair(vf a, vf b)
+{
+    const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(a)), high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(b));
+    return words_(_mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+}
+
 #define V_BF16_HALVES 1
 SIMD_INLINE vf v_bf16_half(vf words, int half)
 {
@@ -86,7 +93,14 @@ SIMD_INLINE vf v_bf16_half(vf words, int half)
 }
 SIMD_INLINE vf v_bf16_step(vf a, vf b, vf sum) { return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b); }
 #else
-SIMD_INLINE void v_weights_to_bf16(uint16_t *p, vf x) { v_to_bf16(p, x); }
+SIMD_INLINE vf without_subnormals_(vf x)
+{
+    const __mmask16 normal = _mm512_test_epi32_mask(bits_(x), _mm512_set1_epi32(0x7f800000));
+    return _mm512_mask_mov_ps(words_(_mm512_and_si512(bits_(x), _mm512_set1_epi32((int)0x80000000))), normal, x);
+}
+
+SIMD_INLINE void v_words_to_bf16(uint16_t *p, vf x) { v_to_bf16(p, without_subnormals_(x)); }
+SIMD_INLINE vf v_words_pair(vf a, vf b) { return v_bf16_pair(without_subnormals_(a), without_subnormals_(b)); }
 #define V_BF16_HALVES 2
 SIMD_INLINE vf v_bf16_half(vf words, int half)
 {
@@ -124,10 +138,12 @@ SIMD_INLINE vf v_s8_half(vf words, int half)
 SIMD_INLINE vf v_int8_step(vf a, vf b, vf sum) { return words_(_mm512_add_epi32(bits_(sum), _mm512_madd_epi16(bits_(a), bits_(b)))); }
 #endif
 
-SIMD_INLINE vf v_from_i32(vf words, int32_t zero, const int32_t *sums)
+SIMD_INLINE vf v_i32(int32_t x) { return words_(_mm512_set1_epi32(x)); }
+SIMD_INLINE vf v_load_i32(const int32_t *p) { return words_(_mm512_loadu_si512(p)); }
+
+SIMD_INLINE vf v_from_i32(vf words, vf zero, vf sums)
 {
-    const __m512i shift = _mm512_mullo_epi32(_mm512_set1_epi32(zero), _mm512_loadu_si512(sums));
-    return _mm512_cvtepi32_ps(_mm512_sub_epi32(bits_(words), shift));
+    return _mm512_cvtepi32_ps(_mm512_sub_epi32(bits_(words), _mm512_mullo_epi32(bits_(zero), bits_(sums))));
 }
 
 SIMD_INLINE void v_to_u8(uint8_t *p, vf x)

@@ -18,7 +18,7 @@ TILE_DEFINE_ROWS(SIMD_LINEAR_FORMAT, 2)
 static tile_function *const tiles[TILE_ROWS] = TILE_NAMES(2);
 #endif
 
-/* A tile's place in y. */
+/* Where a tile of sums goes, and what becomes of it on the way. */
 typedef struct target {
     const mr_linear *linear;
     const mr_epilogue *epilogue;
@@ -29,29 +29,60 @@ typedef struct target {
     const mr_linear_row_scale *scales; /* int8: of its rows */
 } target;
 
-/* Words of sums as they came from the tile -> x W^T + bias. */
-SIMD_INLINE vf with_bias(const target *t, size_t i, size_t column, vf words)
+SIMD_INLINE vf activate(mr_activation kind, vf x)
 {
-    const vf bias = v_load(t->linear->bias + column);
-    if (SIMD_LINEAR_FORMAT != MR_LINEAR_INT8) return v_add(words, bias);
-    const vf sum = v_from_i32(words, t->scales[i].zero, t->linear->sums + column);
-    return v_fma(sum, v_mul(v_set(t->scales[i].scale), v_load(t->linear->scales + column)), bias);
+    const bool coarse = SIMD_LINEAR_FORMAT != MR_LINEAR_F32 && kind == MR_ACTIVATION_GELU;
+    return coarse ? v_gelu_coarse(x) : v_activate(kind, x);
+}
+
+/* Sums of `live` columns of all rows, at `tile`, from column `column` of the layer on. */
+SIMD_INLINE void finish_columns(mr_activation kind, bool combine, const target *t, const float *tile, size_t column, size_t live)
+{
+    const mr_linear *linear = t->linear;
+    const mr_epilogue *e = t->epilogue;
+    const bool int8 = SIMD_LINEAR_FORMAT == MR_LINEAR_INT8;
+    const vf bias = v_load(linear->bias + column), none = v_set(0.0f);
+    const vf scales = int8 ? v_load(linear->scales + column) : none, sums = int8 ? v_load_i32(linear->sums + column) : none;
+    float *y = t->y + t->row * t->ldy + column;
+    for (size_t i = 0; i < t->rows; i++, y += t->ldy) {
+        vf value = v_load(tile + i * TILE_COLUMNS);
+        if (int8) {
+            value = v_fma(v_from_i32(value, v_i32(t->scales[i].zero), sums), v_mul(v_set(t->scales[i].scale), scales), bias);
+        } else {
+            value = v_add(value, bias);
+        }
+        value = activate(kind, value);
+        if (combine && e->multiplier != NULL) value = v_mul(value, v_load_n(e->multiplier + (t->row + i) * e->ld_multiplier + column, live));
+        if (combine && e->residual != NULL) value = v_add(value, v_load_n(e->residual + (t->row + i) * e->ld_residual + column, live));
+        if (live == VW) {
+            v_store(y, value);
+        } else {
+            v_store_n(y, value, live);
+        }
+    }
 }
 
 SIMD_INLINE void finish(mr_activation kind, const target *t, const float *tile)
 {
-    const mr_epilogue *e = t->epilogue;
-    for (size_t i = 0; i < t->rows; i++) {
-        const size_t row = t->row + i;
-        for (size_t j = 0; j < t->columns; j += VW) {
-            const size_t live = t->columns - j, column = t->column + j;
-            vf value = v_activate(kind, with_bias(t, i, column, v_load(tile + i * TILE_COLUMNS + j)));
-            if (e->multiplier != NULL) value = v_mul(value, v_load_n(e->multiplier + row * e->ld_multiplier + column, live));
-            if (e->residual != NULL) value = v_add(value, v_load_n(e->residual + row * e->ld_residual + column, live));
-            v_store_n(t->y + row * t->ldy + column, value, live);
+    const bool combine = t->epilogue->multiplier != NULL || t->epilogue->residual != NULL;
+    for (size_t j = 0; j < t->columns; j += VW) {
+        const size_t live = t->columns - j;
+        if (live < VW) {
+            finish_columns(kind, true, t, tile + j, t->column + j, live);
+        } else if (combine) {
+            finish_columns(kind, true, t, tile + j, t->column + j, VW);
+        } else {
+            finish_columns(kind, false, t, tile + j, t->column + j, VW);
         }
     }
 }
+
+typedef void finish_function(const target *t, const float *tile);
+#define FINISH_DEFINE(name, text, formula) \
+    static void finish_##name(const target *t, const float *tile) { finish(MR_ACTIVATION_##name, t, tile); }
+MR_ACTIVATION_LIST(FINISH_DEFINE)
+#define FINISH_NAME(name, text, formula) [MR_ACTIVATION_##name] = finish_##name,
+static finish_function *const finishers[] = {MR_ACTIVATION_LIST(FINISH_NAME)};
 
 /* Rows [first, first + rows) of y from their inputs in words, ld words apart. */
 static void multiply_block(const mr_linear *linear, const float *words, size_t ld, const mr_linear_row_scale *scales, float *y, size_t ldy,
@@ -72,7 +103,7 @@ static void multiply_block(const mr_linear *linear, const float *words, size_t l
                               .columns = n - column < TILE_COLUMNS ? n - column : TILE_COLUMNS,
                               .scales = scales != NULL ? scales + row : NULL};
             tiles[t.rows - 1](words + row * ld, ld, panel, TILE_COLUMNS, k, false, tile, TILE_COLUMNS);
-            SIMD_FOR_ACTIVATION(epilogue->activation, finish, &t, tile)
+            finishers[epilogue->activation](&t, tile);
         }
     }
 }

@@ -11,7 +11,7 @@ void SIMD(mr_linear_bf16)(const mr_linear *linear, const float *x, size_t ldx, f
         for (size_t i = 0; i < count; i++) {
             const float *row = x + (first + i) * ldx;
             uint16_t *out = (uint16_t *)scratch + i * ld * 2;
-            for (size_t p = 0; p < linear->k; p += VW) v_to_bf16(out + p, v_load_n(row + p, linear->k - p));
+            for (size_t p = 0; p < linear->k; p += VW) v_words_to_bf16(out + p, v_load_n(row + p, linear->k - p));
         }
         multiply_block(linear, scratch, ld, NULL, y, ldy, first, count, epilogue);
     }

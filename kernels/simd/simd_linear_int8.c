@@ -10,17 +10,18 @@ static mr_linear_row_scale quantize(const float *x, size_t k, uint8_t *out)
     for (size_t p = 0; p < k; p += VW) {
         const vf value = v_load_n(x + p, k - p);
         up = v_max(value, up);
-        down = v_max(v_sub(v_set(0.0f), value), down);
+        down = v_min(value, down);
         zeros = v_fma(value, v_set(0.0f), zeros); /* NaN once a value is not finite */
     }
-    const float least = v_largest(down), range = v_largest(up) + least;
+    const float least = -v_largest(v_sub(v_set(0.0f), down)), range = v_largest(up) - least;
     const bool usable = v_sum(zeros) == 0.0f && isfinite(range);
-    const float inverse = usable && range > 1e-30f ? 255.0f / range : 0.0f, zero = usable ? nearbyintf(least * inverse) : 0.0f;
-    for (size_t p = 0; p < k; p += VW) {
-        const vf value = usable ? v_load_n(x + p, k - p) : v_set(0.0f);
-        v_to_u8(out + p, v_add(v_round(v_mul(value, v_set(inverse))), v_set(zero)));
+    if (!usable) {
+        memset(out, 0, (k + VW - 1) / VW * VW);
+        return (mr_linear_row_scale){.scale = NAN};
     }
-    return (mr_linear_row_scale){.scale = usable ? range / 255.0f : NAN, .zero = (int32_t)zero};
+    const float inverse = range > 1e-30f ? 255.0f / range : 0.0f, zero = nearbyintf(-least * inverse);
+    for (size_t p = 0; p < k; p += VW) v_to_u8(out + p, v_fma(v_load_n(x + p, k - p), v_set(inverse), v_set(zero)));
+    return (mr_linear_row_scale){.scale = range / 255.0f, .zero = (int32_t)zero};
 }
 
 void SIMD(mr_linear_int8)(const mr_linear *linear, const float *x, size_t ldx, float *y, size_t ldy, size_t rows,

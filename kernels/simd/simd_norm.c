@@ -3,28 +3,52 @@
 
 #include "kernels/simd/simd.h"
 
+enum { CHAINS = 4 }; /* of sums: one would wait for its own latency */
+
+SIMD_INLINE float sum_of_chains(const vf sums[CHAINS])
+{
+    return v_sum(v_add(v_add(sums[0], sums[1]), v_add(sums[2], sums[3])));
+}
+
 /* y = z = x + residual; the sum of z. */
 SIMD_INLINE float add_rows(const float *x, const float *residual, float *y, size_t n)
 {
-    vf sum = v_set(0.0f);
-    for (size_t i = 0; i < n; i += VW) {
+    vf sums[CHAINS] = {v_set(0.0f), v_set(0.0f), v_set(0.0f), v_set(0.0f)};
+    size_t i = 0;
+    for (; i + CHAINS * VW <= n; i += CHAINS * VW) {
+        SIMD_UNROLL
+        for (size_t c = 0; c < CHAINS; c++) {
+            vf z = v_load(x + i + c * VW);
+            if (residual != NULL) z = v_add(z, v_load(residual + i + c * VW));
+            v_store(y + i + c * VW, z);
+            sums[c] = v_add(sums[c], z);
+        }
+    }
+    for (; i < n; i += VW) {
         vf z = v_load_n(x + i, n - i);
         if (residual != NULL) z = v_add(z, v_load_n(residual + i, n - i));
         v_store_n(y + i, z, n - i);
-        sum = v_add(sum, z);
+        sums[0] = v_add(sums[0], z);
     }
-    return v_sum(sum);
+    return sum_of_chains(sums);
 }
 
 SIMD_INLINE float squares_about(const float *y, float center, size_t n)
 {
-    vf sum = v_set(0.0f);
-    for (size_t i = 0; i < n; i += VW) {
-        vf z = v_sub(v_load_n(y + i, n - i), v_set(center));
-        if (n - i < VW) z = v_keep_n(z, n - i, v_set(0.0f));
-        sum = v_fma(z, z, sum);
+    vf sums[CHAINS] = {v_set(0.0f), v_set(0.0f), v_set(0.0f), v_set(0.0f)};
+    size_t i = 0;
+    for (; i + CHAINS * VW <= n; i += CHAINS * VW) {
+        SIMD_UNROLL
+        for (size_t c = 0; c < CHAINS; c++) {
+            const vf z = v_sub(v_load(y + i + c * VW), v_set(center));
+            sums[c] = v_fma(z, z, sums[c]);
+        }
     }
-    return v_sum(sum);
+    for (; i < n; i += VW) {
+        const vf z = v_keep_n(v_sub(v_load_n(y + i, n - i), v_set(center)), n - i, v_set(0.0f));
+        sums[0] = v_fma(z, z, sums[0]);
+    }
+    return sum_of_chains(sums);
 }
 
 SIMD_INLINE void write_row(const mr_norm *norm, float center, float scale, float *y)
