@@ -16,6 +16,7 @@
 #ifndef MR_IO_SOURCE_H
 #define MR_IO_SOURCE_H
 
+#include "core/cache.h"
 #include "io/record.h"
 
 typedef struct mr_source mr_source;
@@ -67,9 +68,10 @@ size_t mr_source_count(const mr_source *source);
 const char *mr_source_name(const mr_source *source, size_t index);
 
 /* SHA-256 (hex) of one input: a file's content; for a directory path, size and content of each file in it; for stdin
- * and pipes "stdin". Read once, then kept; one caller at a time. */
-mr_status mr_source_input_digest(const mr_source *source, size_t index, char hex[65], mr_error *error);
+ * and pipes "stdin". Read once, then kept; one caller at a time. `cache`, which may be NULL, spares another process to
+ * read a large file that has not changed since. */
+mr_status mr_source_input_digest(const mr_source *source, size_t index, const mr_cache *cache, char hex[65], mr_error *error);
 /* Over every input's name, size and digest, in order. "stdin" when stdin or a pipe is among them. */
-mr_status mr_source_digest(const mr_source *source, char hex[65], mr_error *error);
+mr_status mr_source_digest(const mr_source *source, const mr_cache *cache, char hex[65], mr_error *error);
 
 #endif

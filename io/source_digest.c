@@ -3,13 +3,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "core/file.h"
+#include "core/file_digest.h"
 #include "io/directory_walk.h"
 #include "io/input_list.h"
 #include "io/source.h"
 
 /* "path NUL size NUL content digest newline" of every file below. */
-static mr_status digest_directory(const char *root, char hex[65], mr_error *error)
+static mr_status digest_directory(const char *root, const mr_cache *cache, char hex[65], mr_error *error)
 {
     mr_directory_walk *walk;
     MR_TRY(mr_directory_walk_open(root, &walk, error));
@@ -21,7 +21,7 @@ static mr_status digest_directory(const char *root, char hex[65], mr_error *erro
         struct stat info;
         char *full = mr_path_join(root, below);
         if (!full || stat(full, &info) != 0) info.st_size = 0;
-        status = full ? mr_sha256_file(full, one, error) : mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate a path");
+        status = full ? mr_sha256_file_remembered(cache, full, one, error) : mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate a path");
         free(full);
         if (status == MR_OK && !mr_buf_printf(&lines, "%s%c%llu%c%s\n", below, 0, (unsigned long long)info.st_size, 0, one))
             status = mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the digest of %s", root);
@@ -41,20 +41,20 @@ static mr_status digest_directory(const char *root, char hex[65], mr_error *erro
     return status;
 }
 
-mr_status mr_source_input_digest(const mr_source *source, size_t index, char hex[65], mr_error *error)
+mr_status mr_source_input_digest(const mr_source *source, size_t index, const mr_cache *cache, char hex[65], mr_error *error)
 {
     mr_input *input = &mr_source_inputs(source)->items[index];
     if (input->streamed) strcpy(input->digest, "stdin");
     if (!input->digest[0]) {
         char fresh[MR_SHA256_HEX];
-        MR_TRY(input->directory ? digest_directory(input->path, fresh, error) : mr_sha256_file(input->path, fresh, error));
+        MR_TRY(input->directory ? digest_directory(input->path, cache, fresh, error) : mr_sha256_file_remembered(cache, input->path, fresh, error));
         memcpy(input->digest, fresh, sizeof fresh);
     }
     memcpy(hex, input->digest, sizeof input->digest);
     return MR_OK;
 }
 
-mr_status mr_source_digest(const mr_source *source, char hex[65], mr_error *error)
+mr_status mr_source_digest(const mr_source *source, const mr_cache *cache, char hex[65], mr_error *error)
 {
     const mr_input_list *inputs = mr_source_inputs(source);
     mr_buf lines = { 0 };
@@ -65,7 +65,7 @@ mr_status mr_source_digest(const mr_source *source, char hex[65], mr_error *erro
         const mr_input *input = &inputs->items[i];
         streamed = streamed || input->streamed;
         if (streamed) break;
-        status = mr_source_input_digest(source, i, one, error);
+        status = mr_source_input_digest(source, i, cache, one, error);
         if (status == MR_OK && !mr_buf_printf(&lines, "%s%c%llu%c%s\n", input->name, 0, (unsigned long long)input->bytes, 0, one))
             status = mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate a digest");
     }

@@ -12,25 +12,20 @@
 #include "pipelines/job_cache.h"
 #include "weights/checkpoint.h"
 
-static mr_status hash_weights(const mr_job *job, const char *directory, char hex[65], mr_error *error)
+static mr_status hash_weights(const char *directory, const mr_cache *cache, char hex[65], mr_error *error)
 {
     mr_checkpoint *checkpoint;
-    mr_cache *cache;
     MR_TRY(mr_checkpoint_open(directory, &checkpoint, error));
-    mr_status status = mr_job_cache_open(job, &cache, error);
-    if (status == MR_OK) {
-        status = mr_checkpoint_sha256(checkpoint, cache, hex, error);
-        mr_cache_close(cache);
-    }
+    mr_status status = mr_checkpoint_sha256(checkpoint, cache, hex, error);
     mr_checkpoint_close(checkpoint);
     return status;
 }
 
 /* What the result depends on, beside the settings the user gave. */
-static mr_status make_identity(const mr_job *job, const mr_job_plan *plan, const mr_source *source, const char *weights, mr_buf *out, mr_error *error)
+static mr_status make_identity(const mr_job *job, const mr_job_plan *plan, const mr_source *source, const mr_cache *cache, const char *weights, mr_buf *out, mr_error *error)
 {
     char digest[65];
-    MR_TRY(mr_source_digest(source, digest, error));
+    MR_TRY(mr_source_digest(source, cache, digest, error));
     char *settings = mr_job_identity_text(job);
     bool done = settings && mr_buf_append_str(out, settings) &&
                 mr_buf_printf(out, "model_sha256: %s\ninput_sha256: %s\nprecision_used: %s\nvector_dimension: %zu\ntoken_limit: %zu\n", weights, digest,
@@ -56,12 +51,12 @@ static char *utc_now(void)
 }
 
 /* As sha256sum writes it, and checks it: sha256sum -c. */
-static mr_status input_lines(const mr_source *source, char **out, mr_error *error)
+static mr_status input_lines(const mr_source *source, const mr_cache *cache, char **out, mr_error *error)
 {
     mr_buf text = { 0 };
     for (size_t i = 0; i < mr_source_count(source); i++) {
         char digest[65];
-        mr_status status = mr_source_input_digest(source, i, digest, error);
+        mr_status status = mr_source_input_digest(source, i, cache, digest, error);
         if (status != MR_OK) {
             mr_buf_fini(&text);
             return status;
@@ -77,11 +72,13 @@ mr_status mr_embed_attributes_make(const mr_job *job, const mr_job_plan *plan, c
     char weights[65];
     mr_buf identity = { 0 };
     char *inputs = NULL;
+    mr_cache *cache = NULL;
     mr_status status;
     *out = (mr_embed_attributes){ 0 };
-    MR_TRY_OR(status, hash_weights(job, plan->weights_path, weights, error), done);
-    MR_TRY_OR(status, make_identity(job, plan, source, weights, &identity, error), done);
-    MR_TRY_OR(status, input_lines(source, &inputs, error), done);
+    MR_TRY_OR(status, mr_job_cache_open(job, &cache, error), done);
+    MR_TRY_OR(status, hash_weights(plan->weights_path, cache, weights, error), done);
+    MR_TRY_OR(status, make_identity(job, plan, source, cache, weights, &identity, error), done);
+    MR_TRY_OR(status, input_lines(source, cache, &inputs, error), done);
     out->identity = mr_buf_detach(&identity);
     mr_sha256_bytes(out->identity, strlen(out->identity), out->fingerprint);
 
@@ -101,6 +98,7 @@ mr_status mr_embed_attributes_make(const mr_job *job, const mr_job_plan *plan, c
     mr_embed_attributes_add(out, "shard", mr_strf("%llu/%llu", (unsigned long long)plan->shard.index, (unsigned long long)plan->shard.count));
 done:
     free(inputs);
+    mr_cache_close(cache);
     mr_buf_fini(&identity);
     if (status != MR_OK) mr_embed_attributes_fini(out);
     return status;

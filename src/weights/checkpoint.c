@@ -1,15 +1,14 @@
 #include "weights/checkpoint.h"
 
-#include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/file.h"
+#include "core/file_digest.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/str.h"
@@ -302,17 +301,10 @@ void mr_tensor_release_pages(const mr_tensor *tensor)
 
 /* ---------------------------------------------------------------- digest */
 
-#define SECOND INT64_C(1000000000)
-#define SETTLED_NS (2 * SECOND) /* FAT's resolution, the coarsest */
-
 bool mr_checkpoint_is_settled(const mr_checkpoint *checkpoint)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    for (size_t i = 0; i < checkpoint->file_count; i++) {
-        int64_t changed = checkpoint->files[i].mapping.stamp.changed_ns;
-        if (now.tv_sec * SECOND + now.tv_nsec - changed <= SETTLED_NS || changed % SECOND == 0) return false;
-    }
+    for (size_t i = 0; i < checkpoint->file_count; i++)
+        if (!mr_file_stamp_is_settled(&checkpoint->files[i].mapping.stamp)) return false;
     return true;
 }
 
@@ -330,24 +322,10 @@ static char *stamps_text(const mr_checkpoint *checkpoint)
 {
     mr_buf text = { 0 };
     bool good = mr_buf_append_str(&text, "weights");
-    for (size_t i = 0; good && i < checkpoint->file_count; i++) {
-        const mr_file_stamp *stamp = &checkpoint->files[i].mapping.stamp;
-        good = mr_buf_printf(&text, "\n%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64, checkpoint->files[i].path, stamp->device,
-                             stamp->inode, stamp->length, stamp->modified_ns, stamp->changed_ns);
-    }
+    for (size_t i = 0; good && i < checkpoint->file_count; i++) good = mr_file_stamp_append(&text, checkpoint->files[i].path, &checkpoint->files[i].mapping.stamp);
     if (good) return mr_buf_detach(&text);
     mr_buf_fini(&text);
     return NULL;
-}
-
-static bool recall(const mr_cache *cache, const char *stamps, char hex[MR_SHA256_HEX])
-{
-    mr_cache_entry entry;
-    if (!stamps || !mr_cache_find(cache, stamps, &entry)) return false;
-    bool found = entry.length == MR_SHA256_HEX;
-    if (found) memcpy(hex, entry.data, MR_SHA256_HEX);
-    mr_cache_release(&entry);
-    return found;
 }
 
 /* A piece at a time leaves the resident set again: what runs is measured by its peak. */
@@ -381,7 +359,7 @@ mr_status mr_checkpoint_sha256(const mr_checkpoint *checkpoint, const mr_cache *
 {
     char *stamps = cache && mr_checkpoint_is_settled(checkpoint) ? stamps_text(checkpoint) : NULL;
     mr_status status = MR_OK;
-    if (!recall(cache, stamps, hex)) {
+    if (!mr_cache_find_digest(cache, stamps, hex)) {
         status = hash_files(checkpoint, hex, error);
         if (status == MR_OK && stamps && mr_checkpoint_is_unchanged(checkpoint)) mr_cache_store(cache, stamps, hex, MR_SHA256_HEX);
     }

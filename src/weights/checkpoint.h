@@ -65,8 +65,7 @@ const mr_tensor *mr_checkpoint_find(const mr_checkpoint *checkpoint, const char 
 mr_status mr_checkpoint_require(const mr_checkpoint *checkpoint, const char *name, size_t rank, const size_t *shape,
                                 const mr_tensor **out, mr_error *error);
 size_t mr_checkpoint_bytes(const mr_checkpoint *checkpoint); /* tensor bytes of all files */
-/* Would a change of the files show in their stamps? Not when they changed in the last two seconds, nor at a whole second: that is no
- * clock's time but an image builder's, who gives it to any content. */
+/* Would a change of the files show in their stamps (core/file_digest.h)? */
 bool mr_checkpoint_is_settled(const mr_checkpoint *checkpoint);
 /* Do the files still have the stamps they were opened with? */
 bool mr_checkpoint_is_unchanged(const mr_checkpoint *checkpoint);
