@@ -110,21 +110,30 @@ static bool is_reading_over(mr_job_run *run)
     return true;
 }
 
+/* As pthread_clockjoin_np, which ThreadSanitizer does not know. */
+static bool join_by(pthread_t thread, int64_t deadline)
+{
+    const struct timespec tick = { .tv_nsec = MR_CLOCK_MILLISECOND };
+    while (pthread_tryjoin_np(thread, NULL) != 0) {
+        if (mr_clock_now(mr_clock_monotonic()) >= deadline) return false;
+        nanosleep(&tick, NULL);
+    }
+    return true;
+}
+
 /* False when one of them does not come back: it still uses the run. */
 static bool join_threads(mr_job_run *run)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += JOIN_SECONDS;
+    int64_t deadline = mr_clock_deadline(mr_clock_monotonic(), JOIN_SECONDS * MR_CLOCK_SECOND);
     size_t left = run->started;
     bool joined = true;
     if (left == run->plan->prepare_threads + 3) {
-        joined = pthread_clockjoin_np(run->reader, NULL, CLOCK_MONOTONIC, &until) == 0;
+        joined = join_by(run->reader, deadline);
         left--;
     }
-    while (left > 2) joined = pthread_clockjoin_np(run->preparers[--left - 2], NULL, CLOCK_MONOTONIC, &until) == 0 && joined;
-    if (left == 2) joined = pthread_clockjoin_np(run->batcher, NULL, CLOCK_MONOTONIC, &until) == 0 && joined;
-    if (left >= 1) joined = pthread_clockjoin_np(run->writer, NULL, CLOCK_MONOTONIC, &until) == 0 && joined;
+    while (left > 2) joined = join_by(run->preparers[--left - 2], deadline) && joined;
+    if (left == 2) joined = join_by(run->batcher, deadline) && joined;
+    if (left >= 1) joined = join_by(run->writer, deadline) && joined;
     return joined && is_reading_over(run);
 }
 
