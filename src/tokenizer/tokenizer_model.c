@@ -90,28 +90,31 @@ static mr_status run_piece(const mr_model *model, mr_tokenizer_scratch *scratch,
     return MR_OK;
 }
 
+/* A piece on its way to the cache. */
+typedef struct awaited {
+    mr_word_key key;
+    size_t place;
+} awaited;
+
 /* One piece through the cache. */
-static mr_status run_cached(const mr_model *model, mr_tokenizer_scratch *scratch, size_t place, mr_str piece, mr_ids *ids, mr_error *error)
+static mr_status run_cached(const mr_model *model, mr_tokenizer_scratch *scratch, const awaited *wait, mr_str piece, mr_ids *ids, mr_error *error)
 {
     if (piece.length > MR_WORD_CACHE_KEY) return run_piece(model, scratch, piece, ids, error);
-    if (!mr_ids_reserve(ids, MR_WORD_CACHE_IDS)) return out_of_memory(error);
-    mr_word_cache_entry *entry = mr_word_cache_place(&scratch->cache, place, piece);
-    if (mr_word_cache_hits(entry, piece)) {
+    if (ids->capacity - ids->count < MR_WORD_CACHE_IDS && !mr_ids_reserve(ids, MR_WORD_CACHE_IDS)) return out_of_memory(error);
+    mr_word_cache_entry *entry = mr_word_cache_place(&scratch->cache, wait->place, &wait->key);
+    if (mr_word_cache_hits(entry, &wait->key)) {
         memcpy(ids->items + ids->count, entry->ids, sizeof entry->ids); /* always all: the length is known to the compiler */
-        ids->count += entry->count;
+        ids->count += mr_word_cache_count(entry);
         return MR_OK;
     }
     size_t before = ids->count;
+    entry->key = (mr_word_key){ { 0 } };
     MR_TRY(run_piece(model, scratch, piece, ids, error));
     size_t count = ids->count - before;
-    if (count > MR_WORD_CACHE_IDS) {
-        entry->length = 0;
-        return MR_OK;
-    }
-    entry->length = (uint8_t)piece.length;
-    entry->count = (uint8_t)count;
-    memcpy(entry->key, piece.data, piece.length);
+    if (count > MR_WORD_CACHE_IDS) return MR_OK;
     memcpy(entry->ids, ids->items + before, count * sizeof *entry->ids);
+    entry->key = wait->key;
+    entry->key.words[2] |= (uint64_t)count << 56;
     return MR_OK;
 }
 
@@ -148,7 +151,7 @@ static mr_status run_traced(const mr_model *model, mr_tokenizer_scratch *scratch
 
 mr_status mr_model_run(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str text, const mr_pieces *pieces, mr_ids *ids, mr_error *error)
 {
-    size_t places[AHEAD] = { 0 };
+    awaited waits[AHEAD];
     if (!mr_word_cache_prepare(&scratch->cache, model->serial)) return out_of_memory(error);
     if (model->type == MR_MODEL_BPE && model->bpe.parts) pieces = cut_parts(&model->bpe, scratch, text, pieces);
     if (!pieces) return out_of_memory(error);
@@ -156,11 +159,14 @@ mr_status mr_model_run(const mr_model *model, mr_tokenizer_scratch *scratch, mr_
     for (size_t i = 0; i < pieces->count + AHEAD; i++) {
         if (i >= AHEAD) {
             mr_piece piece = pieces->items[i - AHEAD];
-            MR_TRY(run_cached(model, scratch, places[i % AHEAD], (mr_str){ text.data + piece.start, piece.length }, ids, error));
+            MR_TRY(run_cached(model, scratch, &waits[i % AHEAD], (mr_str){ text.data + piece.start, piece.length }, ids, error));
         }
         if (i >= pieces->count) continue;
         mr_piece next = pieces->items[i];
-        if (next.length <= MR_WORD_CACHE_KEY) places[i % AHEAD] = mr_word_cache_request(&scratch->cache, (mr_str){ text.data + next.start, next.length });
+        if (next.length > MR_WORD_CACHE_KEY) continue;
+        awaited *wait = &waits[i % AHEAD];
+        wait->key = mr_word_key_of((mr_str){ text.data + next.start, next.length });
+        wait->place = mr_word_cache_request(&scratch->cache, &wait->key);
     }
     return MR_OK;
 }
