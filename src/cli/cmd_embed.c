@@ -10,7 +10,7 @@ const mr_command mr_command_embed = {
         "usage: millrace embed INPUT... -m MODEL -o OUT.h5 [OPTIONS]\n"
         "\n"
         "Embeds every record of the inputs and writes one row per record, in input order.\n"
-        "INPUT: .jsonl .ndjson .txt (also .gz .zst .xz .bz2), .tar, directories, globs, or - for stdin.\n"
+        "INPUT: .jsonl .ndjson .txt .tar (also .gz .zst .xz .bz2), .zip, directories, globs, or - for stdin: docs/input-formats.md.\n"
         "MODEL: a catalogue key (see `millrace models`) or a model directory in Hugging Face layout.\n"
         "OUT:   .h5, .jsonl, or - for JSON lines on stdout.\n"
         "\n"
