@@ -1,9 +1,11 @@
 #include <hdf5.h>
 #include <jansson.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "core/cache.h"
 #include "core/counters.h"
 #include "core/str.h"
 #include "kernels/kernels.h"
@@ -21,7 +23,7 @@ const mr_command mr_command_doctor = {
         "\n"
         "Shows what a job would find here: cores this process may use, the kernel variants this CPU can run and the one\n"
         "chosen (MILLRACE_ISA or --isa forces a lower one), memory as the machine, the containers and the limits allow it,\n"
-        "HDF5 and its filters, and where models are looked for. Exit code 0 when a job could run.\n",
+        "HDF5 and its filters, where models are looked for, and what the cache holds. Exit code 0 when a job could run.\n",
 };
 
 typedef struct findings {
@@ -33,6 +35,7 @@ typedef struct findings {
     bool counters[MR_COUNTER_COUNT];
     mr_model_store *store;
     mr_error store_error;
+    char *cache;
 } findings;
 
 static findings look(void)
@@ -49,6 +52,7 @@ static findings look(void)
     mr_counters_close(&counters);
     for (int i = 0; i < MR_COUNTER_COUNT; i++) f.counters[i] = counted[i] != MR_COUNTER_ABSENT;
     f.deflate = H5Zfilter_avail(H5Z_FILTER_DEFLATE) > 0;
+    f.cache = mr_cache_default_folder();
     if (mr_model_store_open(&f.store, &f.store_error) != MR_OK) f.store = NULL;
     return f;
 }
@@ -95,6 +99,8 @@ static void print_text(const findings *f)
     printf("output\n  HDF5              %u.%u.%u\n  deflate           %s\n", f->hdf5[0], f->hdf5[1], f->hdf5[2], f->deflate ? "yes" : "MISSING: this HDF5 cannot compress ids");
     if (f->store) printf("models\n  store             %s\n  catalogue         %zu entries\n", mr_model_store_models(f->store), mr_catalogue_count(mr_model_store_catalogue(f->store)));
     else printf("models\n  store             %s\n", f->store_error.text);
+    if (f->cache) printf("  cache             %s, holds %s\n", f->cache, mr_str_bytes(text, mr_cache_folder_bytes(f->cache)));
+    else printf("  cache             none: neither XDG_CACHE_HOME nor HOME is set\n");
 }
 
 static void print_json(const findings *f)
@@ -104,9 +110,10 @@ static void print_json(const findings *f)
         if (f->counters[i]) json_array_append_new(counters, json_string(mr_counter_text((mr_counter)i)));
     for (const char *const *name = mr_kernels_names(); *name; name++)
         if (mr_kernels_for_isa(*name)) json_array_append_new(variants, json_string(*name));
-    json_t *root = json_pack("{s:i,s:s,s:o,s:o,s:I,s:s,s:b,s:s?}", "cores", f->cores, "isa", mr_kernels_isa_name(), "isa_available", variants, "counters", counters,
+    json_t *root = json_pack("{s:i,s:s,s:o,s:o,s:I,s:s,s:b,s:s?,s:s?}", "cores", f->cores, "isa", mr_kernels_isa_name(), "isa_available", variants, "counters", counters,
                              "memory_effective", (json_int_t)f->memory.effective, "memory_source", f->memory_known ? f->memory.source : "unknown",
-                             "hdf5_deflate", f->deflate, "model_store", f->store ? mr_model_store_models(f->store) : NULL);
+                             "hdf5_deflate", f->deflate, "model_store", f->store ? mr_model_store_models(f->store) : NULL,
+                             "cache", f->cache);
     json_dumpf(root, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(root);
@@ -128,5 +135,6 @@ static int run(int argc, char **argv)
     else print_text(&f);
     code = f.deflate && f.store ? 0 : mr_status_exit_code(MR_CONFIG);
     mr_model_store_close(f.store);
+    free(f.cache);
     return code;
 }

@@ -35,6 +35,7 @@ const mr_command mr_command_embed = {
         "      --shard I/N|auto      do only shard I of N (from 0); auto: Slurm, Kubernetes, AWS Batch arrays; then `millrace merge`\n"
         "      --pin auto|none       each worker keeps to cores of its own (default), or not\n"
         "      --numa POLICY         none (default); interleave: spread the weights over all memory nodes\n"
+        "      --cache DIR           what makes the next start faster (default ~/.cache/millrace, or none); --cache-size SIZE: 1G (default)\n"
         "      --metrics FILE        keep Prometheus metrics in FILE (node_exporter's textfile collector)\n"
         "      --metrics-listen ADDRESS  serve them at http://ADDRESS/metrics: a port (9464, this machine only) or HOST:PORT\n"
         "      --on-error POLICY     record (default), fail; --max-failed N|P%: stop when more have failed\n"

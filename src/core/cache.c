@@ -203,6 +203,19 @@ static kept_file *list_files(DIR *folder, size_t *count)
     return files;
 }
 
+uint64_t mr_cache_folder_bytes(const char *path)
+{
+    DIR *folder = opendir(path);
+    if (!folder) return 0;
+    size_t count;
+    uint64_t total = 0;
+    kept_file *files = list_files(folder, &count);
+    for (size_t i = 0; i < count; i++) total += files[i].bytes;
+    free(files);
+    closedir(folder);
+    return total;
+}
+
 /* Removes the entries that were not used for the longest time until `bytes` fit. */
 static void make_room(const mr_cache *cache, uint64_t bytes)
 {

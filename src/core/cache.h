@@ -21,6 +21,9 @@ void mr_cache_close(mr_cache *cache); /* NULL is fine */
 /* $XDG_CACHE_HOME/millrace, else ~/.cache/millrace, malloc'ed; NULL when neither variable is set. */
 char *mr_cache_default_folder(void);
 
+/* What the entries in a folder take, of any maker. */
+uint64_t mr_cache_folder_bytes(const char *folder);
+
 /* Whether `length` bytes would be kept. */
 bool mr_cache_takes(const mr_cache *cache, size_t length);
 

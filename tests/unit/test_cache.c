@@ -184,6 +184,7 @@ static void keeps_its_limit(void **state)
     assert_true(finds(cache, "1", data, sizeof data));
     assert_true(finds(cache, "3", data, sizeof data));
     assert_true(finds(cache, "4", data, sizeof data));
+    assert_int_equal(mr_cache_folder_bytes(folder), 3 * FILE_BYTES);
     assert_int_equal(access(note, F_OK), 0);
     assert_int_equal(access(dead, F_OK), -1);
     assert_true(mr_cache_takes(cache, 3 * FILE_BYTES - 64));
