@@ -117,8 +117,10 @@ def busy():
 
 
 def trace(found):
-    return (f"{found['model']}, {found['precision']}, {found['texts']} texts, {found['runs']} runs each in turns: {found['off']:.3f} s without, {found['on']:.3f} s with "
-            f"`--trace` (medians): {100 * (found['on'] / found['off'] - 1):+.1f} %, {found['spans']:,} spans, {found['bytes'] / 2**20:.1f} MiB; {found['date']}.")
+    rows = [(text, f"{found[key]['off']:.3f}", f"{found[key]['on']:.3f}", f"{100 * (found[key]['on'] / found[key]['off'] - 1):+.1f} %")
+            for key, text in (("wall", "seconds of the job"), ("cpu", "seconds of processor time"))]
+    return (markdown(("", "without", "with `--trace`", "cost"), rows) + f"\n\n{found['model']}, {found['precision']}, {found['texts']} texts, medians of {found['runs']} runs "
+            f"each in turns; {found['spans']:,} spans in {found['bytes'] / 2**20:.1f} MiB; {found['date']}.")
 
 
 def blocks():

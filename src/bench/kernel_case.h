@@ -51,7 +51,7 @@ mr_status mr_bench_rows_create(const mr_kernels *kernels, mr_bench_row_kernel ki
 
 void mr_bench_case_destroy(mr_bench_case *c);
 
-/* Seconds of a call over about `seconds`; the machine's peak in the case's format is probed between the runs. */
+/* Adds seconds of a call to *out over about `seconds`; the machine's peak in the case's format is probed between the runs. */
 void mr_bench_case_time(const mr_bench_case *c, double seconds, mr_bench_machine *machine, mr_bench_series *out);
 
 #endif

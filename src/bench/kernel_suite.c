@@ -4,6 +4,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define ROW_KERNEL_ROWS 64
+#define PASSES 3 /* each case at three times far apart: a bad second spoils one of them */
 
 static const size_t model_rows[] = { 1, 4, 16, 64, 256 };
 static const size_t lengths[] = { 16, 64, 128, 256, 512 };
@@ -13,6 +14,8 @@ typedef struct suite_run {
     const mr_bench_progress *progress;
     mr_bench_report *report;
     size_t capacity;
+    size_t first, next; /* results: of this suite, of the next case */
+    double done; /* cases */
     double seconds_per_case;
 } suite_run;
 
@@ -37,14 +40,17 @@ static size_t count_cases(const mr_bench_suite *suite)
 static void measure(suite_run *run, const mr_bench_case *c)
 {
     mr_bench_report *report = run->report;
-    mr_bench_result *result = &report->results[report->result_count];
+    mr_bench_result *result = &report->results[run->next];
     char what[128];
     snprintf(what, sizeof what, "%s %s %s, %zu rows", mr_linear_format_text(c->format), c->group, c->name, c->rows);
-    if (run->progress->show) run->progress->show(run->progress->context, (double)report->result_count / (double)run->capacity, what);
-    result->facts = *c;
-    result->facts.operands = NULL;
+    if (run->progress->show) run->progress->show(run->progress->context, run->done++ / (double)(PASSES * (run->capacity - run->first)), what);
+    if (run->next == report->result_count) { /* the first pass */
+        *result = (mr_bench_result){ .facts = *c };
+        result->facts.operands = NULL;
+        report->result_count++;
+    }
     mr_bench_case_time(c, run->seconds_per_case, &report->machine, &result->time);
-    report->result_count++;
+    run->next++;
 }
 
 static mr_status measure_linear(suite_run *run, mr_linear_format format, mr_error *error)
@@ -94,16 +100,24 @@ static mr_status measure_row_kernels(suite_run *run, mr_error *error)
     return MR_OK;
 }
 
+static mr_status measure_all(suite_run *run, mr_error *error)
+{
+    const bool *formats = run->suite->formats;
+    run->next = run->first;
+    for (int f = 0; f < MR_LINEAR_FORMAT_COUNT; f++)
+        if (formats[f]) MR_TRY(measure_linear(run, (mr_linear_format)f, error));
+    for (int f = 0; f < MR_LINEAR_INT8; f++) /* there is none in int8: it takes the one in bf16 */
+        if (formats[f] || (f == MR_LINEAR_BF16 && formats[MR_LINEAR_INT8])) MR_TRY(measure_attention(run, (mr_linear_format)f, error));
+    return measure_row_kernels(run, error);
+}
+
 mr_status mr_bench_suite_run(const mr_bench_suite *suite, double seconds, const mr_bench_progress *progress, mr_bench_report *report, mr_error *error)
 {
-    suite_run run = { .suite = suite, .progress = progress, .report = report, .capacity = report->result_count + count_cases(suite) };
+    suite_run run = { .suite = suite, .progress = progress, .report = report, .first = report->result_count, .capacity = report->result_count + count_cases(suite) };
     mr_bench_result *larger = realloc(report->results, (run.capacity + 1) * sizeof *larger);
     if (!larger) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
     report->results = larger;
-    run.seconds_per_case = seconds / (double)(run.capacity - report->result_count);
-    for (int f = 0; f < MR_LINEAR_FORMAT_COUNT; f++)
-        if (suite->formats[f]) MR_TRY(measure_linear(&run, (mr_linear_format)f, error));
-    for (int f = 0; f < MR_LINEAR_INT8; f++) /* there is none in int8: it takes the one in bf16 */
-        if (suite->formats[f] || (f == MR_LINEAR_BF16 && suite->formats[MR_LINEAR_INT8])) MR_TRY(measure_attention(&run, (mr_linear_format)f, error));
-    return measure_row_kernels(&run, error);
+    run.seconds_per_case = seconds / PASSES / (double)(run.capacity - run.first);
+    for (int pass = 0; pass < PASSES; pass++) MR_TRY(measure_all(&run, error));
+    return MR_OK;
 }

@@ -23,8 +23,8 @@ double mr_bench_now(void); /* seconds, monotonic */
 
 typedef void mr_bench_call(void *context);
 
-/* Seconds per call, in runs of some milliseconds, or of one call where that takes longer, until `seconds` have passed in all; at
- * least three runs. `between` (NULL: nothing) is called after every run. */
+/* Adds seconds per call to *out, in runs of some milliseconds, or of one call where that takes longer, until `seconds` have passed in all;
+ * at least three runs. `between` (NULL: nothing) is called after every run. */
 void mr_bench_time_calls(mr_bench_call *call, void *context, double seconds, mr_bench_call *between, void *between_context, mr_bench_series *out);
 
 /* Does some work and returns how much. `member`: 0 .. threads - 1. */

@@ -33,7 +33,7 @@ static void timing_ends_and_looks_between_runs(void **state)
 {
     (void)state;
     size_t calls = 0, between = 0;
-    mr_bench_series time;
+    mr_bench_series time = { 0 };
     mr_bench_time_calls(count_call, &calls, 0.02, count_call, &between, &time);
     assert_true(time.count >= 3 && between >= time.count && calls > between);
     assert_true(time.least > 0.0 && time.least < 1e-5 && time.least <= mr_bench_series_median(&time));
