@@ -8,6 +8,7 @@
 #include "chat/chat.h"
 #include "chat/chat_template.h"
 #include "core/file.h"
+#include "gguf_writer.h"
 
 static const char *directory = MR_TEST_DATA "/chat";
 
@@ -160,9 +161,46 @@ static void test_conversations(void **unused)
     free(folder);
 }
 
+/* A template and special tokens inside a GGUF file. */
+static void test_gguf(void **unused)
+{
+    const char *path = MR_TEST_TMP "/chat.gguf";
+    gguf_writer w = { 0 };
+    mr_chat *chat;
+    mr_error error;
+    mr_buf out = { 0 };
+    (void)unused;
+    gguf_key_array(&w, "tokenizer.ggml.tokens", MR_GGUF_VALUE_STRING, 2);
+    gguf_put_string(&w.values, MR_STR("<unk>"));
+    gguf_put_string(&w.values, MR_STR("<s>"));
+    gguf_key_u32(&w, "tokenizer.ggml.bos_token_id", 1);
+    gguf_key_string(&w, "tokenizer.chat_template", MR_STR("{{ bos_token }}{{ messages[0].content }}"));
+    gguf_key_string(&w, "tokenizer.chat_template.short", MR_STR("{{ messages | length }}"));
+    mr_buf bytes = gguf_finish(&w, 3);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes.data, 1, bytes.length, file), bytes.length);
+    fclose(file);
+    mr_buf_fini(&bytes);
+    json_t *conversation = json_loads("{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}", 0, NULL);
+    if (mr_chat_open(path, NULL, &chat, &error) != MR_OK) fail_msg("%s", error.text);
+    assert_int_equal(mr_chat_make_prompt(chat, conversation, &out, &error), MR_OK);
+    assert_string_equal(out.data, "<s>Hi");
+    mr_chat_close(chat);
+    out.length = 0;
+    if (mr_chat_open(path, "short", &chat, &error) != MR_OK) fail_msg("%s", error.text);
+    assert_int_equal(mr_chat_make_prompt(chat, conversation, &out, &error), MR_OK);
+    assert_string_equal(out.data, "1");
+    mr_chat_close(chat);
+    assert_int_equal(mr_chat_open(path, "long", &chat, &error), MR_MODEL_FILES_MISSING);
+    json_decref(conversation);
+    mr_buf_fini(&out);
+}
+
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest own[] = { cmocka_unit_test(test_cases), cmocka_unit_test(test_refused), cmocka_unit_test(test_limits), cmocka_unit_test(test_conversations) };
+    const struct CMUnitTest own[] = { cmocka_unit_test(test_cases), cmocka_unit_test(test_refused), cmocka_unit_test(test_limits), cmocka_unit_test(test_conversations),
+                                      cmocka_unit_test(test_gguf) };
     const struct CMUnitTest other[] = { cmocka_unit_test(test_cases) };
     if (argc != 3 || strcmp(argv[1], "--dir") != 0) return RUN_TESTS(own);
     directory = argv[2];
