@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -32,6 +33,7 @@ static size_t dimension;
 static void *model;
 static mr_precision precision = MR_PRECISION_F32;
 static bool tracing; /* the trace's own callback allocates */
+static long faults;  /* pages the forward passes so far touched for the first time */
 static float *single; /* [count, dimension] */
 static float *pooled; /* [count, width of the stored tensor], where one is stored */
 
@@ -56,6 +58,13 @@ static void *worker_for(size_t threads)
     return worker;
 }
 
+static long minor_faults(void)
+{
+    struct rusage usage;
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_minflt;
+}
+
 /* Vectors [count, dimension] of the given rows as one request; free() them. */
 static float *embed_rows(void *worker, const size_t *rows, size_t count)
 {
@@ -64,6 +73,7 @@ static float *embed_rows(void *worker, const size_t *rows, size_t count)
     mr_status *statuses = calloc(count, sizeof *statuses);
     float *vectors = calloc(count * dimension, sizeof *vectors);
     assert_true(inputs && statuses && vectors);
+    for (size_t i = 0; i < count * dimension; i++) vectors[i] = NAN; /* and touched: no fault of the forward pass */
     for (size_t i = 0; i < count; i++) {
         const golden_input *input = &golden.inputs[rows[i]];
         inputs[i] = (mr_text_embedding_input){ .ids = input->ids, .count = input->count, .prompt_tokens = input->prompt_length };
@@ -71,7 +81,9 @@ static float *embed_rows(void *worker, const size_t *rows, size_t count)
     const mr_text_embedding_request request = { .inputs = inputs, .count = count };
     mr_text_embedding_response response = { .vectors = vectors, .dimension = dimension, .statuses = statuses };
     size_t before = allocation_count();
+    const long touched = minor_faults();
     must(mr_text_embedder.run_batch(worker, &request, &response, &error), &error);
+    faults += minor_faults() - touched;
     if (!tracing) assert_int_equal(allocation_count(), before); /* a forward pass lives in the worker's arena */
     for (size_t i = 0; i < count; i++) assert_int_equal(statuses[i], MR_OK);
     free(inputs);
@@ -268,6 +280,21 @@ static void batch_mates_change_no_bit(void **state)
     mr_text_embedder.worker_destroy(worker);
 }
 
+/* The first batch touches the worker's memory, the next ones no more of it: fewer than a page each, whatever the kernel does meanwhile. */
+static void later_batches_touch_no_new_page(void **state)
+{
+    (void)state;
+    enum { WARM = 3, COUNTED = 16 };
+    void *worker = worker_for(1);
+    choose_sample(false);
+    for (int i = 0; i < WARM + COUNTED; i++) {
+        if (i == WARM) faults = 0;
+        free(embed_rows(worker, sample, sample_count));
+    }
+    if (faults >= COUNTED) fail_msg("%ld page faults in %d batches", faults, COUNTED);
+    mr_text_embedder.worker_destroy(worker);
+}
+
 static void thread_counts_change_no_bit(void **state)
 {
     (void)state;
@@ -400,11 +427,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(vectors_match_the_reference), cmocka_unit_test(heads_match_the_reference),
         cmocka_unit_test(batch_mates_change_no_bit),
         cmocka_unit_test(thread_counts_change_no_bit), cmocka_unit_test(workers_at_once_change_no_bit),
-        cmocka_unit_test(memory_is_as_estimated),
+        cmocka_unit_test(memory_is_as_estimated), cmocka_unit_test(later_batches_touch_no_new_page),
     };
     const struct CMUnitTest precision_tests[] = {
         cmocka_unit_test(vectors_match_the_reference), cmocka_unit_test(batch_mates_change_no_bit), cmocka_unit_test(thread_counts_change_no_bit),
-        cmocka_unit_test(memory_is_as_estimated),
+        cmocka_unit_test(memory_is_as_estimated), cmocka_unit_test(later_batches_touch_no_new_page),
     };
     const struct CMUnitTest text_tests[] = { cmocka_unit_test(texts_give_the_same_ids) };
     int failed = cmocka_run_group_tests(model_tests, open_model, close_model);
