@@ -1,5 +1,6 @@
 option(MILLRACE_TESTS "Build the tests" OFF)
 option(MILLRACE_FUZZ "Build the libFuzzer targets (clang only)" OFF)
+set(MILLRACE_FUZZ_SECONDS 5 CACHE STRING "How long CTest runs each fuzz target")
 option(MILLRACE_OPENMP "Let a worker split its work over an OpenMP team" ON)
 set(MILLRACE_SANITIZE "" CACHE STRING "address,undefined or thread")
 

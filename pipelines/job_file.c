@@ -117,7 +117,8 @@ static mr_status read_document(mr_job *job, mr_yaml *document, mr_error *error)
 {
     mr_status status = read_mapping(job, document, mr_yaml_root(document), "", error);
     if (status == MR_OK && job->version > 1)
-        status = mr_error_set(error, MR_CONFIG, "job file version %llu is newer than this program understands (1)", (unsigned long long)job->version);
+        status = mr_yaml_error_at(document, mr_yaml_root(document), error, "job file version %llu is newer than this program understands (1)",
+                                  (unsigned long long)job->version);
     mr_yaml_close(document);
     return status;
 }
