@@ -114,8 +114,9 @@ def confine(threads):
 
 @contextlib.contextmanager
 def busy(count, threads):
-    """`count` processes that do nothing but compete for the first `threads` cores."""
-    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"], preexec_fn=lambda: confine(threads)) for _ in range(count)]
+    """`count` processes that do nothing but compete for the first `threads` cores, as long as this one lives."""
+    work = f"import os\nwhile os.getppid() == {os.getpid()}:\n    for _ in range(10**6): pass"
+    others = [subprocess.Popen([sys.executable, "-c", work], preexec_fn=lambda: confine(threads)) for _ in range(count)]
     try:
         yield
     finally:
