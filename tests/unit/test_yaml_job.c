@@ -97,7 +97,7 @@ static void errors_name_the_place(void **state)
         { "a: [b\n", "job.yaml:2:1: not valid YAML: did not find expected ',' or ']'" },
         { "", "job.yaml: the file is empty" },
         { "model: a\n---\nmodel: b\n", "job.yaml: more than one document" },
-        { "version: 2\n", "job file version 2 is newer than this program understands (1)" },
+        { "version: 2\n", "job.yaml:1:1: job file version 2 is newer than this program understands (1)" },
         { "- a\n", "job.yaml:1:1: expected \"key: value\" lines" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
