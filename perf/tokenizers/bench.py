@@ -190,7 +190,7 @@ def show(rows, threads):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bench", type=pathlib.Path, default=ROOT / "build/test/bench_tokenizer")
+    parser.add_argument("--bench", type=pathlib.Path, default=ROOT / "build/bench_tokenizer")
     parser.add_argument("--cache", type=pathlib.Path, default=real_vocabularies.default_cache())
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--megabytes", type=float, default=4)
