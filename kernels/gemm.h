@@ -77,8 +77,8 @@ typedef void mr_linear_function(const mr_linear *linear, const float *x, size_t 
                                 const mr_epilogue *epilogue, void *scratch);
 
 /* Rows that are worth one call when a batch is split over a team: enough to pay for the packed weights' trip from L3
- * (MiniLM's layers, per cent of peak at 64 / 96 / 192 rows: f32 92 / 94 / 93, bf16 89 / 91 / 91, int8 83 / 85 / 86), few enough
- * that x, y and a following step's output stay in L2. */
+ * (MiniLM's layers in f32, mean per cent of peak on a busy machine at 64 / 96 / 192 rows: 91 / 93 / 94), few enough that x, y and a
+ * following step's output stay in L2. */
 #define MR_LINEAR_PANEL_ROWS 96
 
 /* Bytes that mr_linear_prepare needs, 64-byte aligned; 0 when the sizes overflow or are 0. */
