@@ -15,7 +15,8 @@ void mr_job_init(mr_job *job)
 {
     *job = (mr_job){ .kind = MR_UNSET, .output_dtype = MR_UNSET, .store_text = MR_UNSET, .precision = MR_UNSET, .normalize = MR_UNSET,
                      .pooling = MR_UNSET, .truncate = MR_UNSET, .on_error = MR_UNSET, .pin = MR_UNSET, .numa = MR_UNSET, .overwrite = MR_UNSET, .keep_parts = MR_UNSET,
-                     .in_place_parts = MR_UNSET, .invalid_utf8 = MR_UNSET,
+                     .in_place_parts = MR_UNSET, .invalid_utf8 = MR_UNSET, .modality = MR_UNSET, .alpha = MR_UNSET, .pillow = MR_UNSET,
+                     .fast_decode = MR_UNSET,
                      .pool = mr_job_pool_defaults() };
 }
 

@@ -68,6 +68,9 @@ static void the_pools_are_set_by_name(void **state)
     assert_non_null(pool);
     assert_string_equal(pool, "pool.request_timeout: 2min\npool.shutdown_timeout: 250ms\npool.breaker_failures: 7\n");
     mr_job_init(&again);
+    char *nothing = mr_job_text(&again);
+    assert_true(!nothing || *nothing == '\0');
+    free(nothing);
     assert_int_equal(mr_job_read_text(&again, text, &error), MR_OK);
     char *same = mr_job_text(&again);
     assert_string_equal(strstr(same, "pool."), pool);
