@@ -141,6 +141,10 @@ static void process(mr_worker *self, mr_job *job)
     if (job->deadline_ns <= mr_pool_now(model)) {
         status = mr_error_set(&error, MR_TIMEOUT, "%s: the request waited past its time", model->spec.key);
         mr_job_account(model, job, status, MR_VERDICT_NONE);
+    } else if (mr_breaker_state_at(&model->breaker, mr_pool_now(model)) == MR_BREAKER_OPEN) { /* it opened while this one waited */
+        model->metrics.rejected_by_breaker++;
+        status = mr_pool_refuse_open(model, &error);
+        mr_job_account(model, job, status, MR_VERDICT_NONE);
     } else {
         self->current = job;
         status = run_current(self, &over, &error);
