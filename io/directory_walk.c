@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "core/str.h"
-#include "io/input_list.h"
+#include "io/name_kind.h"
 
 #define MAX_DEPTH 64 /* a descriptor each while listing; deeper trees are mistakes */
 

@@ -33,9 +33,4 @@ mr_status mr_input_check_unchanged(const mr_input *input, mr_error *error);
 struct mr_source;
 const mr_input_list *mr_source_inputs(const struct mr_source *source);
 
-typedef enum mr_name_kind { MR_NAME_OTHER, MR_NAME_JSONL, MR_NAME_TEXT, MR_NAME_ARCHIVE, MR_NAME_IMAGE, MR_NAME_JSON } mr_name_kind;
-
-/* What a file name's ending says, behind one compression suffix. */
-mr_name_kind mr_name_kind_of(const char *name);
-
 #endif

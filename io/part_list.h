@@ -27,11 +27,6 @@ void mr_part_list_fini(mr_part_list *list);
 mr_status mr_part_list_add(mr_part_list *list, const char *path, uint64_t first, uint64_t end, mr_error *error);
 void mr_part_list_sort(mr_part_list *list);
 
-/* malloc'ed; NULL when out of memory. */
-char *mr_part_path(const char *directory, uint64_t first, uint64_t end);
-/* From the file's name alone; false when it is no part's. */
-bool mr_part_name_parse(const char *name, uint64_t *first, uint64_t *end);
-
 /* Opens every part: one of another job is OUTPUT_DIFFERS; one that cannot be read, or does not hold what its name says,
  * is removed with a warning: its rows are done again. */
 mr_status mr_part_list_check(mr_part_list *list, const mr_embedding_schema *schema, const mr_job_identity *job, mr_error *error);

@@ -9,6 +9,7 @@
 
 #include "io/input_list.h"
 #include "io/json_line.h"
+#include "io/name_kind.h"
 #include "io/raw_input.h"
 #include "io/text_repair.h"
 

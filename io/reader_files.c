@@ -4,6 +4,7 @@
 
 #include "core/file.h"
 #include "io/input_list.h"
+#include "io/name_kind.h"
 #include "io/text_repair.h"
 
 /* What is wrong with the file is the record's failure. */

@@ -10,6 +10,7 @@
 #include "io/file_publish.h"
 #include "io/output_lock.h"
 #include "io/part_join.h"
+#include "io/part_name.h"
 #include "io/sink_kind.h"
 #include "io/vector_convert.h"
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "io/input_list.h"
+#include "io/name_kind.h"
 #include "io/read_ahead.h"
 
 #define DEFAULT_MAX_RECORD ((size_t)64 << 20)     /* a longer text or image is a mistake, not a document */

@@ -4,7 +4,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "io/part_list.h"
+#include "core/str.h"
+#include "io/part_name.h"
 
 #define MAX_NAME 4096
 

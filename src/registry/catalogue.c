@@ -1,6 +1,5 @@
 #include "registry/catalogue.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -8,31 +7,15 @@
 
 #include "core/file.h"
 #include "core/str.h"
-#include "registry/catalogue_entry.h"
 
 #define MAX_ENTRY_BYTES ((size_t)1 << 20) /* 4096 files with their hashes take half of it */
 #define MAX_ENTRIES 10000
-#define MAX_PATH_BYTES 512 /* keeps a file of aliases to one long text from filling the memory */
 
 struct mr_catalogue {
     mr_catalogue_entry *entries; /* [count], sorted by key */
     size_t count;
     size_t capacity;
 };
-
-bool mr_catalogue_is_plain_path(const char *text)
-{
-    bool starts_component = true;
-    for (const char *c = text; *c; c++) {
-        if (*c == '/' || *c == '.') {
-            if (starts_component) return false;
-        } else if (!isalnum((unsigned char)*c) && !strchr("_+-", *c)) {
-            return false;
-        }
-        starts_component = *c == '/';
-    }
-    return !starts_component && strlen(text) <= MAX_PATH_BYTES;
-}
 
 static size_t position_of(const mr_catalogue *catalogue, const char *key)
 {
@@ -168,11 +151,4 @@ const char *mr_catalogue_nearest(const mr_catalogue *catalogue, const char *key)
         if (candidates[catalogue->count + i] == part) near = candidates[i];
     free(candidates);
     return near;
-}
-
-uint64_t mr_catalogue_entry_bytes(const mr_catalogue_entry *entry)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < entry->file_count; i++) sum += entry->files[i].bytes;
-    return sum;
 }

@@ -1,5 +1,6 @@
 #include "registry/catalogue_entry.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 
 #define MAX_FILES ((size_t)4096) /* the largest checkpoints have some hundred shards */
 #define MAX_PROMPTS ((size_t)256)
+#define MAX_PATH_BYTES 512 /* keeps a file of aliases to one long text from filling the memory */
 
 typedef enum field_kind { FIELD_TEXT, FIELD_PATH, FIELD_SHA256, FIELD_COUNT, FIELD_BYTES, FIELD_CAPABILITY, FIELD_MAPPING, FIELD_LIST } field_kind;
 
@@ -64,6 +66,20 @@ static const field entry_fields[] = {
 };
 
 #define MAX_FIELDS (sizeof entry_fields / sizeof entry_fields[0])
+
+bool mr_catalogue_is_plain_path(const char *text)
+{
+    bool starts_component = true;
+    for (const char *c = text; *c; c++) {
+        if (*c == '/' || *c == '.') {
+            if (starts_component) return false;
+        } else if (!isalnum((unsigned char)*c) && !strchr("_+-", *c)) {
+            return false;
+        }
+        starts_component = *c == '/';
+    }
+    return !starts_component && strlen(text) <= MAX_PATH_BYTES;
+}
 
 static mr_status read_mapping(const mr_yaml *document, const mr_yaml_node *node, const field *fields, void *out, mr_error *error);
 
@@ -208,4 +224,11 @@ void mr_catalogue_entry_fini(mr_catalogue_entry *entry)
     free(entry->pypi.version);
     free(entry->pypi.folder);
     *entry = (mr_catalogue_entry){ 0 };
+}
+
+uint64_t mr_catalogue_entry_bytes(const mr_catalogue_entry *entry)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < entry->file_count; i++) sum += entry->files[i].bytes;
+    return sum;
 }

@@ -1,4 +1,4 @@
-/* What the two sources of fetch.c share. */
+/* The two sources of a model's files, and what they share: where a file is collected, how it is checked and accepted. */
 #ifndef MR_REGISTRY_FETCH_SOURCE_H
 #define MR_REGISTRY_FETCH_SOURCE_H
 
