@@ -43,13 +43,13 @@ static mr_status check_shape(const char *path, const mr_vision_tower *tower, mr_
 
 static mr_status open_parts(const char *path, const mr_model_options *options, bool measure, image_model **out, mr_error *error)
 {
-    const mr_params_options params = { .measure = measure, .format = mr_embed_linear_format(options->precision) };
+    const mr_params_options params = { .measure = measure, .format = mr_embed_linear_format(options->precision), .cache = options->cache };
     const mr_embed_options *embed = options->capability_options;
     image_model *model = mr_mem_calloc(1, sizeof *model, MR_MEM_WEIGHTS);
     if (!model) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a model", path);
     model->normalize = !embed || embed->normalize != MR_CHOICE_NO;
     mr_status status = mr_image_processor_read(path, &model->shape.processor, error);
-    if (status == MR_OK) status = mr_vision_tower_open(path, &params, &model->tower, error);
+    if (status == MR_OK) status = mr_vision_tower_open(path, model->shape.processor.width, &params, &model->tower, error);
     if (status == MR_OK) status = check_shape(path, model->tower, &model->shape, error);
     if (status != MR_OK) {
         close_model(model);

@@ -68,10 +68,10 @@ static mr_status read_config(const json_t *config, const char *where, clip_confi
     return status;
 }
 
-static mr_status limits(const json_t *config, const char *where, mr_vision_limits *out, mr_error *error)
+static mr_status limits(const mr_vision_config *config, mr_vision_limits *out, mr_error *error)
 {
     clip_config read = { 0 };
-    MR_TRY(read_config(config, where, &read, error));
+    MR_TRY(read_config(config->json, config->where, &read, error));
     const mr_vision_shape *shape = &read.shape;
     *out = (mr_vision_limits){ .image_size = shape->image_size, .tokens = shape->grid * shape->grid + 1,
                                .dimension = read.projection > 0 ? read.projection : shape->sizes.hidden };
@@ -101,30 +101,40 @@ static mr_status open_patches(mr_params *params, const mr_vision_shape *shape, m
     return mr_params_linear(params, &part, 1, 3 * patch * patch, &out->linear, error);
 }
 
-static mr_status open_model(const json_t *config, const char *where, const mr_vision_params *params, void **out, mr_error *error)
+static const char *const prefixes[] = { "vision_model.", "", NULL };
+
+static mr_status open_layers(const mr_vision_config *config, mr_params *params, void **out, mr_error *error)
 {
-    static const char *const prefixes[] = { "vision_model.", "", NULL };
     clip_config read = { 0 };
-    MR_TRY(read_config(config, where, &read, error));
+    MR_TRY(read_config(config->json, config->where, &read, error));
     const mr_transformer_sizes *sizes = &read.shape.sizes;
     void *memory = NULL;
-    MR_TRY(mr_params_alloc(params->layers, 1, sizeof(clip_vision) + sizes->layers * sizeof(mr_pre_norm_layer), &memory, error));
+    MR_TRY(mr_params_alloc(params, 1, sizeof(clip_vision) + sizes->layers * sizeof(mr_pre_norm_layer), &memory, error));
     clip_vision *model = memory;
     model->stack = (mr_pre_norm_stack){ .layers = model->layers, .layer_count = sizes->layers, .hidden = sizes->hidden,
                                         .attention = mr_config_full_attention(sizes) };
-    MR_TRY(mr_params_set_prefix(params->layers, prefixes, "embeddings.class_embedding", error));
+    MR_TRY(mr_params_set_prefix(params, prefixes, "embeddings.class_embedding", error));
     for (size_t n = 0; n < sizes->layers; n++) {
-        mr_params_set_scope(params->layers, "encoder.layers.%zu.", n);
-        MR_TRY(mr_pre_norm_layer_open(params->layers, &mr_clip_layer_names, sizes, &model->layers[n], error));
+        mr_params_set_scope(params, "encoder.layers.%zu.", n);
+        MR_TRY(mr_pre_norm_layer_open(params, &mr_clip_layer_names, sizes, &model->layers[n], error));
     }
-    const mr_linear_part projection = { .name = "visual_projection", .rows = read.projection };
-    if (read.projection > 0) MR_TRY(mr_params_linear(params->exact, &projection, 1, sizes->hidden, &model->projection, error));
-    MR_TRY(mr_params_set_prefix(params->exact, prefixes, "embeddings.class_embedding", error));
-    MR_TRY(open_patches(params->exact, &read.shape, &model->patches, error));
-    MR_TRY(mr_params_norm(params->exact, "pre_layrnorm", sizes->hidden, sizes->norm_eps, true, &model->pre_norm, error));
-    MR_TRY(mr_params_norm(params->exact, "post_layernorm", sizes->hidden, sizes->norm_eps, true, &model->post_norm, error));
-    model->tokens = mr_patch_embedding_tokens(&model->patches);
     *out = model;
+    return MR_OK;
+}
+
+static mr_status open_ends(const mr_vision_config *config, mr_params *params, void *opaque, mr_error *error)
+{
+    clip_config read = { 0 };
+    clip_vision *model = opaque;
+    MR_TRY(read_config(config->json, config->where, &read, error));
+    const mr_transformer_sizes *sizes = &read.shape.sizes;
+    const mr_linear_part projection = { .name = "visual_projection", .rows = read.projection };
+    if (read.projection > 0) MR_TRY(mr_params_linear(params, &projection, 1, sizes->hidden, &model->projection, error));
+    MR_TRY(mr_params_set_prefix(params, prefixes, "embeddings.class_embedding", error));
+    MR_TRY(open_patches(params, &read.shape, &model->patches, error));
+    MR_TRY(mr_params_norm(params, "pre_layrnorm", sizes->hidden, sizes->norm_eps, true, &model->pre_norm, error));
+    MR_TRY(mr_params_norm(params, "post_layernorm", sizes->hidden, sizes->norm_eps, true, &model->post_norm, error));
+    model->tokens = mr_patch_embedding_tokens(&model->patches);
     return MR_OK;
 }
 
@@ -161,4 +171,4 @@ static void forward(const void *opaque, const mr_pixel_batch *batch, size_t thre
     pool(model, x, batch->count, pooled, linear, embeddings);
 }
 
-const mr_vision_architecture mr_tower_clip = { "clip", matches, limits, open_model, forward };
+const mr_vision_architecture mr_tower_clip = { "clip", matches, limits, open_layers, open_ends, forward };

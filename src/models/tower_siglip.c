@@ -55,10 +55,10 @@ static mr_status read_config(const json_t *config, const char *where, mr_vision_
     return status;
 }
 
-static mr_status limits(const json_t *config, const char *where, mr_vision_limits *out, mr_error *error)
+static mr_status limits(const mr_vision_config *config, mr_vision_limits *out, mr_error *error)
 {
     mr_vision_shape shape = { 0 };
-    MR_TRY(read_config(config, where, &shape, error));
+    MR_TRY(read_config(config->json, config->where, &shape, error));
     *out = (mr_vision_limits){ .image_size = shape.image_size, .tokens = shape.grid * shape.grid, .dimension = shape.sizes.hidden };
     return MR_OK;
 }
@@ -93,28 +93,38 @@ static mr_status open_head(mr_params *params, const mr_transformer_sizes *sizes,
     return MR_OK;
 }
 
-static mr_status open_model(const json_t *config, const char *where, const mr_vision_params *params, void **out, mr_error *error)
+static const char *const prefixes[] = { "vision_model.", "", NULL };
+
+static mr_status open_layers(const mr_vision_config *config, mr_params *params, void **out, mr_error *error)
 {
-    static const char *const prefixes[] = { "vision_model.", "", NULL };
     mr_vision_shape shape = { 0 };
-    MR_TRY(read_config(config, where, &shape, error));
+    MR_TRY(read_config(config->json, config->where, &shape, error));
     const mr_transformer_sizes *sizes = &shape.sizes;
     void *memory = NULL;
-    MR_TRY(mr_params_alloc(params->layers, 1, sizeof(siglip_vision) + sizes->layers * sizeof(mr_pre_norm_layer), &memory, error));
+    MR_TRY(mr_params_alloc(params, 1, sizeof(siglip_vision) + sizes->layers * sizeof(mr_pre_norm_layer), &memory, error));
     siglip_vision *model = memory;
     model->stack = (mr_pre_norm_stack){ .layers = model->layers, .layer_count = sizes->layers, .hidden = sizes->hidden,
                                         .attention = mr_config_full_attention(sizes) };
-    MR_TRY(mr_params_set_prefix(params->layers, prefixes, "post_layernorm.weight", error));
-    MR_TRY(mr_params_set_prefix(params->exact, prefixes, "post_layernorm.weight", error));
-    MR_TRY(open_patches(params->exact, &shape, &model->patches, error));
-    MR_TRY(mr_params_norm(params->exact, "post_layernorm", sizes->hidden, sizes->norm_eps, true, &model->stack.final_norm, error));
-    MR_TRY(open_head(params->exact, sizes, &model->head, error));
+    MR_TRY(mr_params_set_prefix(params, prefixes, "post_layernorm.weight", error));
     for (size_t n = 0; n < sizes->layers; n++) {
-        mr_params_set_scope(params->layers, "encoder.layers.%zu.", n);
-        MR_TRY(mr_pre_norm_layer_open(params->layers, &mr_clip_layer_names, sizes, &model->layers[n], error));
+        mr_params_set_scope(params, "encoder.layers.%zu.", n);
+        MR_TRY(mr_pre_norm_layer_open(params, &mr_clip_layer_names, sizes, &model->layers[n], error));
     }
-    model->tokens = mr_patch_embedding_tokens(&model->patches);
     *out = model;
+    return MR_OK;
+}
+
+static mr_status open_ends(const mr_vision_config *config, mr_params *params, void *opaque, mr_error *error)
+{
+    mr_vision_shape shape = { 0 };
+    siglip_vision *model = opaque;
+    MR_TRY(read_config(config->json, config->where, &shape, error));
+    const mr_transformer_sizes *sizes = &shape.sizes;
+    MR_TRY(mr_params_set_prefix(params, prefixes, "post_layernorm.weight", error));
+    MR_TRY(open_patches(params, &shape, &model->patches, error));
+    MR_TRY(mr_params_norm(params, "post_layernorm", sizes->hidden, sizes->norm_eps, true, &model->stack.final_norm, error));
+    MR_TRY(open_head(params, sizes, &model->head, error));
+    model->tokens = mr_patch_embedding_tokens(&model->patches);
     return MR_OK;
 }
 
@@ -193,4 +203,4 @@ static void forward(const void *opaque, const mr_pixel_batch *batch, size_t thre
     mr_team_run(threads, batch->count, pool_image, &job);
 }
 
-const mr_vision_architecture mr_tower_siglip = { "siglip", matches, limits, open_model, forward };
+const mr_vision_architecture mr_tower_siglip = { "siglip", matches, limits, open_layers, open_ends, forward };

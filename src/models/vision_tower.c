@@ -8,8 +8,8 @@ struct mr_vision_tower {
     const mr_vision_architecture *architecture;
     mr_vision_limits limits;
     mr_checkpoint *checkpoint;
-    mr_vision_params params;
-    void *model;
+    mr_params *layers, *ends;
+    void *model; /* in the layers' params */
     bool measured_only;
 };
 
@@ -39,30 +39,45 @@ static mr_status unsupported(const mr_config_file *file, mr_error *error)
     return status;
 }
 
-static mr_status open_parts(const char *directory, const mr_config_file *file, const mr_params_options *options, mr_vision_tower *tower,
-                            mr_error *error)
+typedef struct opening {
+    const mr_vision_config *config;
+    mr_vision_tower *tower;
+} opening;
+
+static mr_status take_layers(void *context, mr_params *params, mr_error *error)
 {
-    const mr_params_options exact = { .format = MR_LINEAR_F32, .measure = options->measure };
-    tower->architecture = find_architecture(file->config);
-    if (!tower->architecture) return unsupported(file, error);
-    MR_TRY(tower->architecture->limits(file->config, file->path, &tower->limits, error));
-    MR_TRY(mr_checkpoint_open(directory, &tower->checkpoint, error));
-    MR_TRY(mr_params_create(tower->checkpoint, options, &tower->params.layers, error));
-    MR_TRY(mr_params_create(tower->checkpoint, &exact, &tower->params.exact, error));
-    MR_TRY(tower->architecture->open(file->config, file->path, &tower->params, &tower->model, error));
-    mr_params_trim(tower->params.layers);
-    mr_params_trim(tower->params.exact);
-    return MR_OK;
+    const opening *o = context;
+    return o->tower->architecture->open_layers(o->config, params, &o->tower->model, error);
 }
 
-mr_status mr_vision_tower_open(const char *directory, const mr_params_options *options, mr_vision_tower **out, mr_error *error)
+static mr_status take_ends(void *context, mr_params *params, mr_error *error)
+{
+    const opening *o = context;
+    return o->tower->architecture->open_ends(o->config, params, o->tower->model, error);
+}
+
+static mr_status open_parts(const char *directory, const mr_config_file *file, size_t image_size, const mr_params_options *options,
+                            mr_vision_tower *tower, mr_error *error)
+{
+    const mr_params_options exact = { .format = MR_LINEAR_F32, .measure = options->measure, .cache = options->cache };
+    const mr_vision_config config = { .json = file->config, .where = file->path, .image_size = image_size };
+    tower->architecture = find_architecture(file->config);
+    if (!tower->architecture) return unsupported(file, error);
+    MR_TRY(tower->architecture->limits(&config, &tower->limits, error));
+    MR_TRY(mr_checkpoint_open(directory, &tower->checkpoint, error));
+    opening context = { &config, tower };
+    MR_TRY(mr_params_open(tower->checkpoint, options, take_layers, &context, &tower->layers, error));
+    return mr_params_open(tower->checkpoint, &exact, take_ends, &context, &tower->ends, error);
+}
+
+mr_status mr_vision_tower_open(const char *directory, size_t image_size, const mr_params_options *options, mr_vision_tower **out, mr_error *error)
 {
     mr_config_file file = { 0 };
     mr_vision_tower *tower = mr_mem_calloc(1, sizeof *tower, MR_MEM_WEIGHTS);
     if (!tower) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a vision tower", directory);
     tower->measured_only = options->measure;
     mr_status status = mr_config_file_read(directory, &file, error);
-    if (status == MR_OK) status = open_parts(directory, &file, options, tower, error);
+    if (status == MR_OK) status = open_parts(directory, &file, image_size, options, tower, error);
     mr_config_file_free(&file);
     if (status != MR_OK) {
         mr_vision_tower_close(tower);
@@ -75,17 +90,17 @@ mr_status mr_vision_tower_open(const char *directory, const mr_params_options *o
 void mr_vision_tower_close(mr_vision_tower *tower)
 {
     if (!tower) return;
-    mr_params_destroy(tower->params.layers);
-    mr_params_destroy(tower->params.exact);
+    mr_params_destroy(tower->layers);
+    mr_params_destroy(tower->ends);
     mr_checkpoint_close(tower->checkpoint);
     mr_mem_free(tower);
 }
 
 const mr_vision_limits *mr_vision_tower_limits(const mr_vision_tower *tower) { return &tower->limits; }
 
-size_t mr_vision_tower_bytes(const mr_vision_tower *tower) { return mr_params_bytes(tower->params.layers) + mr_params_bytes(tower->params.exact); }
+size_t mr_vision_tower_bytes(const mr_vision_tower *tower) { return mr_params_bytes(tower->layers) + mr_params_bytes(tower->ends); }
 
-const mr_work *mr_vision_tower_work(const mr_vision_tower *tower) { return mr_params_work(tower->params.layers); }
+const mr_work *mr_vision_tower_work(const mr_vision_tower *tower) { return mr_params_work(tower->layers); }
 
 size_t mr_vision_tower_scratch_bytes(const mr_vision_tower *tower, size_t images, size_t threads)
 {

@@ -17,20 +17,23 @@ typedef struct mr_vision_limits {
     size_t dimension;  /* of the embedding */
 } mr_vision_limits;
 
-/* A tower's weights in two parts: the layers in the format asked for; the patches and what sees one row per image in f32. They are 3 %
- * of the work, and rounding pixels costs more cosine than all else (bf16, 5 layers: 1.5e-4 against 7e-5). */
-typedef struct mr_vision_params {
-    mr_params *layers;
-    mr_params *exact;
-} mr_vision_params;
+/* What a tower is read from. */
+typedef struct mr_vision_config {
+    const json_t *json;  /* config.json */
+    const char *where;   /* its path */
+    size_t image_size;   /* side of the images there will be, pixels; counts where a tower takes several sizes */
+} mr_vision_config;
 
 typedef struct mr_vision_architecture {
     const char *name;
     bool (*matches)(const json_t *config);
     /* MODEL_CORRUPT or MODEL_UNSUPPORTED, naming `where` and the key. */
-    mr_status (*limits)(const json_t *config, const char *where, mr_vision_limits *out, mr_error *error);
-    /* Checks and takes every tensor. *model lives in params->layers; it holds sizes only when the params measure. */
-    mr_status (*open)(const json_t *config, const char *where, const mr_vision_params *params, void **model, mr_error *error);
+    mr_status (*limits)(const mr_vision_config *config, mr_vision_limits *out, mr_error *error);
+    /* Check and take every tensor, in two parts: the layers in the format asked for; the patches and what sees one row per image in f32.
+     * They are 3 % of the work, and rounding pixels costs more cosine than all else (bf16, 5 layers: 1.5e-4 against 7e-5).
+     * *model lives in the layers' params; a part holds sizes only when its params measure. */
+    mr_status (*open_layers)(const mr_vision_config *config, mr_params *params, void **model, mr_error *error);
+    mr_status (*open_ends)(const mr_vision_config *config, mr_params *params, void *model, mr_error *error);
     /* embeddings [batch->count, dimension], not normalised. With scratch->arena NULL it only counts, and only batch->count is read. */
     void (*forward)(const void *model, const mr_pixel_batch *batch, size_t threads, mr_scratch *scratch, float *embeddings,
                     const mr_layer_trace *trace);
@@ -46,9 +49,10 @@ typedef struct mr_vision_tower mr_vision_tower; /* immutable once open */
 /* True when the directory's config.json is of a model with a vision tower. */
 bool mr_vision_tower_is_known(const char *directory);
 
-/* Opens config.json and the weights of a directory. With options->measure only headers are read: then bytes and scratch can be
- * asked for, forward not. MODEL_FILES_MISSING, MODEL_CORRUPT, MODEL_UNSUPPORTED naming what is known. */
-mr_status mr_vision_tower_open(const char *directory, const mr_params_options *options, mr_vision_tower **out, mr_error *error);
+/* Opens config.json and the weights of a directory, for images of image_size pixels a side; the limits tell whether it takes such.
+ * With options->measure only headers are read: then bytes and scratch can be asked for, forward not. MODEL_FILES_MISSING,
+ * MODEL_CORRUPT, MODEL_UNSUPPORTED naming what is known. */
+mr_status mr_vision_tower_open(const char *directory, size_t image_size, const mr_params_options *options, mr_vision_tower **out, mr_error *error);
 void mr_vision_tower_close(mr_vision_tower *tower);
 
 const mr_vision_limits *mr_vision_tower_limits(const mr_vision_tower *tower);

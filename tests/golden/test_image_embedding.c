@@ -15,6 +15,7 @@
 #include "golden_case.h"
 #include "image/decode.h"
 #include "models/vision_tower.h"
+#include "safetensors_writer.h"
 
 static const char *directory;
 static json_t *document;
@@ -22,6 +23,7 @@ static mr_checkpoint *expected, *trace;
 static mr_image_embedding_shape shape;
 static mr_image *images; /* [count], as the model takes them */
 static size_t count;
+static mr_cache *cache; /* of packed weights; NULL: none */
 
 static void must(mr_status status, const mr_error *error)
 {
@@ -92,7 +94,7 @@ static float *embed(mr_precision precision, mr_choice normalize, size_t threads,
     mr_error error;
     const mr_embed_options embed_options = {.normalize = normalize};
     const mr_model_options options = {.precision = precision, .threads_per_worker = threads, .max_batch_inputs = together,
-                                      .capability_options = &embed_options};
+                                      .capability_options = &embed_options, .cache = cache};
     void *model = NULL, *worker = NULL;
     float *vectors = calloc(count * shape.dimension, sizeof *vectors);
     mr_status *statuses = calloc(count, sizeof *statuses);
@@ -174,7 +176,7 @@ static void every_layer_matches_the_reference(void **state)
     mr_error error;
     const mr_params_options options = {.format = MR_LINEAR_F32};
     mr_vision_tower *tower = NULL;
-    must(mr_vision_tower_open(directory, &options, &tower, &error), &error);
+    must(mr_vision_tower_open(directory, shape.processor.width, &options, &tower, &error), &error);
     mr_arena *arena = NULL;
     must(mr_arena_create(mr_vision_tower_scratch_bytes(tower, 1, 1), MR_MEM_SCRATCH, &arena, &error), &error);
     mr_scratch scratch = {.arena = arena};
@@ -201,6 +203,28 @@ static void bits_depend_neither_on_batch_nor_on_threads(void **state)
     }
 }
 
+static void packed_weights_out_of_the_cache_are_the_same(void **state)
+{
+    (void)state;
+    mr_error error;
+    const char *folder = fresh_folder("vision-cache");
+    mr_checkpoint *files = NULL;
+    must(mr_checkpoint_open(directory, &files, &error), &error);
+    const bool kept = mr_checkpoint_is_settled(files);
+    mr_checkpoint_close(files);
+    float *without = embed(MR_PRECISION_BF16, MR_CHOICE_MODEL, 1, count);
+    must(mr_cache_open(folder, 1 << 26, "test", &cache, &error), &error);
+    for (size_t i = 0; i < 2; i++) {
+        float *with = embed(MR_PRECISION_BF16, MR_CHOICE_MODEL, 1, count);
+        assert_memory_equal(with, without, count * shape.dimension * sizeof *with);
+        assert_int_equal(mr_cache_folder_bytes(folder) > 0, kept);
+        free(with);
+    }
+    mr_cache_close(cache);
+    cache = NULL;
+    free(without);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) return 2;
@@ -211,6 +235,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(int8_vectors_match_the_reference),
         cmocka_unit_test(every_layer_matches_the_reference),
         cmocka_unit_test(bits_depend_neither_on_batch_nor_on_threads),
+        cmocka_unit_test(packed_weights_out_of_the_cache_are_the_same),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
