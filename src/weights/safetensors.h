@@ -8,7 +8,8 @@
 
 #include <jansson.h>
 
-#include "weights/checkpoint.h"
+#include "core/error.h"
+#include "weights/tensor.h"
 
 /* The format's own limit on n. */
 #define MR_SAFETENSORS_MAX_HEADER ((size_t)100000000)

@@ -7,7 +7,7 @@
 
 #include "core/mem.h"
 #include "core/error.h"
-#include "registry/pool/memory_limits.h"
+#include "registry/pool/pressure.h"
 
 typedef struct mr_governor mr_governor;
 
@@ -68,20 +68,6 @@ size_t mr_governor_available(const mr_governor *governor);
 size_t mr_governor_used_by(const mr_governor *governor, mr_mem_tag tag);
 const mr_memory_limits *mr_governor_limits(const mr_governor *governor);
 
-/* X(NAME, text, below this share of the total, in percent) */
-#define MR_PRESSURE_LIST(X)    \
-    X(LOW, "low", 50)          \
-    X(NORMAL, "normal", 70)    \
-    X(HIGH, "high", 85)        \
-    X(CRITICAL, "critical", 100)
-
-typedef enum mr_pressure {
-#define MR_PRESSURE_ENUM(name, text, below) MR_PRESSURE_##name,
-    MR_PRESSURE_LIST(MR_PRESSURE_ENUM)
-#undef MR_PRESSURE_ENUM
-} mr_pressure;
-
-const char *mr_pressure_text(mr_pressure pressure);
 /* As of the last sample; LOW before the first. */
 mr_pressure mr_governor_pressure(const mr_governor *governor);
 /* Looks at the real usage now; logs a change at info. Keeps the old level when the system cannot be read. */

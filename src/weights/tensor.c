@@ -1,7 +1,8 @@
-#include <math.h>
-#include <string.h>
+#include "weights/tensor.h"
 
-#include "weights/checkpoint.h"
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "safetensors data is little endian and used in place"
