@@ -1,7 +1,11 @@
-/* Which table serves: built once, each variant on top of the one before it. */
+/* Which table serves: built once, each variant on top of the last one before it that the CPU offers. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include "kernels/kernels.h"
 #include "kernels/variants.h"
@@ -27,8 +31,16 @@ static const char *const needs[VARIANT_COUNT] = {
 
 static pthread_once_t built = PTHREAD_ONCE_INIT;
 static mr_kernels tables[VARIANT_COUNT];
-static size_t available; /* variants 0 .. available - 1 */
-static const mr_kernels *chosen;
+static const mr_kernels *best, *chosen;
+
+#if defined(__x86_64__)
+/* CPUID leaf 7, subleaf 1, EAX bit 4: clang 14 has no name for it. */
+static bool has_avx_vnni(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & 1u << 4);
+}
+#endif
 
 static bool cpu_offers(size_t variant)
 {
@@ -36,11 +48,12 @@ static bool cpu_offers(size_t variant)
     switch (variant) {
     case VARIANT_ref: return true;
     case VARIANT_avx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); /* and F16C, older than both */
+    case VARIANT_avxvnni: return cpu_offers(VARIANT_avx2) && has_avx_vnni();
     case VARIANT_avx512:
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512vl");
-    case VARIANT_avx512vnni: return __builtin_cpu_supports("avx512vnni");
-    case VARIANT_avx512bf16: return __builtin_cpu_supports("avx512bf16");
+    case VARIANT_avx512vnni: return cpu_offers(VARIANT_avx512) && __builtin_cpu_supports("avx512vnni");
+    case VARIANT_avx512bf16: return cpu_offers(VARIANT_avx512) && __builtin_cpu_supports("avx512bf16");
     default: return false;
     }
 #else
@@ -55,20 +68,21 @@ static void build(void)
         MR_KERNELS_LIST(VARIANT_FILL)
 #undef VARIANT_FILL
     };
-    while (available < VARIANT_COUNT && cpu_offers(available)) {
-        if (available > 0) tables[available] = tables[available - 1];
-        fill[available](&tables[available]);
-        tables[available].name = names[available];
-        available++;
+    for (size_t i = 0; i < VARIANT_COUNT; i++) {
+        if (!cpu_offers(i)) continue;
+        if (best != NULL) tables[i] = *best;
+        fill[i](&tables[i]);
+        tables[i].name = names[i];
+        best = &tables[i];
     }
-    chosen = &tables[available - 1];
+    chosen = best;
 }
 
 const mr_kernels *mr_kernels_for_isa(const char *name)
 {
     pthread_once(&built, build);
-    for (size_t i = 0; i < available; i++) {
-        if (strcmp(names[i], name) == 0) return &tables[i];
+    for (size_t i = 0; i < VARIANT_COUNT; i++) {
+        if (strcmp(names[i], name) == 0) return tables[i].name != NULL ? &tables[i] : NULL;
     }
     return NULL;
 }
@@ -82,7 +96,7 @@ mr_status mr_kernels_init(const char *isa, mr_error *error)
         origin = "MILLRACE_ISA";
     }
     if (isa == NULL || *isa == '\0') {
-        chosen = &tables[available - 1];
+        chosen = best;
         return MR_OK;
     }
     const mr_kernels *table = mr_kernels_for_isa(isa);
@@ -90,10 +104,10 @@ mr_status mr_kernels_init(const char *isa, mr_error *error)
         chosen = table;
         return MR_OK;
     }
-    for (size_t i = available; i < VARIANT_COUNT; i++) {
+    for (size_t i = 0; i < VARIANT_COUNT; i++) {
         if (strcmp(names[i], isa) == 0) {
             return mr_error_set(error, MR_CONFIG, "%s: this CPU does not offer '%s' (it needs %s); the best here is '%s'", origin, isa,
-                                needs[i], names[available - 1]);
+                                needs[i], best->name);
         }
     }
     char known[128] = "";

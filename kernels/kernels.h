@@ -17,11 +17,13 @@
 #include "kernels/gemm.h"
 #include "kernels/resample.h"
 
-/* The variants, lowest first; X(name, what the CPU must offer). A variant starts as a copy of the one before it. */
+/* The variants, lowest first; X(name, what the CPU must offer). A variant starts as a copy of the last one before it that this
+ * CPU offers. */
 #if defined(__x86_64__)
 #define MR_KERNELS_LIST(X)                \
     X(ref, "nothing but C")               \
     X(avx2, "AVX2, FMA and F16C")         \
+    X(avxvnni, "AVX-VNNI")                \
     X(avx512, "AVX-512 F, BW, DQ and VL") \
     X(avx512vnni, "AVX-512 VNNI")         \
     X(avx512bf16, "AVX-512 BF16")

@@ -3,8 +3,8 @@
 #define MR_KERNELS_SIMD_CODELETS_H
 
 #include "kernels/kernels.h"
-#include "kernels/variants.h"
 
+void SIMD(mr_kernels_fill)(mr_kernels *table); /* variants.h */
 void SIMD(mr_activation_f32)(mr_activation kind, const float *x, float *y, size_t n);
 void SIMD(mr_layer_norm_f32)(const mr_norm *norm, const float *x, size_t ldx, const float *residual, size_t ldr, float *y, size_t ldy,
                              size_t rows);

@@ -12,6 +12,7 @@
  *   v_scale_down(x, y)          v_scale for v_limit_down(y), y < 1; -infinity gives 0
  *   v_where_le(a, b, x, y)      a <= b ? x : y per lane
  *   v_bf16_half, v_u8_half, v_s8_half, v_bf16_step, v_int8_step    see simd_tile.h
+ *   SIMD_DPBUSD(sum, a, b)      where the CPU has it: i32 sum + a . b of each four bytes, u8 a, s8 b
  *   v_round_bf16(x)             to bf16, nearest even, still as f32; v_bf16_pair(a, b): words with bf16 a below, b above
  *   v_words_to_bf16(p, x), v_words_pair(a, b)     v_to_bf16 and v_bf16_pair as operands of v_bf16_step: subnormal x give 0
  *   v_i32(x), v_load_i32(p)     i32 lanes in a vf
@@ -38,10 +39,27 @@
 #define SIMD_JOIN(name, isa) SIMD_JOIN_(name, isa)
 #define SIMD(name) SIMD_JOIN(name, MR_SIMD)
 
-#if defined(__AVX512F__)
+/* MR_SIMD_YMM keeps to vectors of 256 bits whatever the flags allow. */
+#if defined(__AVX512F__) && !defined(MR_SIMD_YMM)
+#define SIMD_ZMM
 #include "kernels/simd/simd_avx512.h"
 #else
 #include "kernels/simd/simd_avx2.h"
+#endif
+
+#if defined(SIMD_DPBUSD)
+#define V_INT8_HALVES 1
+SIMD_INLINE vf v_u8_half(vf words, int half)
+{
+    (void)half;
+    return words;
+}
+SIMD_INLINE vf v_s8_half(vf words, int half)
+{
+    (void)half;
+    return words;
+}
+SIMD_INLINE vf v_int8_step(vf a, vf b, vf sum) { return words_(SIMD_DPBUSD(bits_(sum), bits_(a), bits_(b))); }
 #endif
 
 /* The cache lines of p[0 .. n). */

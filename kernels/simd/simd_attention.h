@@ -10,7 +10,7 @@
 #include "kernels/simd/simd_math.h"
 #include "kernels/simd/simd_tile.h"
 
-#if defined(__AVX512F__)
+#if defined(SIMD_ZMM)
 TILE_DEFINE_ROWS(SIMD_ATTENTION_FORMAT, 1) TILE_DEFINE_ROWS(SIMD_ATTENTION_FORMAT, 2) TILE_DEFINE_ROWS(SIMD_ATTENTION_FORMAT, 3) TILE_DEFINE_ROWS(SIMD_ATTENTION_FORMAT, 4)
 static tile_function *const tiles[TILE_VECTORS][TILE_ROWS] = {TILE_NAMES(1), TILE_NAMES(2), TILE_NAMES(3), TILE_NAMES(4)};
 #else

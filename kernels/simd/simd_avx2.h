@@ -129,6 +129,13 @@ SIMD_INLINE vf v_bf16_half(vf words, int half)
 }
 SIMD_INLINE vf v_bf16_step(vf a, vf b, vf sum) { return v_fma(a, b, sum); }
 
+#if defined(__AVXVNNI__)
+#define SIMD_DPBUSD _mm256_dpbusd_avx_epi32
+#elif defined(__AVX512VNNI__)
+#define SIMD_DPBUSD _mm256_dpbusd_epi32
+#endif
+
+#if !defined(SIMD_DPBUSD)
 #define V_INT8_HALVES 2
 SIMD_INLINE vf v_u8_half(vf words, int half)
 {
@@ -141,6 +148,7 @@ SIMD_INLINE vf v_s8_half(vf words, int half)
     return words_(_mm256_srai_epi16(high, 8));
 }
 SIMD_INLINE vf v_int8_step(vf a, vf b, vf sum) { return words_(_mm256_add_epi32(bits_(sum), _mm256_madd_epi16(bits_(a), bits_(b)))); }
+#endif
 
 SIMD_INLINE vf v_i32(int32_t x) { return words_(_mm256_set1_epi32(x)); }
 SIMD_INLINE vf v_load_i32(const int32_t *p) { return words_(_mm256_loadu_si256((const __m256i *)p)); }

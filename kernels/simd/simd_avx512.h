@@ -111,18 +111,7 @@ SIMD_INLINE vf v_bf16_step(vf a, vf b, vf sum) { return v_fma(a, b, sum); }
 #endif
 
 #if defined(__AVX512VNNI__)
-#define V_INT8_HALVES 1
-SIMD_INLINE vf v_u8_half(vf words, int half)
-{
-    (void)half;
-    return words;
-}
-SIMD_INLINE vf v_s8_half(vf words, int half)
-{
-    (void)half;
-    return words;
-}
-SIMD_INLINE vf v_int8_step(vf a, vf b, vf sum) { return words_(_mm512_dpbusd_epi32(bits_(sum), bits_(a), bits_(b))); }
+#define SIMD_DPBUSD _mm512_dpbusd_epi32
 #else
 #define V_INT8_HALVES 2
 SIMD_INLINE vf v_u8_half(vf words, int half)

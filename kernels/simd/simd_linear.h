@@ -10,7 +10,7 @@
 #include "kernels/simd/simd_math.h"
 #include "kernels/simd/simd_tile.h"
 
-#if defined(__AVX512F__)
+#if defined(SIMD_ZMM)
 TILE_DEFINE_ROWS(SIMD_LINEAR_FORMAT, 4)
 static tile_function *const tiles[TILE_ROWS] = TILE_NAMES(4);
 #else

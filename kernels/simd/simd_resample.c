@@ -2,7 +2,7 @@
  * taps to an instruction; without, the bytes are widened and multiplied as 32-bit numbers. */
 #include "kernels/simd/simd.h"
 
-#if defined(__AVX512F__)
+#if defined(SIMD_ZMM)
 typedef __m512i vi;
 enum { LANES = 4 }; /* of 16 bytes */
 #define VI(name) _mm512_##name
@@ -37,7 +37,7 @@ SIMD_INLINE vi load_lanes(const uint8_t *const rows[LANES], size_t at)
 enum { VECTOR = 16 * LANES };
 
 /* 32-bit sums of one output per lane. A group of taps is added, then the sum is rounded to whole values. */
-#if defined(__AVX512VNNI__)
+#if defined(SIMD_DPBUSD)
 typedef struct sums {
     vi digit[MR_RESAMPLE_DIGITS];
 } sums;
@@ -54,7 +54,7 @@ SIMD_INLINE void sums_add(sums *s, vi bytes, const int8_t *digits)
     for (size_t d = 0; d < MR_RESAMPLE_DIGITS; d++) {
         int32_t four;
         memcpy(&four, digits + d * MR_RESAMPLE_GROUP, sizeof four);
-        s->digit[d] = VI(dpbusd_epi32)(s->digit[d], bytes, VI(set1_epi32)(four));
+        s->digit[d] = SIMD_DPBUSD(s->digit[d], bytes, VI(set1_epi32)(four));
     }
 }
 

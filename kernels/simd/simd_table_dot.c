@@ -1,4 +1,4 @@
-/* Instruction sets that add dot products of narrow values to AVX-512 and leave the rest as it is. */
+/* Instruction sets that add dot products of narrow values and leave the rest as it is. */
 #include "kernels/simd/simd.h"
 
 void SIMD(mr_kernels_fill)(mr_kernels *table)

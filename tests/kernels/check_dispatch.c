@@ -37,6 +37,13 @@ static void test_init_obeys_argument_then_environment(void **state)
     assert_non_null(strstr(error.text, "sse9"));
     assert_non_null(strstr(error.text, "ref"));
     assert_string_equal(mr_kernels_isa_name(), "ref");
+    for (const char *const *name = mr_kernels_names(); *name != NULL; name++) {
+        if (mr_kernels_for_isa(*name) != NULL) continue;
+        assert_int_equal(mr_kernels_init(*name, &error), MR_CONFIG);
+        assert_non_null(strstr(error.text, "this CPU does not offer"));
+        assert_non_null(strstr(error.text, *name));
+        assert_string_equal(mr_kernels_isa_name(), "ref");
+    }
     setenv("MILLRACE_ISA", "quantum", 1);
     assert_int_equal(mr_kernels_init(NULL, &error), MR_CONFIG);
     assert_non_null(strstr(error.text, "MILLRACE_ISA"));

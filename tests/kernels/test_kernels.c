@@ -33,19 +33,42 @@ static int run_changed(const char *isa, const mr_kernels *before)
     return failed;
 }
 
+#if defined(__x86_64__)
+void mr_kernels_fill__avxvnni_evex(mr_kernels *table);
+
+/* avxvnni with its dot product encoded as AVX-512 has it: as good a test where only that encoding is there. */
+static int run_avxvnni_evex(void)
+{
+    const mr_kernels *avx2 = mr_kernels_for_isa("avx2");
+    if (avx2 == NULL || mr_kernels_for_isa("avx512vnni") == NULL) {
+        fprintf(stderr, "avxvnni in its EVEX encoding: not offered by this CPU, not tested\n");
+        return 0;
+    }
+    mr_kernels table = *avx2;
+    mr_kernels_fill__avxvnni_evex(&table);
+    table.name = "avxvnni in its EVEX encoding";
+    kernel = &table;
+    return run_changed(table.name, avx2);
+}
+#else
+static int run_avxvnni_evex(void) { return 0; }
+#endif
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--bench") == 0) return bench_kernels(argc > 2 ? argv[2] : NULL, argc > 3 ? argv[3] : NULL);
     int failed = 0;
+    const mr_kernels *before = NULL;
     for (const char *const *name = mr_kernels_names(); *name != NULL; name++) {
-        const mr_kernels *before = kernel;
         kernel = mr_kernels_for_isa(*name);
         if (kernel == NULL) {
             fprintf(stderr, "%s: not offered by this CPU, not tested\n", *name);
             continue;
         }
         failed += run_changed(*name, before);
+        before = kernel;
     }
+    failed += run_avxvnni_evex();
     failed += run("dispatch", "all", dispatch_tests, dispatch_test_count);
     return failed != 0;
 }
