@@ -11,6 +11,7 @@
 #ifndef MR_TOKENIZER_PIPELINE_H
 #define MR_TOKENIZER_PIPELINE_H
 
+#include "tokenizer/ascii_block.h"
 #include "tokenizer/decoder.h"
 #include "tokenizer/json_tree.h"
 #include "tokenizer/offsets.h"
@@ -129,6 +130,9 @@ static inline bool mr_pieces_add(mr_pieces *pieces, size_t start, size_t end)
     pieces->items[pieces->count++] = (mr_piece){ (uint32_t)start, (uint32_t)(end - start) };
     return true;
 }
+
+/* Adds the matches of a known pattern in text[piece], which cover it. False when out of memory. */
+bool mr_scanner_split(const mr_scanner *scanner, mr_str text, mr_piece piece, mr_pieces *out);
 
 /* Texts longer than this are refused: a piece without borders takes up to 50 times its bytes of scratch. */
 #define MR_TEXT_MAX_BYTES (16u << 20)

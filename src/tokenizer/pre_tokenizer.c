@@ -248,16 +248,6 @@ static mr_status split_regex(const mr_pre_tokenizer_step *step, mr_regex_scratch
     return done ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory cutting a text into pieces");
 }
 
-static bool split_scanner(const mr_scanner *scanner, mr_str text, mr_piece piece, mr_pieces *out)
-{
-    mr_str window = { text.data + piece.start, piece.length };
-    for (size_t at = 0, end; at < window.length; at = end) {
-        end = mr_scanner_next(scanner, window, at);
-        if (!mr_pieces_add(out, piece.start + at, piece.start + end)) return false;
-    }
-    return true;
-}
-
 /* ---------------------------------------------------------------- the other kinds */
 
 enum { OTHER, SPACE, PUNCTUATION };
@@ -379,12 +369,12 @@ static bool run_piece(const mr_pre_tokenizer_step *step, mr_str text, mr_piece p
     case MR_PRE_WHITESPACE: return split_words(text, piece, out);
     case MR_PRE_PUNCTUATION:
     case MR_PRE_DIGITS: return split_characters(step, text, piece, out);
-    case MR_PRE_SPLIT: return step->split.scanner ? split_scanner(step->split.scanner, text, piece, out) : split_string(step, text, piece, out);
+    case MR_PRE_SPLIT: return step->split.scanner ? mr_scanner_split(step->split.scanner, text, piece, out) : split_string(step, text, piece, out);
     case MR_PRE_FIXED_LENGTH: return split_fixed(step->length, text, piece, out);
     case MR_PRE_METASPACE: return run_metaspace(step, (mr_str){ text.data + piece.start, piece.length }, first, spaced, out);
     case MR_PRE_PREFIX_SPACE: return run_prefix_space((mr_str){ text.data + piece.start, piece.length }, spaced, out);
     case MR_PRE_BYTE_LEVEL:
-        return step->byte_level.scanner ? split_scanner(step->byte_level.scanner, text, piece, out) : mr_pieces_add(out, piece.start, piece.start + piece.length);
+        return step->byte_level.scanner ? mr_scanner_split(step->byte_level.scanner, text, piece, out) : mr_pieces_add(out, piece.start, piece.start + piece.length);
     }
     return true;
 }

@@ -2,17 +2,6 @@
 
 #include "tokenizer/unicode.h"
 
-/* What a match may be: GPT-2's words, cl100k's (letters with one character in front), o200k's (by case, contraction
- * behind), Kimi's (o200k without Han, runs of Han by themselves). */
-typedef enum word_rule { WORDS_GPT2, WORDS_LETTERS, WORDS_CASED, WORDS_CASED_HAN } word_rule;
-
-struct mr_scanner {
-    const char *pattern;
-    word_rule words;
-    size_t digits;   /* numbers in one match; 0: any, with a space in front */
-    bool slash;      /* "/" may follow punctuation like a line end */
-};
-
 #define CONTRACTIONS "'s|'t|'re|'ve|'m|'ll|'d"
 #define FRONT "[^\\r\\n\\p{L}\\p{N}]?"
 #define TAIL "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
@@ -32,11 +21,11 @@ const char mr_pattern_o200k[] = CASED(UPPER, LOWER) "[\\r\\n/]*|" TAIL;
 const char mr_pattern_kimi[] = "[\\p{Han}]+|" CASED(NOT_HAN(UPPER), NOT_HAN(LOWER)) "[\\r\\n]*|" TAIL;
 
 static const mr_scanner scanners[] = {
-    { mr_pattern_gpt2, WORDS_GPT2, 0, false },
-    { mr_pattern_cl100k, WORDS_LETTERS, 3, false },
-    { mr_pattern_qwen2, WORDS_LETTERS, 1, false },
-    { mr_pattern_o200k, WORDS_CASED, 3, true },
-    { mr_pattern_kimi, WORDS_CASED_HAN, 3, false },
+    { mr_pattern_gpt2, MR_WORDS_GPT2, 0, false },
+    { mr_pattern_cl100k, MR_WORDS_LETTERS, 3, false },
+    { mr_pattern_qwen2, MR_WORDS_LETTERS, 1, false },
+    { mr_pattern_o200k, MR_WORDS_CASED, 3, true },
+    { mr_pattern_kimi, MR_WORDS_CASED_HAN, 3, false },
 };
 
 const mr_scanner *mr_scanner_find(mr_str pattern)
@@ -151,7 +140,7 @@ static size_t others(const mr_scanner *scanner, mr_str text, size_t at)
     for (; end < text.length; end = next)
         if (kind_at(text, end, &next) & (LETTER | NUMBER | SPACE)) break;
     if (end == start) return at;
-    if (scanner->words == WORDS_GPT2) return end;
+    if (scanner->words == MR_WORDS_GPT2) return end;
     while (end < text.length && (text.data[end] == '\r' || text.data[end] == '\n' || (scanner->slash && text.data[end] == '/'))) end++;
     return end;
 }
@@ -166,7 +155,7 @@ static size_t blanks(const mr_scanner *scanner, mr_str text, size_t at)
         if (kind & LINE_END) line_end = next;
         last = end;
     }
-    if (line_end && scanner->words != WORDS_GPT2) return line_end;
+    if (line_end && scanner->words != MR_WORDS_GPT2) return line_end;
     if (end == text.length || last == at) return end;
     return last; /* the last blank belongs to what follows */
 }
@@ -222,12 +211,12 @@ size_t mr_scanner_next(const mr_scanner *scanner, mr_str text, size_t at)
 {
     size_t next, end = at;
     unsigned kind = kind_at(text, at, &next);
-    bool cased = scanner->words >= WORDS_CASED;
-    unsigned without = scanner->words == WORDS_CASED_HAN ? HAN : 0;
+    bool cased = scanner->words >= MR_WORDS_CASED;
+    unsigned without = scanner->words == MR_WORDS_CASED_HAN ? HAN : 0;
     if (without && (kind & HAN)) return run_end(text, at, HAN, 0);
-    if (!cased && (end = contraction(text, at, scanner->words != WORDS_GPT2)) > at) return end;
+    if (!cased && (end = contraction(text, at, scanner->words != MR_WORDS_GPT2)) > at) return end;
     if (cased) end = cased_word(text, at, kind, next, without);
-    else if (scanner->words == WORDS_LETTERS) end = letters(text, at, kind, next);
+    else if (scanner->words == MR_WORDS_LETTERS) end = letters(text, at, kind, next);
     else end = spaced_run(text, at, LETTER);
     if (end > at) return end;
     end = scanner->digits ? numbers(scanner, text, at) : spaced_run(text, at, NUMBER);

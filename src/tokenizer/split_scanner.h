@@ -6,7 +6,16 @@
 
 #include "core/str.h"
 
-typedef struct mr_scanner mr_scanner;
+/* What a match may be: GPT-2's words, cl100k's (letters with one character in front), o200k's (by case, contraction
+ * behind), Kimi's (o200k without Han, runs of Han by themselves). */
+typedef enum mr_word_rule { MR_WORDS_GPT2, MR_WORDS_LETTERS, MR_WORDS_CASED, MR_WORDS_CASED_HAN } mr_word_rule;
+
+typedef struct mr_scanner {
+    const char *pattern;
+    mr_word_rule words;
+    size_t digits; /* numbers in one match; 0: any, with a space in front */
+    bool slash;    /* "/" may follow punctuation like a line end */
+} mr_scanner;
 
 extern const char mr_pattern_gpt2[];
 extern const char mr_pattern_cl100k[]; /* GPT-4, Llama-3, Phi-4 */

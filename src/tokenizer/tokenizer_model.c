@@ -90,34 +90,6 @@ static mr_status run_piece(const mr_model *model, mr_tokenizer_scratch *scratch,
     return MR_OK;
 }
 
-/* A piece on its way to the cache. */
-typedef struct awaited {
-    mr_word_key key;
-    size_t place;
-} awaited;
-
-/* One piece through the cache. */
-static mr_status run_cached(const mr_model *model, mr_tokenizer_scratch *scratch, const awaited *wait, mr_str piece, mr_ids *ids, mr_error *error)
-{
-    if (piece.length > MR_WORD_CACHE_KEY) return run_piece(model, scratch, piece, ids, error);
-    if (ids->capacity - ids->count < MR_WORD_CACHE_IDS && !mr_ids_reserve(ids, MR_WORD_CACHE_IDS)) return out_of_memory(error);
-    mr_word_cache_entry *entry = mr_word_cache_place(&scratch->cache, wait->place, &wait->key);
-    if (mr_word_cache_hits(entry, &wait->key)) {
-        memcpy(ids->items + ids->count, entry->ids, sizeof entry->ids); /* always all: the length is known to the compiler */
-        ids->count += mr_word_cache_count(entry);
-        return MR_OK;
-    }
-    size_t before = ids->count;
-    entry->key = (mr_word_key){ { 0 } };
-    MR_TRY(run_piece(model, scratch, piece, ids, error));
-    size_t count = ids->count - before;
-    if (count > MR_WORD_CACHE_IDS) return MR_OK;
-    memcpy(entry->ids, ids->items + before, count * sizeof *entry->ids);
-    entry->key = wait->key;
-    entry->key.words[2] |= (uint64_t)count << 56;
-    return MR_OK;
-}
-
 /* SentencePiece's BPE sees whole texts: cut where nothing can join. */
 static const mr_pieces *cut_parts(const mr_bpe *bpe, mr_tokenizer_scratch *scratch, mr_str text, const mr_pieces *pieces)
 {
@@ -146,27 +118,61 @@ static mr_status run_traced(const mr_model *model, mr_tokenizer_scratch *scratch
     return MR_OK;
 }
 
-/* How far ahead a piece's place in the cache is requested from memory. */
-#define AHEAD 8
+/* One piece that is not among the words, or not yet. */
+static mr_status run_missed(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str piece, mr_ids *ids, mr_error *error)
+{
+    size_t before = ids->count, count;
+    if (piece.length > MR_LONG_WORD_BYTES) return run_piece(model, scratch, piece, ids, error);
+    const int32_t *found = mr_word_cache_find_long(&scratch->cache, piece, &count);
+    if (found) {
+        if (!mr_ids_reserve(ids, count)) return out_of_memory(error);
+        memcpy(ids->items + before, found, count * sizeof *found);
+        ids->count += count;
+        return MR_OK;
+    }
+    MR_TRY(run_piece(model, scratch, piece, ids, error));
+    count = ids->count - before;
+    if (piece.length > MR_WORD_BYTES || count > MR_WORD_IDS) mr_word_cache_store_long(&scratch->cache, piece, ids->items + before, count);
+    return MR_OK;
+}
+
+/* So many pieces at a time: all their places in the cache are requested from memory, then read. */
+#define TOGETHER 32
+
+static mr_status run_group(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str text, const mr_piece *pieces, size_t count, mr_ids *ids, mr_error *error)
+{
+    mr_word_key keys[TOGETHER];
+    size_t places[TOGETHER];
+    for (size_t i = 0; i < count; i++) {
+        if (pieces[i].length > MR_WORD_BYTES) continue;
+        keys[i] = mr_word_key_of(text, pieces[i].start, pieces[i].length);
+        places[i] = mr_word_cache_request(&scratch->cache, &keys[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        bool word = pieces[i].length <= MR_WORD_BYTES;
+        const mr_word *found = word ? mr_word_cache_find(&scratch->cache, places[i], &keys[i]) : NULL;
+        if (ids->capacity - ids->count < MR_WORD_IDS && !mr_ids_reserve(ids, MR_WORD_IDS)) return out_of_memory(error);
+        if (found) {
+            memcpy(ids->items + ids->count, found->ids, sizeof found->ids); /* always all: the length is known to the compiler */
+            ids->count += mr_word_count(found);
+            continue;
+        }
+        size_t before = ids->count;
+        MR_TRY(run_missed(model, scratch, (mr_str){ text.data + pieces[i].start, pieces[i].length }, ids, error));
+        if (word && ids->count - before <= MR_WORD_IDS) mr_word_cache_store(&scratch->cache, places[i], &keys[i], ids->items + before, ids->count - before);
+    }
+    return MR_OK;
+}
 
 mr_status mr_model_run(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str text, const mr_pieces *pieces, mr_ids *ids, mr_error *error)
 {
-    awaited waits[AHEAD];
     if (!mr_word_cache_prepare(&scratch->cache, model->serial)) return out_of_memory(error);
     if (model->type == MR_MODEL_BPE && model->bpe.parts) pieces = cut_parts(&model->bpe, scratch, text, pieces);
     if (!pieces) return out_of_memory(error);
     if (ids->traced) return run_traced(model, scratch, text, pieces, ids, error);
-    for (size_t i = 0; i < pieces->count + AHEAD; i++) {
-        if (i >= AHEAD) {
-            mr_piece piece = pieces->items[i - AHEAD];
-            MR_TRY(run_cached(model, scratch, &waits[i % AHEAD], (mr_str){ text.data + piece.start, piece.length }, ids, error));
-        }
-        if (i >= pieces->count) continue;
-        mr_piece next = pieces->items[i];
-        if (next.length > MR_WORD_CACHE_KEY) continue;
-        awaited *wait = &waits[i % AHEAD];
-        wait->key = mr_word_key_of((mr_str){ text.data + next.start, next.length });
-        wait->place = mr_word_cache_request(&scratch->cache, &wait->key);
+    for (size_t i = 0; i < pieces->count; i += TOGETHER) {
+        size_t left = pieces->count - i;
+        MR_TRY(run_group(model, scratch, text, pieces->items + i, left < TOGETHER ? left : TOGETHER, ids, error));
     }
     return MR_OK;
 }

@@ -1,19 +1,72 @@
 #include "tokenizer/word_cache.h"
 
 #include "core/mem.h"
+#include "tokenizer/vocabulary.h"
+
+#define PLACES 65536
+#define ARENA (MR_WORD_CACHE_LONG_BYTES / sizeof(uint32_t))
+#define HEAD 2 /* words of an entry before its ids */
+#define TRIES 4
 
 bool mr_word_cache_prepare(mr_word_cache *cache, uint64_t owner)
 {
-    if (cache->entries && cache->owner == owner) return true;
-    if (!cache->entries) cache->entries = mr_mem_alloc(MR_WORD_CACHE_ENTRIES * sizeof *cache->entries, MR_MEM_TOKENIZER);
-    if (!cache->entries) return false;
-    for (size_t i = 0; i < MR_WORD_CACHE_ENTRIES; i++) cache->entries[i].key = (mr_word_key){ { 0 } };
-    cache->owner = owner;
-    return true;
+    if (cache->owner == owner) return true;
+    mr_word_cache_fini(cache);
+    cache->words = mr_mem_calloc(MR_WORD_CACHE_WORDS, sizeof *cache->words, MR_MEM_TOKENIZER);
+    if (cache->words) cache->owner = owner;
+    return cache->words != NULL;
 }
 
 void mr_word_cache_fini(mr_word_cache *cache)
 {
-    mr_mem_free(cache->entries);
+    mr_mem_free(cache->words);
+    mr_mem_free(cache->places);
+    mr_mem_free(cache->arena);
     *cache = (mr_word_cache){ 0 };
+}
+
+static uint32_t hash_of(mr_str piece)
+{
+    return (uint32_t)(mr_hash_bytes(piece.data, piece.length) >> 8);
+}
+
+const int32_t *mr_word_cache_find_long(const mr_word_cache *cache, mr_str piece, size_t *count)
+{
+    if (!cache->places) return NULL;
+    uint32_t hash = hash_of(piece);
+    for (uint32_t i = 0; i < TRIES; i++) {
+        const uint32_t *entry = cache->arena + cache->places[(hash + i) % PLACES];
+        if (entry[0] != hash || (entry[1] & 0xFFFF) != piece.length) continue;
+        *count = entry[1] >> 16;
+        if (memcmp(entry + HEAD + *count, piece.data, piece.length) == 0) return (const int32_t *)(entry + HEAD);
+    }
+    return NULL;
+}
+
+/* Place 0 is an entry that no piece is equal to. */
+static bool begin(mr_word_cache *cache)
+{
+    if (!cache->places) cache->places = mr_mem_alloc(PLACES * sizeof *cache->places, MR_MEM_TOKENIZER);
+    if (!cache->arena) cache->arena = mr_mem_alloc(ARENA * sizeof *cache->arena, MR_MEM_TOKENIZER);
+    if (!cache->places || !cache->arena) return false;
+    memset(cache->places, 0, PLACES * sizeof *cache->places);
+    cache->arena[0] = cache->arena[1] = 0;
+    cache->filled = HEAD;
+    return true;
+}
+
+void mr_word_cache_store_long(mr_word_cache *cache, mr_str piece, const int32_t *ids, size_t count)
+{
+    size_t need = HEAD + count + (piece.length + 3) / 4;
+    if (count > piece.length) return;
+    if ((!cache->arena || ARENA - cache->filled < need) && !begin(cache)) return;
+    uint32_t hash = hash_of(piece), *entry = cache->arena + cache->filled;
+    uint32_t *place = cache->places + hash % PLACES;
+    for (uint32_t i = 1; i < TRIES && *place; i++) place = cache->places + (hash + i) % PLACES;
+    *place = cache->filled;
+    entry[0] = hash;
+    entry[1] = (uint32_t)(piece.length | count << 16);
+    memcpy(entry + HEAD, ids, count * sizeof *ids);
+    memcpy(entry + HEAD + count, piece.data, piece.length);
+    cache->filled += (uint32_t)need;
 }

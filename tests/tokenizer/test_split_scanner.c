@@ -5,9 +5,7 @@
 
 #include <time.h>
 
-#include "tokenizer/split_regex.h"
-#include "tokenizer/split_scanner.h"
-#include "tokenizer/unicode.h"
+#include "tokenizer/pipeline.h"
 
 static uint64_t state = 88172645463325252u;
 static long seconds; /* 0: a fixed number of texts */
@@ -28,9 +26,26 @@ static const uint32_t deciding[] = {
     0x1C89, 0x1C8A, 0xA7DC, 0x897, 0x116D0, 0x2EBF0, 0x10D50, 0x11F03, 0x1CC00, 0x1F600, 0, 0x1F, 0x378, 0x10FFFF,
 };
 
-static size_t random_text(char *text, size_t points)
+#define MAX_POINTS 200
+
+/* ASCII goes 64 bytes at a time: longer texts, runs of one character, seldom one beyond. */
+static size_t random_ascii(char *text)
 {
-    size_t length = 0;
+    static const char characters[] = "aaabBCstrvmld  \n\n\r\t''.,/!129\f\x1f";
+    size_t length = 0, points = random_below(MAX_POINTS - 16);
+    while (length < points) {
+        size_t run = random_below(4) ? 1 : 1 + random_below(random_below(8) ? 6 : 100);
+        char c = characters[random_below(sizeof characters - 1)];
+        for (; run && length < points; run--) text[length++] = c;
+        if (random_below(100) == 0) length += mr_utf8_encode(deciding[random_below(sizeof deciding / sizeof *deciding)], text + length);
+    }
+    return length;
+}
+
+static size_t random_text(char *text)
+{
+    size_t length = 0, points = 1 + random_below(24);
+    if (random_below(2)) return random_ascii(text);
     for (size_t i = 0; i < points; i++) {
         uint32_t c = deciding[random_below(sizeof deciding / sizeof *deciding)];
         if (random_below(8) == 0) c = random_below(0x3100);
@@ -41,16 +56,23 @@ static size_t random_text(char *text, size_t points)
     return length;
 }
 
-static void compare(const mr_scanner *scanner, const mr_regex *regex, mr_regex_scratch *scratch, mr_str text)
+/* Matches begin and end where those of the expression do: found one by one, and all at once. */
+static void compare(const mr_scanner *scanner, const mr_regex *regex, mr_regex_scratch *scratch, mr_str text, mr_pieces *pieces)
 {
     mr_str shown = mr_regex_show(scratch, text);
-    for (size_t at = 0, start, end; at < text.length; at = end) {
+    size_t count = 0;
+    pieces->count = 0;
+    assert_true(mr_scanner_split(scanner, text, (mr_piece){ 0, (uint32_t)text.length }, pieces));
+    for (size_t at = 0, start, end; at < text.length; at = end, count++) {
         assert_int_equal(mr_regex_next(regex, scratch, shown, at, &start, &end), MR_REGEX_MATCH);
         size_t scanned = mr_scanner_next(scanner, text, at);
-        if (start == at && scanned == end) continue;
+        mr_piece piece = count < pieces->count ? pieces->items[count] : (mr_piece){ 0 };
+        if (start == at && scanned == end && piece.start == at && piece.start + piece.length == end) continue;
         for (size_t i = 0; i < text.length; i++) print_error("%02x ", (unsigned char)text.data[i]);
-        fail_msg("at %zu: the expression matches %zu..%zu, the scanner ends at %zu", at, start, end, scanned);
+        fail_msg("%s\nat %zu: the expression matches %zu..%zu, the scanner ends at %zu, the piece is %u..%u", scanner->pattern, at, start, end, scanned,
+                 (unsigned)piece.start, (unsigned)(piece.start + piece.length));
     }
+    assert_int_equal(count, pieces->count);
 }
 
 #define PATTERNS 5
@@ -59,7 +81,8 @@ static void test_scanners(void **unused)
 {
     mr_regex_scratch scratch = { 0 };
     mr_error error;
-    char text[4 * 64];
+    char text[4 * MAX_POINTS];
+    mr_pieces pieces = { 0 };
     (void)unused;
     assert_int_equal(mr_regex_scratch_prepare(&scratch, &error), MR_OK);
     for (size_t i = 0; mr_scanner_pattern(i); i++) {
@@ -69,10 +92,22 @@ static void test_scanners(void **unused)
         assert_non_null(scanner);
         if (mr_regex_open(pattern, "test", &regex, &error) != MR_OK) fail_msg("%s", error.text);
         time_t end = time(NULL) + seconds / PATTERNS + 1;
-        for (int round = 0; seconds ? time(NULL) < end : round < 100000; round++) compare(scanner, regex, &scratch, (mr_str){ text, random_text(text, 1 + random_below(24)) });
+        for (int round = 0; seconds ? time(NULL) < end : round < 100000; round++) compare(scanner, regex, &scratch, (mr_str){ text, random_text(text) }, &pieces);
         mr_regex_close(regex);
     }
+    free(pieces.items);
     mr_regex_scratch_fini(&scratch);
+}
+
+static void test_ascii_blocks(void **unused)
+{
+    (void)unused;
+    for (int round = 0; round < 1000; round++) {
+        char text[MR_ASCII_BLOCK];
+        for (size_t i = 0; i < sizeof text; i++) text[i] = (char)random_below(round % 2 ? 128 : 256);
+        mr_ascii_block fast = mr_ascii_block_read(text), plain = mr_ascii_block_read_ref(text);
+        assert_memory_equal(&fast, &plain, sizeof fast);
+    }
 }
 
 static void test_refused(void **unused)
@@ -123,6 +158,6 @@ int main(int argc, char **argv)
         print_message("seed %016llx\n", (unsigned long long)state);
         return RUN_TESTS(comparison);
     }
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_scanners), cmocka_unit_test(test_refused), cmocka_unit_test(test_long_texts) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_scanners), cmocka_unit_test(test_ascii_blocks), cmocka_unit_test(test_refused), cmocka_unit_test(test_long_texts) };
     return RUN_TESTS(tests);
 }
