@@ -24,19 +24,29 @@ struct mr_module_chain {
 /* torch.nn.LayerNorm's default, which the LayerNorm module uses. */
 #define LAYER_NORM_EPS 1e-5
 
+typedef struct opening {
+    const mr_sentence_module *module;
+    chain_step *step;
+} opening;
+
+static mr_status take_weights(void *context, mr_params *params, mr_error *error)
+{
+    const opening *o = context;
+    const mr_sentence_module *module = o->module;
+    if (module->kind == MR_SENTENCE_LAYER_NORM) return mr_params_norm(params, "norm", module->inputs, LAYER_NORM_EPS, true, &o->step->norm, error);
+    const mr_linear_part part = { .name = module->tensor, .rows = module->outputs, .has_bias = module->has_bias };
+    const mr_linear_part residual = { .name = "residual", .rows = module->outputs };
+    MR_TRY(mr_params_linear(params, &part, 1, module->inputs, &o->step->linear, error));
+    if (!module->has_residual || module->inputs == module->outputs) return MR_OK;
+    return mr_params_linear(params, &residual, 1, module->inputs, &o->step->residual, error);
+}
+
 static mr_status open_step(const mr_sentence_module *module, const mr_params_options *options, chain_step *step, mr_error *error)
 {
     if (module->kind == MR_SENTENCE_NORMALIZE) return MR_OK;
+    opening context = { module, step };
     MR_TRY(mr_checkpoint_open(module->directory, &step->checkpoint, error));
-    MR_TRY(mr_params_create(step->checkpoint, options, &step->params, error));
-    if (module->kind == MR_SENTENCE_LAYER_NORM) return mr_params_norm(step->params, "norm", module->inputs, LAYER_NORM_EPS, true, &step->norm, error);
-    const mr_linear_part part = { .name = module->tensor, .rows = module->outputs, .has_bias = module->has_bias };
-    const mr_linear_part residual = { .name = "residual", .rows = module->outputs };
-    mr_status status = mr_params_linear(step->params, &part, 1, module->inputs, &step->linear, error);
-    if (status == MR_OK && module->has_residual && module->inputs != module->outputs)
-        status = mr_params_linear(step->params, &residual, 1, module->inputs, &step->residual, error);
-    mr_params_trim(step->params);
-    return status;
+    return mr_params_open(step->checkpoint, options, take_weights, &context, &step->params, error);
 }
 
 mr_status mr_module_chain_open(const mr_sentence_config *config, const mr_params_options *options, mr_module_chain **out, mr_error *error)

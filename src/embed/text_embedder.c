@@ -50,7 +50,8 @@ static void close_model(void *opaque)
 static mr_status open_parts(const char *path, const mr_model_options *options, bool measure, text_model **out, mr_error *error)
 {
     const mr_params_options params = { .measure = measure, .format = mr_embed_linear_format(options->precision), .cache = options->cache };
-    const mr_params_options exact = { .measure = measure, .format = MR_LINEAR_F32 }; /* the heads: one row per text, precision is free */
+    mr_params_options exact = params;
+    exact.format = MR_LINEAR_F32; /* the heads: one row per text, precision is free */
     text_model *model = mr_mem_calloc(1, sizeof *model, MR_MEM_WEIGHTS);
     if (!model) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a model", path);
     mr_status status;

@@ -203,6 +203,23 @@ class Cache(Case):
         check()
         self.assertTrue((self.dir / "cache/millrace").is_dir())
 
+    def test_heads_are_kept_too(self):
+        """The Dense layers behind an encoder: packed once, like its own."""
+        texts = self.corpus(3)
+        kept = lambda: sorted(file.name for file in (self.dir / "kept").iterdir())
+
+        def embed(name, *options):
+            self.run_millrace("embed", texts, "-m", GOLDEN / "dense", "-o", name, *options)
+            return datasets(self.dir / name)
+
+        plain = embed("plain.h5", "--cache", "none")
+        self.assertEqual(embed("first.h5", "--cache", "kept"), plain)
+        files, weights = kept(), list((GOLDEN / "dense").rglob("model.safetensors"))
+        self.assertGreater(len(weights), 1)
+        self.assertEqual(len(files), 2 * len(weights), "a digest and the packed layers of each")
+        self.assertEqual(embed("second.h5", "--cache", "kept"), plain)
+        self.assertEqual(kept(), files)
+
     def test_sizes_are_sizes(self):
         path = self.corpus(1)
         out, err = self.run_millrace("embed", path, "-m", MODEL, "-o", "out.h5", "--cache-size", "much", code=78)
