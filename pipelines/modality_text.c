@@ -48,6 +48,9 @@ static mr_status prepare(const mr_job *job, const mr_job_plan *plan, void *scrat
     MR_TRY(mr_text_preparer_run(plan->preparer, scratch, record->text, &out->encoding, &prompt_tokens, &out->truncated, error));
     if (out->truncated && !job->truncate)
         return mr_error_set(error, MR_BAD_RECORD, "text has %zu tokens, more than the %zu allowed (--no-truncate)", out->encoding.full_count, plan->max_tokens);
+    if (plan->max_tokens == 0 && out->encoding.count > plan->model_options.max_batch_tokens) /* what scratch is made for then */
+        return mr_error_set(error, MR_BAD_RECORD, "text has %zu tokens, more than a batch; the model names no limit, so raise --batch-tokens or cut with --max-tokens",
+                            out->encoding.count);
     out->tokens = out->encoding.count;
     out->input.text = (mr_text_embedding_input){ .ids = out->encoding.ids, .count = out->encoding.count, .prompt_tokens = prompt_tokens };
     return MR_OK;

@@ -1,5 +1,5 @@
 /* Sizes every stage of a job before it starts. */
-#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,9 +115,11 @@ static mr_status add_up(mr_job_plan *plan, mr_error *error)
     return MR_OK;
 }
 
+/* A smaller batch takes less memory only while it, and not the longest text, is what a worker's scratch is made for. */
 static bool shrink(mr_job_plan *plan)
 {
-    if (plan->model_options.max_batch_tokens > LEAST_BATCH_TOKENS) {
+    size_t batch = plan->model_options.max_batch_tokens;
+    if (batch > LEAST_BATCH_TOKENS && batch > plan->max_tokens) {
         plan->model_options.max_batch_tokens /= 2;
         return true;
     }
@@ -129,6 +131,20 @@ static bool shrink(mr_job_plan *plan)
     return false;
 }
 
+/* " or --max-tokens N": a limit under which it would fit; "" when none would help. Spoils the plan. */
+static mr_status suggest_max_tokens(mr_job_plan *plan, char text[48], mr_error *error)
+{
+    text[0] = '\0';
+    for (size_t limit = plan->max_tokens / 2; limit >= plan->model_options.max_batch_tokens; limit /= 2) {
+        plan->embed_options.max_tokens = limit;
+        MR_TRY(add_up(plan, error));
+        if (plan->total_bytes > plan->memory_limit) continue;
+        snprintf(text, 48, ", --max-tokens %zu", limit);
+        break;
+    }
+    return MR_OK;
+}
+
 static mr_status fit_memory(const mr_job *job, mr_job_plan *plan, mr_error *error)
 {
     size_t most = job->pool.max_workers_per_model;
@@ -138,11 +154,15 @@ static mr_status fit_memory(const mr_job *job, mr_job_plan *plan, mr_error *erro
     MR_TRY(add_up(plan, error));
     while (plan->total_bytes > plan->memory_limit && shrink(plan)) MR_TRY(add_up(plan, error));
     if (plan->total_bytes <= plan->memory_limit) return MR_OK;
-    char needed[16], limit[16], weights[16];
-    return mr_error_set(error, MR_MEMORY_EXHAUSTED, "%s does not fit: the smallest plan (1 worker, batches of %zu tokens) needs %s, of which weights %s; "
-                        "the limit is %s. Use --memory-limit %lluM or more, or a smaller model", plan->model_key, plan->model_options.max_batch_tokens,
-                        mr_str_bytes(needed, plan->total_bytes), mr_str_bytes(weights, plan->shared_bytes), mr_str_bytes(limit, plan->memory_limit),
-                        (unsigned long long)((plan->total_bytes * 11 / 10 >> 20) + 1));
+    char needed[16], limit[16], weights[16], longest[64] = "", shorter[48];
+    const unsigned long long enough = (plan->total_bytes * 11 / 10 >> 20) + 1;
+    if (plan->max_tokens > plan->model_options.max_batch_tokens) snprintf(longest, sizeof longest, ", texts of up to %zu", plan->max_tokens);
+    mr_str_bytes(needed, plan->total_bytes);
+    mr_str_bytes(weights, plan->shared_bytes);
+    MR_TRY(suggest_max_tokens(plan, shorter, error));
+    return mr_error_set(error, MR_MEMORY_EXHAUSTED, "%s does not fit: the smallest plan (1 worker, batches of %zu tokens%s) needs %s, of which weights %s; "
+                        "the limit is %s. Use --memory-limit %lluM or more%s, or a smaller model", plan->model_key, plan->model_options.max_batch_tokens,
+                        longest, needed, weights, mr_str_bytes(limit, plan->memory_limit), enough, shorter);
 }
 
 mr_status mr_job_plan_make(const mr_job *job, mr_job_plan *out, mr_error *error)

@@ -2,6 +2,7 @@
 """One text of thousands of tokens among short ones: they are not kept waiting, and it costs what attention costs, not more."""
 import json
 import os
+import re
 import resource
 import shutil
 import unittest
@@ -52,6 +53,40 @@ class LongTexts(Case):
         self.assertEqual(len([b for b in batches if b[3] > 512]), 1)
         among = self.vectors()
         self.assertEqual({k: v for k, v in among.items() if k != "long"}, alone)
+
+    def plan(self, *options):
+        return json.loads(self.run_millrace("embed", self.corpus(5), "-m", self.model, "-o", "plan.h5", "--plan", "--json", *options)[0])
+
+    def test_fewer_workers_rather_than_smaller_batches(self):
+        """Scratch is made for the longest text here, so smaller batches would gain nothing."""
+        whole = self.plan("--threads", "2", "--memory-limit", "4G")
+        self.assertEqual((whole["workers"], whole["max_batch_tokens"]), (2, 2048))
+        self.assertGreater(whole["worker_bytes"], 16 << 20)
+        less = self.plan("--threads", "2", "--memory-limit", str(whole["memory_total"] - whole["worker_bytes"] // 3), "--set", "resources.memory_reserve=0")
+        self.assertEqual((less["workers"], less["max_batch_tokens"]), (1, 2048))
+
+    def test_too_little_memory_for_long_texts(self):
+        whole = self.plan("--threads", "1", "--memory-limit", "4G")
+        job = ["embed", self.corpus(5), "-m", self.model, "-o", "out.h5", "--threads", "1", "--set", "resources.memory_reserve=0",
+               "--memory-limit", str(whole["memory_total"] - whole["worker_bytes"] // 2)]
+        _, stderr = self.run_millrace(*job, code=69)
+        self.assertIn("texts of up to 32768", stderr)
+        advice = re.search(r"--max-tokens (\d+)", stderr)[1]
+        self.run_millrace(*job, "--max-tokens", advice)
+
+    def test_a_model_without_a_limit(self):
+        """Only memory limits its texts: one that is longer than a batch costs itself, not the job."""
+        for file, key in [("config.json", "max_position_embeddings"), ("tokenizer_config.json", "model_max_length")]:
+            settings = json.loads((self.model / file).read_text())
+            settings.pop(key, None)
+            (self.model / file).write_text(json.dumps(settings))
+        (self.model / "sentence_bert_config.json").unlink()
+        source = self.write_jsonl("in.jsonl", [{"id": "a", "text": "short"}, self.long(), {"id": "b", "text": "short"}])
+        self.run_millrace("embed", source, "-m", self.model, "-o", "out.jsonl", code=3)
+        a, long, b = map(json.loads, (self.dir / "out.jsonl").read_text().splitlines())
+        self.assertIn("--batch-tokens", long["error"])
+        self.assertEqual(a["embedding"], b["embedding"])
+        self.run_millrace("embed", source, "-m", self.model, "-o", "out.jsonl", "--batch-tokens", "16384", "--overwrite")
 
     def test_cost_grows_no_faster_than_attention(self):
         """Twice the tokens: at most four times the time, and some for noise."""
