@@ -112,7 +112,7 @@ static mr_status open_layers(const mr_vision_config *config, mr_params *params, 
     MR_TRY(mr_params_alloc(params, 1, sizeof(clip_vision) + sizes->layers * sizeof(mr_pre_norm_layer), &memory, error));
     clip_vision *model = memory;
     model->stack = (mr_pre_norm_stack){ .layers = model->layers, .layer_count = sizes->layers, .hidden = sizes->hidden,
-                                        .attention = mr_config_full_attention(sizes) };
+                                        .attention = mr_config_full_attention(sizes), .first_rows = true };
     MR_TRY(mr_params_set_prefix(params, prefixes, "embeddings.class_embedding", error));
     for (size_t n = 0; n < sizes->layers; n++) {
         mr_params_set_scope(params, "encoder.layers.%zu.", n);
@@ -138,15 +138,12 @@ static mr_status open_ends(const mr_vision_config *config, mr_params *params, vo
     return MR_OK;
 }
 
-/* The class rows of all images, normalised and projected: few enough for one thread. */
+/* The class rows of all images [images, hidden], normalised and projected: few enough for one thread. */
 static void pool(const clip_vision *model, const float *x, size_t images, float *pooled, void *linear, float *embeddings)
 {
     size_t hidden = model->stack.hidden;
     float *normed = model->projection.n > 0 ? pooled : embeddings;
-    for (size_t i = 0; i < images; i++) {
-        const float *class_row = x + i * model->tokens * hidden;
-        mr_kernels_get()->layer_norm_f32(&model->post_norm, class_row, hidden, NULL, 0, normed + i * hidden, hidden, 1);
-    }
+    mr_kernels_get()->layer_norm_f32(&model->post_norm, x, hidden, NULL, 0, normed, hidden, images);
     if (model->projection.n > 0) mr_linear_run(&model->projection, pooled, hidden, embeddings, model->projection.n, images, NULL, linear);
 }
 

@@ -1,5 +1,7 @@
 #include "nn/pre_norm.h"
 
+#include <string.h>
+
 #include "core/trace.h"
 #include "nn/team.h"
 
@@ -8,6 +10,7 @@ typedef struct layer_job {
     const mr_pre_norm_buffers *buffers;
     const mr_token_batch *batch;
     float *x;
+    size_t rows; /* of x */
     size_t layer;
 } layer_job;
 
@@ -63,7 +66,7 @@ static void enter_panel(void *context, size_t panel, size_t member)
 {
     const layer_job *job = context;
     size_t first = panel * MR_PANEL_ROWS;
-    project_rows(job, 0, first, mr_panel_rows(job->batch->tokens, first), member);
+    project_rows(job, 0, first, mr_panel_rows(job->rows, first), member);
 }
 
 /* x += norm(part) */
@@ -78,7 +81,7 @@ static void finish_panel(void *context, size_t panel, size_t member)
     const layer_job *job = context;
     const mr_layer_buffers *buffers = &job->buffers->shared;
     const mr_pre_norm_layer *layer = &job->stack->layers[job->layer];
-    size_t hidden = job->stack->hidden, first = panel * MR_PANEL_ROWS, rows = mr_panel_rows(job->batch->tokens, first), inner = layer->out.k;
+    size_t hidden = job->stack->hidden, first = panel * MR_PANEL_ROWS, rows = mr_panel_rows(job->rows, first), inner = layer->out.k;
     float *x = job->x + first * hidden, *normed = buffers->narrow[member];
     /* A part's result goes on top of x as it is computed, or aside first. */
     const mr_epilogue add = { .residual = x, .ld_residual = hidden };
@@ -101,28 +104,45 @@ static void leave_panel(void *context, size_t panel, size_t member)
     const layer_job *job = context;
     size_t first = panel * MR_PANEL_ROWS;
     float *x = job->x + first * job->stack->hidden;
-    normalise(job->stack, &job->stack->final_norm, x, x, mr_panel_rows(job->batch->tokens, first));
+    normalise(job->stack, &job->stack->final_norm, x, x, mr_panel_rows(job->rows, first));
+}
+
+/* The first rows of all sequences, moved to the front. */
+static void keep_first_rows(const mr_token_batch *batch, float *rows, size_t width)
+{
+    for (size_t i = 0; i < batch->count; i++) memmove(rows + i * width, rows + batch->starts[i] * width, width * sizeof *rows);
+}
+
+static void attend(layer_job *job, bool first_rows)
+{
+    const mr_layer_buffers *buffers = &job->buffers->shared;
+    const mr_pre_norm_layer *layer = &job->stack->layers[job->layer];
+    mr_self_attention attention = job->stack->attention;
+    attention.window = layer->window;
+    attention.bf16 = layer->qkv.format != MR_LINEAR_F32;
+    attention.first_rows = first_rows;
+    mr_self_attention_run(&attention, job->batch, buffers->qkv, buffers->context, buffers->threads, buffers->attention);
+    if (!first_rows) return;
+    keep_first_rows(job->batch, buffers->context, layer->out.k);
+    keep_first_rows(job->batch, job->x, job->stack->hidden);
+    job->rows = job->batch->count;
 }
 
 void mr_pre_norm_run(const mr_pre_norm_stack *stack, const mr_token_batch *batch, const mr_pre_norm_buffers *buffers, float *x,
                      const mr_layer_trace *trace)
 {
-    layer_job job = { .stack = stack, .buffers = buffers, .batch = batch, .x = x };
-    const mr_layer_buffers *shared = &buffers->shared;
-    size_t panels = mr_panel_count(batch->tokens), threads = shared->threads;
+    layer_job job = { .stack = stack, .buffers = buffers, .batch = batch, .x = x, .rows = batch->tokens };
+    size_t threads = buffers->shared.threads;
     for (size_t i = 0; i < MR_PRE_NORM_ROPES; i++)
         if (stack->ropes[i].half > 0) mr_rope_fill(&stack->ropes[i], batch, &buffers->ropes[i]);
-    if (trace) trace->layer(trace->context, 0, x, batch->tokens, stack->hidden);
-    mr_team_run(threads, panels, enter_panel, &job);
+    if (trace) trace->layer(trace->context, 0, x, job.rows, stack->hidden);
+    mr_team_run(threads, mr_panel_count(job.rows), enter_panel, &job);
     for (job.layer = 0; job.layer < stack->layer_count; job.layer++) {
         int64_t begin = mr_trace_begin();
-        mr_self_attention attention = stack->attention;
-        attention.window = stack->layers[job.layer].window;
-        attention.bf16 = stack->layers[job.layer].qkv.format != MR_LINEAR_F32;
-        mr_self_attention_run(&attention, batch, shared->qkv, shared->context, threads, shared->attention);
-        mr_team_run(threads, panels, finish_panel, &job);
+        attend(&job, stack->first_rows && job.layer + 1 == stack->layer_count);
+        mr_team_run(threads, mr_panel_count(job.rows), finish_panel, &job);
         mr_trace_end(begin, "layer", "index", job.layer);
-        if (trace) trace->layer(trace->context, job.layer + 1, x, batch->tokens, stack->hidden);
+        if (trace) trace->layer(trace->context, job.layer + 1, x, job.rows, stack->hidden);
     }
-    if (stack->final_norm.n > 0) mr_team_run(threads, panels, leave_panel, &job);
+    if (stack->final_norm.n > 0) mr_team_run(threads, mr_panel_count(job.rows), leave_panel, &job);
 }

@@ -34,6 +34,8 @@ typedef struct mr_pre_norm_stack {
     mr_rope ropes[MR_PRE_NORM_ROPES]; /* half = 0: none */
     mr_self_attention attention; /* window is the layer's */
     mr_norm final_norm; /* n = 0: none */
+    bool first_rows; /* only each sequence's first row is wanted: what the last layer does after its attention's keys and values is done for
+                        these alone */
 } mr_pre_norm_stack;
 
 typedef struct mr_pre_norm_buffers {
@@ -45,7 +47,8 @@ typedef struct mr_pre_norm_buffers {
 /* Takes (or counts) everything mr_pre_norm_run needs for `tokens` rows on `threads` threads. */
 void mr_pre_norm_lay_out(const mr_pre_norm_stack *stack, size_t tokens, size_t threads, mr_scratch *scratch, mr_pre_norm_buffers *out);
 
-/* x [tokens, hidden], in place. trace sees x before the final norm; it may be NULL. */
+/* x [tokens, hidden], in place; with first_rows its first batch->count rows are the result. trace sees x before the final norm; it may
+ * be NULL. */
 void mr_pre_norm_run(const mr_pre_norm_stack *stack, const mr_token_batch *batch, const mr_pre_norm_buffers *buffers, float *x,
                      const mr_layer_trace *trace);
 

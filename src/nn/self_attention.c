@@ -54,7 +54,7 @@ static void attend(void *context, size_t item, size_t member)
         .ldk = width,
         .ldv = width,
         .ldout = q_width,
-        .queries = length,
+        .queries = attention->first_rows ? 1 : length,
         .keys = length,
         .heads = attention->heads,
         .kv_heads = attention->kv_heads,

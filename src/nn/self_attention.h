@@ -18,6 +18,7 @@ typedef struct mr_self_attention {
     double logn_base; /* > 1: scores are scaled by ln(length of the sequence) / ln(logn_base); 0 = off */
     bool logn_clip;   /* that factor is at least 1 */
     size_t window; /* keys farther away than this are not seen; 0 = all are */
+    bool first_rows; /* only each sequence's first row is computed */
     bool bf16;     /* q, k, v and probabilities rounded to bf16, sums in f32: in step with linear layers that are not f32 */
 } mr_self_attention;
 
