@@ -5,7 +5,8 @@
  *   x = LN(tok[ids]);   per layer:  x = x + Wo(attention(rope(q), rope(k), v)), q, k, v = Wqkv(LN(x));
  *   x = x + mlp.Wo(act(first half) * second half), halves of mlp.Wi(LN(x));   result LN(x)
  *
- * Tensors (prefix "model." or ""; no biases, LayerNorms with weight only)
+ * Tensors (prefix "model." or ""; .bias beside every .weight of norms with norm_bias, of attn with attention_bias, of mlp with mlp_bias,
+ * which the published ones all leave out)
  *   embeddings.tok_embeddings.weight [V, H]; embeddings.norm.weight, final_norm.weight [H]
  *   layers.N.attn_norm.weight [H] (not in layer 0: identity); layers.N.attn.Wqkv.weight [3H, H]; attn.Wo.weight [H, H]
  *   layers.N.mlp_norm.weight [H]; mlp.Wi.weight [2I, H]; mlp.Wo.weight [H, I]
@@ -23,9 +24,10 @@ typedef struct modernbert_config {
     double thetas[2];
     size_t every;  /* global layers: n % every == 0, unless layer_types says otherwise */
     size_t window; /* of the local ones, to each side */
+    bool norm_bias, attention_bias, mlp_bias;
 } modernbert_config;
 
-static const mr_pre_norm_names names = {
+static const mr_pre_norm_names names_without_bias = {
     .words = "embeddings.tok_embeddings.weight",
     .embedding_norm = "embeddings.norm",
     .final_norm = "final_norm",
@@ -58,8 +60,9 @@ static mr_status read_config(const json_t *config, const char *where, modernbert
     MR_TRY(mr_config_size(config, "local_attention", 128, MR_CONFIG_MAX_POSITIONS, &local, where, error));
     MR_TRY(mr_config_layer_theta(config, "global_rope_theta", "full_attention", 160000, &read.thetas[GLOBAL], where, error));
     MR_TRY(mr_config_layer_theta(config, "local_rope_theta", "sliding_attention", 10000, &read.thetas[LOCAL], where, error));
-    static const char *const biases[] = { "attention_bias", "mlp_bias", "norm_bias" };
-    for (size_t i = 0; i < sizeof biases / sizeof *biases; i++) MR_TRY(mr_config_refuse(config, biases[i], where, error));
+    MR_TRY(mr_json_bool(config, "norm_bias", false, &read.norm_bias, where, error));
+    MR_TRY(mr_json_bool(config, "attention_bias", false, &read.attention_bias, where, error));
+    MR_TRY(mr_json_bool(config, "mlp_bias", false, &read.mlp_bias, where, error));
     read.window = local / 2;
     if (read.sizes.head_dim % 2 != 0 || read.window == 0)
         return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: heads of %zu values, \"local_attention\" %zu", where, read.sizes.head_dim, local);
@@ -82,6 +85,10 @@ static mr_status open_model(const json_t *config, const char *where, mr_params *
     MR_TRY(read_config(config, where, &read, error));
     MR_TRY(mr_params_alloc(params, 1, sizeof(mr_pre_norm_encoder), &memory, error));
     mr_pre_norm_encoder *encoder = memory;
+    mr_pre_norm_names names = names_without_bias;
+    names.layer.norm_bias = read.norm_bias;
+    names.layer.qkv.bias = names.layer.out.bias = read.attention_bias;
+    names.layer.gate_up.bias = names.layer.down.bias = read.mlp_bias;
     MR_TRY(mr_pre_norm_encoder_open(params, &names, &read.sizes, false, encoder, error));
     for (size_t i = 0; i < 2; i++) MR_TRY(mr_rope_make(params, read.sizes.head_dim, read.thetas[i], &encoder->stack.ropes[i], error));
     for (size_t n = 0; n < read.sizes.layers; n++) {

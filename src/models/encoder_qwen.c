@@ -9,7 +9,8 @@
  * Tensors (prefix "model." or ""; d head_dim, A heads, K key/value heads)
  *   embed_tokens.weight [V, H]; norm.weight [H]
  *   layers.N.{input_layernorm,post_attention_layernorm}.weight [H]
- *   layers.N.self_attn.q_proj.weight [A d, H], k_proj, v_proj [K d, H], each with .bias in Qwen2; o_proj.weight [H, A d]
+ *   layers.N.self_attn.q_proj.weight [A d, H], k_proj, v_proj [K d, H], each with .bias in Qwen2; o_proj.weight [H, A d];
+ *   in Qwen3 all four have .bias, or none, as attention_bias says
  *   layers.N.self_attn.{q_norm,k_norm}.weight [d] in Qwen3
  *   layers.N.mlp.{gate_proj,up_proj}.weight [I, H]; mlp.down_proj.weight [H, I]
  * Not read: lm_head.weight, *.rotary_emb.inv_freq.
@@ -24,7 +25,7 @@ typedef struct qwen_config {
     mr_transformer_sizes sizes;
     double theta;
     bool causal;
-    bool bias;      /* of q, k and v */
+    bool bias;      /* of q, k and v; in Qwen3 of the output too */
     bool head_norm; /* q_norm and k_norm */
 } qwen_config;
 
@@ -87,6 +88,7 @@ static mr_status open_model(const json_t *config, const char *where, mr_params *
     void *memory = NULL;
     MR_TRY(read_config(config, where, &read, error));
     names.layer.q.bias = names.layer.k.bias = names.layer.v.bias = read.bias;
+    names.layer.out.bias = read.bias && read.head_norm;
     if (read.head_norm) {
         names.layer.q_norm = "self_attn.q_norm";
         names.layer.k_norm = "self_attn.k_norm";

@@ -25,7 +25,8 @@ static mr_status open_layer(mr_params *params, const mr_layer_names *names, cons
     MR_TRY(mr_params_norm(params, names->attention_norm, hidden, eps, names->norm_bias, &layer->attention_norm, error));
     MR_TRY(mr_layer_open_norm(params, names->second_norm, hidden, eps, names->norm_bias, &layer->second_norm, error));
     MR_TRY(mr_layer_open_ffn(params, names, sizes, &layer->ffn, error));
-    return mr_params_norm(params, names->ffn_norm, hidden, eps, names->norm_bias, &layer->ffn_norm, error);
+    MR_TRY(mr_params_norm(params, names->ffn_norm, hidden, eps, names->norm_bias, &layer->ffn_norm, error));
+    return mr_params_finish_scope(params, error);
 }
 
 mr_status mr_post_norm_encoder_open(mr_params *params, const mr_post_norm_names *names, const mr_post_norm_shape *shape, mr_post_norm_encoder **out,

@@ -14,7 +14,8 @@ mr_status mr_pre_norm_layer_open(mr_params *params, const mr_layer_names *names,
     MR_TRY(mr_layer_open_norm(params, names->attention_post_norm, hidden, eps, names->norm_bias, &layer->attention_post_norm, error));
     MR_TRY(mr_params_norm(params, names->ffn_norm, hidden, eps, names->norm_bias, &layer->ffn_norm, error));
     MR_TRY(mr_layer_open_ffn(params, names, sizes, &layer->ffn, error));
-    return mr_layer_open_norm(params, names->ffn_post_norm, hidden, eps, names->norm_bias, &layer->ffn_post_norm, error);
+    MR_TRY(mr_layer_open_norm(params, names->ffn_post_norm, hidden, eps, names->norm_bias, &layer->ffn_post_norm, error));
+    return mr_params_finish_scope(params, error);
 }
 
 mr_status mr_pre_norm_encoder_open(mr_params *params, const mr_pre_norm_names *names, const mr_transformer_sizes *sizes, bool rms_norm,

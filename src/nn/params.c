@@ -10,6 +10,7 @@
 #include "nn/packed_image.h"
 
 #define NAME_MAX_BYTES 256
+#define SCOPE_TENSORS_MAX 64 /* a layer of one model family has at most some twenty */
 
 typedef struct block {
     struct block *next;
@@ -22,6 +23,8 @@ struct mr_params {
     mr_params_options options;
     const char *prefix; /* one of the caller's literals */
     char scope[NAME_MAX_BYTES];
+    const mr_tensor *in_scope[SCOPE_TENSORS_MAX]; /* what was asked for since it was set */
+    size_t in_scope_count;
     float norm_offset;
     block *blocks;
     mr_packed_image image; /* of the linear layers; data NULL: each has a block of its own */
@@ -147,6 +150,33 @@ void mr_params_set_scope(mr_params *params, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(params->scope, sizeof params->scope, format, arguments);
     va_end(arguments);
+    params->in_scope_count = 0;
+}
+
+static bool was_asked_for(const mr_params *params, const mr_tensor *tensor)
+{
+    for (size_t i = 0; i < params->in_scope_count; i++)
+        if (params->in_scope[i] == tensor) return true;
+    return false;
+}
+
+/* Tables that are computed, not trained: older releases stored them. */
+static bool is_computed(const mr_tensor *tensor)
+{
+    return mr_str_ends_with(mr_str_of(tensor->name), ".inv_freq") || mr_str_ends_with(mr_str_of(tensor->name), ".position_ids");
+}
+
+mr_status mr_params_finish_scope(const mr_params *params, mr_error *error)
+{
+    char scope[NAME_MAX_BYTES];
+    full_name(params, "", "", scope);
+    for (size_t i = 0; i < mr_checkpoint_count(params->checkpoint); i++) {
+        const mr_tensor *tensor = mr_checkpoint_at(params->checkpoint, i);
+        if (strncmp(tensor->name, scope, strlen(scope)) != 0 || was_asked_for(params, tensor) || is_computed(tensor)) continue;
+        return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: tensor \"%s\" has no place in this architecture, as config.json describes it", tensor->file,
+                            tensor->name);
+    }
+    return MR_OK;
 }
 
 void mr_params_set_norm_offset(mr_params *params, float offset)
@@ -161,12 +191,14 @@ bool mr_params_has(const mr_params *params, const char *name)
     return mr_checkpoint_find(params->checkpoint, full) != NULL;
 }
 
-static mr_status require(const mr_params *params, const char *name, const char *suffix, size_t rank, const size_t *shape,
-                         const mr_tensor **out, mr_error *error)
+static mr_status require(mr_params *params, const char *name, const char *suffix, size_t rank, const size_t *shape, const mr_tensor **out,
+                         mr_error *error)
 {
     char full[NAME_MAX_BYTES];
     full_name(params, name, suffix, full);
-    return mr_checkpoint_require(params->checkpoint, full, rank, shape, out, error);
+    MR_TRY(mr_checkpoint_require(params->checkpoint, full, rank, shape, out, error));
+    if (params->in_scope_count < SCOPE_TENSORS_MAX) params->in_scope[params->in_scope_count++] = *out;
+    return MR_OK;
 }
 
 /* ---------------------------------------------------------------- memory */
@@ -278,7 +310,7 @@ static bool usable_in_place(const mr_tensor *tensor)
     return tensor->dtype == MR_DTYPE_F32 && (uintptr_t)tensor->data % _Alignof(float) == 0;
 }
 
-static mr_status find_part(const mr_params *params, const mr_linear_part *part, size_t k, const mr_tensor **weight, const mr_tensor **bias,
+static mr_status find_part(mr_params *params, const mr_linear_part *part, size_t k, const mr_tensor **weight, const mr_tensor **bias,
                            mr_error *error)
 {
     size_t stored = part->stored_rows ? part->stored_rows : part->rows;

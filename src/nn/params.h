@@ -33,6 +33,9 @@ void mr_params_trim(mr_params *params);
 mr_status mr_params_set_prefix(mr_params *params, const char *const *prefixes, const char *name, mr_error *error);
 /* Text between prefix and name from now on, such as "encoder.layer.%zu."; "" to go back. */
 void mr_params_set_scope(mr_params *params, const char *format, ...) MR_PRINTF(2, 3);
+/* MODEL_UNSUPPORTED naming a tensor of the scope that was not asked for since it was set: a bias, a norm that the architecture as it was
+ * read does not have would change every result. */
+mr_status mr_params_finish_scope(const mr_params *params, mr_error *error);
 /* True when prefix + scope + name is stored. */
 bool mr_params_has(const mr_params *params, const char *name);
 

@@ -257,7 +257,6 @@ static const struct { const char *golden, *key, *value; } refusals[] = {
     { "nomic", "rotary_emb_interleaved", "true" },
     { "nomic", "rotary_emb_fraction", "0.5" },
     { "nomic", "prenorm", "true" },
-    { "modernbert", "attention_bias", "true" },
     { "modernbert", "layer_types", "[\"linear_attention\"]" },
     { "stella-1.5b", "use_sliding_window", "true" },
     { "qwen3-embedding-0.6b", "rope_scaling", "{\"rope_type\":\"yarn\",\"factor\":4.0}" },
@@ -268,23 +267,39 @@ static const struct { const char *golden, *key, *value; } refusals[] = {
     { "nv-embed-v2", "mask_type", "\"causal\"" },
 };
 
+/* Opens the golden with one value of its config.json changed. */
+static mr_status open_changed(const char *golden, const char *key, const char *value, mr_error *error)
+{
+    void *model = NULL;
+    const mr_model_options options = { .precision = MR_PRECISION_F32, .threads_per_worker = 1, .max_batch_tokens = 1, .max_batch_inputs = 1 };
+    char *original = join(MR_TEST_DATA "/golden", golden), *copy = mr_strdup(fresh_folder("refusal")), *changed = join(copy, CONFIG);
+    link_model(original, copy);
+    set_value(changed, key, value);
+    mr_status status = mr_text_embedder.open(copy, &options, &model, error);
+    free(original);
+    free(copy);
+    free(changed);
+    return status;
+}
+
 static void what_is_not_implemented_is_refused(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
         mr_error error = { 0 };
-        void *model = NULL;
-        const mr_model_options options = { .precision = MR_PRECISION_F32, .threads_per_worker = 1, .max_batch_tokens = 1, .max_batch_inputs = 1 };
-        char *original = join(MR_TEST_DATA "/golden", refusals[i].golden), *copy = mr_strdup(fresh_folder("refusal")), *changed = join(copy, CONFIG);
-        link_model(original, copy);
-        set_value(changed, refusals[i].key, refusals[i].value);
-        mr_status status = mr_text_embedder.open(copy, &options, &model, &error);
+        mr_status status = open_changed(refusals[i].golden, refusals[i].key, refusals[i].value, &error);
         if (status != MR_MODEL_UNSUPPORTED || !strstr(error.text, refusals[i].key) || !strstr(error.text, CONFIG))
             fail_msg("%s with %s %s: %s: %s", refusals[i].golden, refusals[i].key, refusals[i].value, mr_status_name(status), error.text);
-        free(original);
-        free(copy);
-        free(changed);
     }
+}
+
+/* A layer holds what its config has no place for. */
+static void tensors_left_over_are_refused(void **state)
+{
+    (void)state;
+    mr_error error = { 0 };
+    assert_int_equal(open_changed("stella-1.5b", "attention_bias", "false", &error), MR_MODEL_UNSUPPORTED);
+    assert_non_null(strstr(error.text, "layers.0.self_attn.k_proj.bias"));
 }
 
 #define NOTICED 2.0 /* times the tolerance */
@@ -393,6 +408,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_implemented_is_refused),
+        cmocka_unit_test(tensors_left_over_are_refused),
         cmocka_unit_test(changed_files_are_noticed),
         cmocka_unit_test(other_arithmetic_is_noticed),
         cmocka_unit_test(other_endings_are_noticed),
