@@ -15,8 +15,8 @@ const mr_command mr_command_models = {
     .help =
         "usage: millrace models [KEY] [--json]\n"
         "\n"
-        "Lists the models known by name: capability, size, whether one fits into this machine's memory (int8: only in that\n"
-        "precision) and whether its files are here. With KEY: everything the catalogue knows about one model.\n"
+        "Lists the models known by name: capability, size of the download, whether one fits into this machine's memory (bf16,\n"
+        "int8: from that precision on) and whether its files are here. With KEY: everything the catalogue knows about one model.\n"
         "Own entries go into $MILLRACE_HOME/catalogue/*.yaml; a model directory needs no entry.\n"
         "\n"
         "examples:\n"
@@ -33,19 +33,29 @@ static json_t *entry_json(const mr_catalogue_entry *entry, const char *path)
     }
     json_t *prompts = json_object();
     for (size_t i = 0; i < entry->prompt_count; i++) json_object_set_new(prompts, entry->prompts[i].name, json_string(entry->prompts[i].text));
-    return json_pack("{s:s,s:s,s:s,s:s?,s:I,s:I,s:I,s:I,s:I,s:o,s:s?,s:o}", "key", entry->key, "capability", mr_capability_text(entry->capability),
+    return json_pack("{s:s,s:s,s:s,s:s?,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:s?,s:o}", "key", entry->key, "capability", mr_capability_text(entry->capability),
                      "architecture", entry->architecture, "licence", entry->licence, "dimension", (json_int_t)entry->dimension,
                      "max_tokens", (json_int_t)entry->max_tokens, "bytes", (json_int_t)mr_catalogue_entry_bytes(entry),
-                     "memory", (json_int_t)entry->memory, "memory_int8", (json_int_t)entry->memory_int8, "prompts", prompts, "path", path, "files", files);
+                     "download", (json_int_t)entry->download, "memory", (json_int_t)entry->memory, "memory_int8", (json_int_t)entry->memory_int8,
+                     "prompts", prompts, "path", path, "files", files);
+}
+
+static const char *download_text(const mr_catalogue_entry *entry, char out[20])
+{
+    char size[16];
+    uint64_t known = mr_catalogue_entry_bytes(entry), bytes = known > entry->download ? known : entry->download;
+    snprintf(out, 20, "%s%s", entry->download ? "~" : "", bytes ? mr_str_bytes(size, bytes) : "?");
+    return out;
 }
 
 static void print_entry(const mr_catalogue_entry *entry, const char *path)
 {
-    char size[16], memory[16];
+    char size[20], memory[16];
     printf("%s\n  capability    %s\n  architecture  %s\n", entry->key, mr_capability_text(entry->capability), entry->architecture);
     if (entry->licence) printf("  licence       %s\n", entry->licence);
     if (entry->dimension) printf("  dimension     %zu\n", entry->dimension);
     if (entry->max_tokens) printf("  max tokens    %zu\n", entry->max_tokens);
+    printf("  download      %s\n", download_text(entry, size));
     printf("  memory        about %s%s", mr_str_bytes(memory, entry->memory), entry->memory_int8 ? " in f32" : "\n");
     if (entry->memory_int8) printf(", %s in int8\n", mr_str_bytes(memory, entry->memory_int8));
     printf("  on disk       %s\n", path ? path : "not fetched");
@@ -65,11 +75,14 @@ static void print_entry(const mr_catalogue_entry *entry, const char *path)
     if (!path) printf("get it: millrace fetch %s\n", entry->key);
 }
 
-/* Into this machine's memory: in any precision, in int8 only, or not at all. */
+/* Into this machine's memory: in any precision, from one on, or not at all. What f32 takes more than int8 is three of the four
+ * bytes of each packed weight; bf16 takes one of them. */
 static const char *fits(const mr_catalogue_entry *entry, uint64_t limit)
 {
+    uint64_t int8 = entry->memory_int8;
     if (entry->memory <= limit) return "yes";
-    return entry->memory_int8 > 0 && entry->memory_int8 <= limit ? "int8" : "no";
+    if (int8 == 0 || int8 > limit) return "no";
+    return int8 + (entry->memory - int8) / 3 <= limit ? "bf16" : "int8";
 }
 
 static void print_list(const mr_model_store *store, bool json)
@@ -82,9 +95,9 @@ static void print_list(const mr_model_store *store, bool json)
     for (size_t i = 0; i < mr_catalogue_count(catalogue); i++) {
         const mr_catalogue_entry *entry = mr_catalogue_at(catalogue, i);
         char *path = mr_model_store_locate(store, entry);
-        char size[16];
+        char size[20];
         if (json) json_array_append_new(list, entry_json(entry, path));
-        else printf("%-44s %-16s %10s %6s  %s\n", entry->key, mr_capability_text(entry->capability), mr_catalogue_entry_bytes(entry) ? mr_str_bytes(size, mr_catalogue_entry_bytes(entry)) : "?",
+        else printf("%-44s %-16s %10s %6s  %s\n", entry->key, mr_capability_text(entry->capability), download_text(entry, size),
                     fits(entry, limits.effective), path ? path : "-");
         free(path);
     }

@@ -56,6 +56,7 @@ static const field entry_fields[] = {
     { "licence", FIELD_TEXT, offsetof(mr_catalogue_entry, licence), true, NULL },
     { "dimension", FIELD_COUNT, offsetof(mr_catalogue_entry, dimension), false, NULL },
     { "max_tokens", FIELD_COUNT, offsetof(mr_catalogue_entry, max_tokens), false, NULL },
+    { "download", FIELD_BYTES, offsetof(mr_catalogue_entry, download), false, NULL },
     { "memory", FIELD_BYTES, offsetof(mr_catalogue_entry, memory), true, NULL },
     { "memory_int8", FIELD_BYTES, offsetof(mr_catalogue_entry, memory_int8), false, NULL },
     { "prompts", FIELD_LIST, offsetof(mr_catalogue_entry, prompts), false, prompt_fields },

@@ -34,6 +34,7 @@ typedef struct mr_catalogue_entry {
     char *licence;      /* SPDX name */
     size_t dimension;   /* of an embedding; 0 for other capabilities */
     size_t max_tokens;
+    uint64_t download;  /* bytes of all files, about; 0: their own sizes are known */
     uint64_t memory;    /* bytes one worker needs about in f32, for "does it fit" before the files are there */
     uint64_t memory_int8; /* in int8; 0 when not known */
     mr_catalogue_prompt *prompts; /* [prompt_count], which the model was trained with */

@@ -59,6 +59,7 @@ static void test_prompts(void **state)
     for (size_t i = 0; i < mr_catalogue_count(catalogue); i++) { /* what int8 takes is less than what f32 takes */
         const mr_catalogue_entry *known = mr_catalogue_at(catalogue, i);
         assert_true(known->memory_int8 < known->memory);
+        assert_true(known->download > 0 || mr_catalogue_entry_bytes(known) > 1 << 20); /* somebody may want to know before fetching */
     }
     mr_catalogue_close(catalogue);
 }
