@@ -21,6 +21,7 @@ def parse_arguments():
     parser.add_argument("--tokens", default="512,2048,8192,32768")
     parser.add_argument("--precision", default="bf16")
     parser.add_argument("--threads", default="2")
+    parser.add_argument("--layers", type=int, help="only the first so many of the model's layers, where all would take too long")
     parser.add_argument("--models", type=pathlib.Path, help="folder to make the models in, kept (default: a temporary one)")
     parser.add_argument("--millrace", type=pathlib.Path, default=ROOT / "build/millrace")
     return parser.parse_args()
@@ -40,6 +41,22 @@ def embed(options, model, scratch, tokens):
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, json.loads(summary.splitlines()[-1])["tokens"]
 
 
+def prepare(options, kind, scratch):
+    """The model's folder with other limits, and its config."""
+    model, changed = (options.models or scratch) / kind, scratch / f"{kind}-changed"
+    if not (model / "config.json").exists():
+        subprocess.run([sys.executable, ROOT / "tests/golden/random_model.py", kind, model], check=True)
+    config = json.loads((model / "config.json").read_text())
+    config["num_hidden_layers"] = options.layers or config["num_hidden_layers"]
+    changed.mkdir()
+    for path in model.iterdir():
+        if path.name not in ("config.json", "sentence_bert_config.json"):
+            (changed / path.name).symlink_to(path.resolve())
+    (changed / "config.json").write_text(json.dumps(config))
+    (changed / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 32768}))
+    return changed, config
+
+
 def multiply_adds(config, tokens):
     hidden, heads = config["hidden_size"], config["num_attention_heads"]
     width = heads * config.get("head_dim", hidden // heads)
@@ -55,12 +72,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         scratch = pathlib.Path(folder)
         for kind in options.kinds:
-            model = (options.models or scratch) / kind
-            if not (model / "config.json").exists():
-                subprocess.run([sys.executable, ROOT / "tests/golden/random_model.py", kind, model], check=True)
-            limit = model / "sentence_bert_config.json"
-            limit.write_text(json.dumps({"max_seq_length": 32768}))
-            config = json.loads((model / "config.json").read_text())
+            model, config = prepare(options, kind, scratch)
             embed(options, model, scratch, 8)  # the first run of a model also computes its digest
             idle = min(embed(options, model, scratch, 8)[0] for _ in range(2))
             shortest = None
