@@ -5,7 +5,7 @@
 #define TURNS 5
 
 typedef struct batch {
-    mr_text_embedding_request request;
+    size_t first, count; /* inputs */
     size_t tokens;
 } batch;
 
@@ -26,19 +26,35 @@ typedef struct forward_run {
     member *members; /* [cores] */
 } forward_run;
 
-/* As many texts as fit the agreed tokens and inputs, in order. */
+static bool are_images(const mr_bench_forward_job *job) { return job->vtable->capability == MR_CAPABILITY_IMAGE_EMBEDDING; }
+
+static size_t tokens_of(const mr_bench_forward_job *job, size_t input) { return are_images(job) ? job->image_tokens : job->texts[input].count; }
+
+/* As many inputs as fit the agreed number of them and of tokens, in order. */
 static void cut_batches(forward_run *run)
 {
     const mr_bench_forward_job *job = run->job;
     for (size_t i = 0; i < job->count; i++) {
+        const size_t tokens = tokens_of(job, i);
         batch *last = run->batch_count > 0 ? &run->batches[run->batch_count - 1] : NULL;
-        if (!last || last->request.count == job->options.max_batch_inputs || last->tokens + job->inputs[i].count > job->options.max_batch_tokens) {
+        if (!last || last->count == job->options.max_batch_inputs || last->tokens + tokens > job->options.max_batch_tokens) {
             last = &run->batches[run->batch_count++];
-            *last = (batch){ .request = { .inputs = &job->inputs[i] } };
+            *last = (batch){ .first = i };
         }
-        last->request.count++;
-        last->tokens += job->inputs[i].count;
+        last->count++;
+        last->tokens += tokens;
     }
+}
+
+static mr_status run_model(const mr_bench_forward_job *job, const batch *b, member *m)
+{
+    mr_embedding_response response = { .vectors = m->vectors, .dimension = job->dimension, .statuses = m->statuses };
+    if (are_images(job)) {
+        const mr_image_embedding_request request = { .images = job->images + b->first, .count = b->count };
+        return job->vtable->run_batch(m->worker, &request, &response, &m->error);
+    }
+    const mr_text_embedding_request request = { .inputs = job->texts + b->first, .count = b->count };
+    return job->vtable->run_batch(m->worker, &request, &response, &m->error);
 }
 
 static double run_batch(void *context, size_t index)
@@ -46,8 +62,7 @@ static double run_batch(void *context, size_t index)
     forward_run *run = context;
     member *m = &run->members[index];
     const batch *b = &run->batches[m->next++ % run->batch_count];
-    mr_text_embedding_response response = { .vectors = m->vectors, .dimension = run->job->dimension, .statuses = m->statuses };
-    if (m->failed == MR_OK) m->failed = run->job->vtable->run_batch(m->worker, &b->request, &response, &m->error);
+    if (m->failed == MR_OK) m->failed = run_model(run->job, b, m);
     return (double)b->tokens;
 }
 
@@ -135,11 +150,12 @@ static mr_status measure(forward_run *run, const mr_bench_progress *progress, mr
 static void describe(const mr_bench_forward_job *job, const mr_work *work, mr_bench_forward *out)
 {
     const mr_precision precision = job->options.precision;
-    *out = (mr_bench_forward){ .precision = precision, .texts = job->count, .linear_flops = mr_work_linear_flops(work) };
+    *out = (mr_bench_forward){ .precision = precision, .inputs = are_images(job) ? "images" : "texts", .count = job->count,
+                               .linear_flops = mr_work_linear_flops(work), .f32_flops = mr_work_f32_flops(work) };
     out->format = precision == MR_PRECISION_INT8 ? MR_LINEAR_INT8 : precision == MR_PRECISION_BF16 ? MR_LINEAR_BF16 : MR_LINEAR_F32;
     for (size_t i = 0; i < job->count; i++) {
-        out->tokens += job->inputs[i].count;
-        out->attention_flops += mr_work_attention_flops(work, job->inputs[i].count);
+        out->tokens += tokens_of(job, i);
+        out->attention_flops += mr_work_attention_flops(work, tokens_of(job, i));
     }
     out->attention_flops /= (double)out->tokens;
 }

@@ -131,20 +131,22 @@ mr_status mr_bench_attention_create(const mr_kernels *kernels, mr_linear_format 
     MR_TRY(create(kernels, "attention", format, run_attention, out, error));
     mr_bench_operands *o = out->operands;
     const size_t q = shape->heads * shape->head_dim, kv = shape->kv_heads * shape->head_dim, ld = q + 2 * kv;
-    char window[32] = "";
-    if (shape->window > 0) snprintf(window, sizeof window, " window %zu", shape->window);
-    snprintf(out->name, sizeof out->name, "%zu heads x %zu%s%s", shape->heads, shape->head_dim, shape->causal ? " causal" : "", window);
-    o->x = take_random(o, length * ld);
+    const size_t keys = shape->keys > 0 ? shape->keys : length;
+    char seen[32] = "";
+    if (shape->window > 0) snprintf(seen, sizeof seen, " window %zu", shape->window);
+    if (shape->keys > 0) snprintf(seen, sizeof seen, " on %zu keys", shape->keys);
+    snprintf(out->name, sizeof out->name, "%zu heads x %zu%s%s", shape->heads, shape->head_dim, shape->causal ? " causal" : "", seen);
+    o->x = take_random(o, (keys > length ? keys : length) * ld);
     o->y = take(o, length * q * sizeof(float));
     o->scratch = take(o, mr_attention_scratch_bytes(shape->head_dim));
     if (!o->x || !o->y || !o->scratch) return no_memory(out, error);
     o->attention = (mr_attention){ .q = o->x, .k = o->x + q, .v = o->x + q + kv, .out = o->y, .ldq = ld, .ldk = ld, .ldv = ld, .ldout = q, .queries = length,
-                                   .keys = length, .heads = shape->heads, .kv_heads = shape->kv_heads, .last_head = shape->heads, .head_dim = shape->head_dim,
+                                   .keys = keys, .heads = shape->heads, .kv_heads = shape->kv_heads, .last_head = shape->heads, .head_dim = shape->head_dim,
                                    .scale = 1.0f / sqrtf((float)shape->head_dim), .causal = shape->causal, .window = shape->window,
                                    .bf16 = format == MR_LINEAR_BF16 };
     out->rows = length;
     out->flops = mr_work_one_attention_flops(shape, length);
-    out->bytes = 4.0 * (double)length * (double)(2 * q + 2 * kv);
+    out->bytes = 8.0 * ((double)length * (double)q + (double)keys * (double)kv);
     return MR_OK;
 }
 

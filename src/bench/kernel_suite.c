@@ -23,9 +23,12 @@ mr_bench_shape *mr_bench_model_shapes(const mr_work *work, size_t *count)
 {
     mr_bench_shape *shapes = calloc(work->linear_count * COUNT(model_rows) + 1, sizeof *shapes);
     *count = 0;
-    for (size_t i = 0; shapes && i < work->linear_count; i++)
-        for (size_t r = 0; r < COUNT(model_rows); r++)
-            shapes[(*count)++] = (mr_bench_shape){ .rows = model_rows[r], .n = work->linear[i].n, .k = work->linear[i].k };
+    for (size_t i = 0; shapes && i < work->linear_count; i++) {
+        const mr_work_linear *layer = &work->linear[i];
+        bool seen = false; /* it can be there twice: once as one that is always f32 */
+        for (size_t j = 0; j < i; j++) seen = seen || (work->linear[j].n == layer->n && work->linear[j].k == layer->k);
+        for (size_t r = 0; !seen && r < COUNT(model_rows); r++) shapes[(*count)++] = (mr_bench_shape){ .rows = model_rows[r], .n = layer->n, .k = layer->k };
+    }
     return shapes;
 }
 

@@ -26,8 +26,9 @@ double mr_bench_forward_limit(const mr_bench_forward *forward, const mr_bench_ma
 {
     double linear = machine->peaks[forward->format].one.most;
     double attention = machine->peaks[forward->format == MR_LINEAR_F32 ? MR_LINEAR_F32 : MR_LINEAR_BF16].one.most;
+    double f32 = machine->peaks[MR_LINEAR_F32].one.most, exact = forward->f32_flops > 0.0 ? forward->f32_flops / f32 : 0.0;
     if (linear <= 0.0 || attention <= 0.0 || forward->linear_flops <= 0.0) return 0.0;
-    return 1.0 / (forward->linear_flops / linear + forward->attention_flops / attention);
+    return 1.0 / ((forward->linear_flops - forward->f32_flops) / linear + exact + forward->attention_flops / attention);
 }
 
 void mr_bench_print_result(FILE *out, const mr_bench_result *result, const mr_bench_machine *machine)
@@ -97,8 +98,9 @@ static void print_forwards(FILE *out, const mr_bench_report *report)
         print_counters(out, f);
     }
     const mr_bench_forward *f = &report->forwards[0];
-    fprintf(out, "          %zu texts of %zu tokens together; %.1f MFLOP a token in linear layers, %.1f in attention; the limit is their time at the peaks above\n",
-            f->texts, f->tokens, f->linear_flops * 1e-6, f->attention_flops * 1e-6);
+    if (f->inputs[0] == 'i') fprintf(out, "          an image is %zu tokens\n", f->tokens / f->count);
+    fprintf(out, "          %zu %s of %zu tokens together; %.1f MFLOP a token in linear layers, %.1f in attention; the limit is their time at the peaks above\n",
+            f->count, f->inputs, f->tokens, f->linear_flops * 1e-6, f->attention_flops * 1e-6);
 }
 
 void mr_bench_print_text(FILE *out, const mr_bench_report *report)

@@ -42,8 +42,8 @@ static json_t *forward_json(const mr_bench_forward *f, const mr_bench_machine *m
     for (int i = 0; i < MR_COUNTER_COUNT; i++)
         if (f->counted[i] != MR_COUNTER_ABSENT) json_object_set_new(counters, mr_counter_text((mr_counter)i), json_integer((json_int_t)f->counted[i]));
     double limit = mr_bench_forward_limit(f, machine);
-    return json_pack("{s:s,s:I,s:I,s:f,s:f,s:o,s:o,s:f,s:f,s:f,s:f,s:f,s:o}", "precision", mr_precision_text(f->precision), "texts", (json_int_t)f->texts, "tokens",
-                     (json_int_t)f->tokens, "linear_flops_per_token", f->linear_flops, "attention_flops_per_token", f->attention_flops, "one_core",
+    return json_pack("{s:s,s:I,s:I,s:f,s:f,s:f,s:o,s:o,s:f,s:f,s:f,s:f,s:f,s:o}", "precision", mr_precision_text(f->precision), f->inputs, (json_int_t)f->count, "tokens",
+                     (json_int_t)f->tokens, "linear_flops_per_token", f->linear_flops, "f32_flops_per_token", f->f32_flops, "attention_flops_per_token", f->attention_flops, "one_core",
                      series_json(&f->one, f->one.most), "all_cores", series_json(&f->all, f->all.most), "limit_one_core", limit, "share_of_limit_one_core",
                      f->one.most / limit, "share_of_limit_all_cores", f->all.most / (limit * (double)machine->cores), "scaling", f->all.most / f->one.most,
                      "counted_tokens", f->counted_tokens, "counters_one_core", counters);

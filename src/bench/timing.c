@@ -41,17 +41,18 @@ double mr_bench_now(void)
 void mr_bench_time_calls(mr_bench_call *call, void *context, double seconds, mr_bench_call *between, void *between_context, mr_bench_series *out)
 {
     size_t calls = 1, runs = 0;
+    const double hurried = seconds / (2.0 * LEAST_RUNS), run = hurried < RUN_SECONDS ? hurried : RUN_SECONDS;
     const double begin = mr_bench_now();
     call(context); /* first touches */
     while (runs < LEAST_RUNS || mr_bench_now() - begin < seconds) {
         double start = mr_bench_now();
         for (size_t i = 0; i < calls; i++) call(context);
         double elapsed = mr_bench_now() - start;
-        if (between) between(between_context);
-        if (elapsed < RUN_SECONDS / 2.0 && runs == 0) { /* still looking for the number of calls */
-            calls *= elapsed < RUN_SECONDS / 16.0 ? 8 : 2;
+        if (elapsed < run / 2.0 && runs == 0) { /* still looking for the number of calls */
+            calls *= elapsed < run / 16.0 ? 8 : 2;
             continue;
         }
+        if (between) between(between_context);
         mr_bench_series_add(out, elapsed / (double)calls);
         runs++;
     }

@@ -4,13 +4,11 @@
 #include <unistd.h>
 
 #include "bench/kernel_suite.h"
+#include "cli/bench_model.h"
 #include "cli/cli.h"
 #include "core/cores.h"
 #include "core/mem.h"
-#include "embed/prepare_text.h"
-#include "embed/text_embedder.h"
 #include "pipelines/build_facts.h"
-#include "registry/model_store.h"
 #include "registry/pool/memory_limits.h"
 
 static int run(int argc, char **argv);
@@ -26,10 +24,12 @@ const mr_command mr_command_bench = {
         "the kernels on the sizes of MODEL's layers and its whole forward pass beside that. Without a model: the machine alone.\n"
         "\n"
         "  -m, --model MODEL     each linear layer at 1 to 256 rows, attention at 16 to 512 tokens, norms and activations;\n"
-        "                        then tokens/s of the forward pass, on one core and on all, and its share of the limit\n"
+        "                        then tokens/s of the forward pass, on one core and on all, and its share of the limit (an\n"
+        "                        image is as many tokens as the rows it becomes)\n"
         "      --shape MxNxK     a linear layer of N outputs and K inputs on M rows; may be given again\n"
+        "      --modality KIND   text or image, of a model that embeds both (default: image)\n"
         "      --precision LIST  of f32, bf16, int8, separated by commas (default: all three)\n"
-        "      --no-kernels          of a model only the forward pass\n"
+        "      --no-kernels      of a model only the forward pass\n"
         "      --lengths LIST    tokens of the forward pass's texts, separated by commas (default: those of a mixed corpus)\n"
         "      --threads N       cores for \"all\" (default: those this process may use)\n"
         "      --isa NAME        kernels of a lower instruction set; millrace doctor lists them\n"
@@ -46,9 +46,6 @@ const mr_command mr_command_bench = {
 };
 
 #define SHAPES_MAX 64
-#define LENGTHS_MAX 256
-#define BATCH_TOKENS 2048 /* as a job has it */
-#define BATCH_TEXTS 128
 
 /* Every twentieth text by length of a corpus of titles, descriptions and long documents (Debian's), truncated at 256 tokens. */
 static const size_t default_lengths[] = { 7, 9, 10, 12, 13, 14, 16, 28, 43, 51, 59, 67, 76, 85, 97, 112, 138, 190, 256, 256 };
@@ -58,9 +55,10 @@ typedef struct request {
     mr_bench_shape shapes[SHAPES_MAX];
     size_t shape_count;
     bool formats[MR_LINEAR_FORMAT_COUNT];
-    size_t lengths[LENGTHS_MAX];
+    size_t lengths[MR_BENCH_LENGTHS_MAX];
     size_t length_count;
     size_t threads;
+    mr_bench_tower tower;
     double seconds; /* 0: by default */
     bool json, no_kernels;
 } request;
@@ -87,104 +85,46 @@ static void enter(view *v, double to)
 
 /* ---------------------------------------------------------------- the model */
 
-typedef struct bench_model {
-    char *path;
-    mr_text_preparer *preparer; /* its settings, and ids that its vocabulary has */
-    mr_tokenizer_scratch *scratch;
-    mr_encoding encoding;
-    mr_text_embedding_input inputs[LENGTHS_MAX];
-    int32_t *ids;
-    mr_model_options options;
-    mr_work work;
-} bench_model;
-
-static mr_status resolve(const char *key, char **path, mr_error *error)
-{
-    mr_model_store *store;
-    MR_TRY(mr_model_store_open(&store, error));
-    mr_status status = mr_model_store_resolve(store, key, path, error);
-    mr_model_store_close(store);
-    return status;
-}
-
-/* Texts of the wanted lengths, of ids that come from tokenizing the help text over and over. */
-static mr_status make_inputs(bench_model *model, const request *wanted, mr_error *error)
-{
-    size_t most = mr_text_preparer_config(model->preparer)->max_tokens, longest = 0, prompt;
-    bool truncated;
-    MR_TRY(mr_tokenizer_scratch_create(&model->scratch, error));
-    MR_TRY(mr_text_preparer_run(model->preparer, model->scratch, mr_str_of(mr_command_bench.help), &model->encoding, &prompt, &truncated, error));
-    if (most == 0 || most > BATCH_TOKENS) most = BATCH_TOKENS;
-    for (size_t i = 0; i < wanted->length_count; i++)
-        if (wanted->lengths[i] > longest) longest = wanted->lengths[i];
-    model->ids = malloc((longest + 1) * sizeof *model->ids);
-    if (!model->ids) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
-    for (size_t i = 0; i < longest; i++) model->ids[i] = model->encoding.ids[i % model->encoding.count];
-    for (size_t i = 0; i < wanted->length_count; i++)
-        model->inputs[i] = (mr_text_embedding_input){ .ids = model->ids, .count = wanted->lengths[i] < most ? wanted->lengths[i] : most };
-    return MR_OK;
-}
-
-static mr_status open_model(bench_model *model, const request *wanted, mr_error *error)
-{
-    mr_memory_estimate estimate;
-    MR_TRY(resolve(wanted->model, &model->path, error));
-    MR_TRY(mr_text_preparer_create(model->path, NULL, &model->preparer, error));
-    model->options = (mr_model_options){ .precision = MR_PRECISION_F32, .threads_per_worker = 1, .max_batch_tokens = BATCH_TOKENS, .max_batch_inputs = BATCH_TEXTS };
-    MR_TRY(mr_text_embedder.estimate(model->path, &model->options, &estimate, error));
-    model->work = estimate.work;
-    return make_inputs(model, wanted, error);
-}
-
-static void close_model(bench_model *model)
-{
-    free(model->ids);
-    mr_encoding_fini(&model->encoding);
-    mr_tokenizer_scratch_destroy(model->scratch);
-    mr_text_preparer_destroy(model->preparer);
-    free(model->path);
-}
-
 /* Before the weights are read: a model too large for this machine is refused. */
-static mr_status check_memory(const bench_model *model, const request *wanted, mr_error *error)
+static mr_status check_memory(const mr_bench_forward_job *job, const char *model, mr_error *error)
 {
     mr_memory_estimate estimate;
     mr_memory_limits limits;
     char needed[16], there[16];
-    MR_TRY(mr_text_embedder.estimate(model->path, &model->options, &estimate, error));
+    MR_TRY(job->vtable->estimate(job->path, &job->options, &estimate, error));
     if (mr_memory_limits_read(NULL, &limits, NULL) != MR_OK) return MR_OK;
-    uint64_t bytes = estimate.shared_bytes + wanted->threads * estimate.worker_bytes + mr_mem_rss();
+    uint64_t bytes = estimate.shared_bytes + job->cores * estimate.worker_bytes + mr_mem_rss();
     if (bytes <= limits.effective) return MR_OK;
-    return mr_error_set(error, MR_MEMORY_EXHAUSTED, "%s in %s needs %s on %zu cores, there are %s; try --precision int8 or fewer --threads", wanted->model,
-                        mr_precision_text(model->options.precision), mr_str_bytes(needed, bytes), wanted->threads, mr_str_bytes(there, limits.effective));
+    return mr_error_set(error, MR_MEMORY_EXHAUSTED, "%s in %s needs %s on %zu cores, there are %s; try --precision int8 or fewer --threads", model,
+                        mr_precision_text(job->options.precision), mr_str_bytes(needed, bytes), job->cores, mr_str_bytes(there, limits.effective));
 }
 
-static mr_status run_forwards(bench_model *model, const request *wanted, double seconds, view *v, mr_bench_report *report, mr_error *error)
+static mr_status run_forwards(const mr_bench_model *model, const request *wanted, double seconds, view *v, mr_bench_report *report, mr_error *error)
 {
     static const mr_precision precisions[MR_LINEAR_FORMAT_COUNT] = { MR_PRECISION_F32, MR_PRECISION_BF16, MR_PRECISION_INT8 };
     const mr_bench_progress progress = { show, v };
+    mr_bench_forward_job job = mr_bench_model_job(model);
     size_t count = 0;
     for (int f = 0; f < MR_LINEAR_FORMAT_COUNT; f++) count += wanted->formats[f];
+    job.cores = wanted->threads;
+    job.seconds = seconds / (double)count;
     for (int f = 0; f < MR_LINEAR_FORMAT_COUNT; f++) {
         if (!wanted->formats[f]) continue;
         enter(v, v->to + (1.0 - v->to) / (double)(count - report->forward_count));
-        model->options.precision = precisions[f];
-        MR_TRY(check_memory(model, wanted, error));
-        const mr_bench_forward_job job = { .vtable = &mr_text_embedder, .path = model->path, .options = model->options, .inputs = model->inputs,
-                                           .count = wanted->length_count, .dimension = mr_text_preparer_config(model->preparer)->dimension,
-                                           .cores = wanted->threads, .seconds = seconds / (double)count };
+        job.options.precision = precisions[f];
+        MR_TRY(check_memory(&job, wanted->model, error));
         MR_TRY(mr_bench_forward_run(&job, &progress, &report->machine, &report->forwards[report->forward_count], error));
         report->forward_count++;
     }
     return MR_OK;
 }
 
-static mr_status run_model(bench_model *model, const request *wanted, double seconds, view *v, mr_bench_report *report, mr_error *error)
+static mr_status run_model(const mr_bench_model *model, const request *wanted, double seconds, view *v, mr_bench_report *report, mr_error *error)
 {
     const mr_bench_progress progress = { show, v };
     if (wanted->no_kernels) return run_forwards(model, wanted, seconds, v, report, error);
-    mr_bench_suite suite = { .model = &model->work, .max_tokens = mr_text_preparer_config(model->preparer)->max_tokens };
-    mr_bench_shape *shapes = mr_bench_model_shapes(&model->work, &suite.shape_count);
+    mr_bench_suite suite = { .model = mr_bench_model_work(model), .max_tokens = mr_bench_model_max_tokens(model) };
+    mr_bench_shape *shapes = mr_bench_model_shapes(suite.model, &suite.shape_count);
     if (!shapes) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
     suite.shapes = shapes;
     memcpy(suite.formats, wanted->formats, sizeof suite.formats);
@@ -196,7 +136,7 @@ static mr_status run_model(bench_model *model, const request *wanted, double sec
 
 /* ---------------------------------------------------------------- all of it */
 
-static mr_status measure_parts(bench_model *model, const request *wanted, view *v, mr_bench_report *report, mr_error *error)
+static mr_status measure_parts(const mr_bench_model *model, const request *wanted, view *v, mr_bench_report *report, mr_error *error)
 {
     const mr_bench_progress progress = { show, v };
     const bool alone = !wanted->model && wanted->shape_count == 0;
@@ -217,10 +157,11 @@ static mr_status measure(const request *wanted, mr_bench_report *report, mr_erro
     const char *terminal = getenv("TERM");
     view v = { .live = mr_cli_verbosity() >= 0 && isatty(STDERR_FILENO) && terminal && strcmp(terminal, "dumb") != 0 };
     const double start = mr_bench_now();
-    bench_model model = { 0 };
-    mr_status status = wanted->model ? open_model(&model, wanted, error) : MR_OK;
-    if (status == MR_OK) status = measure_parts(&model, wanted, &v, report, error);
-    close_model(&model);
+    mr_bench_model *model = NULL;
+    mr_status status = MR_OK;
+    if (wanted->model) status = mr_bench_model_open(wanted->model, wanted->tower, wanted->lengths, wanted->length_count, mr_command_bench.help, &model, error);
+    if (status == MR_OK) status = measure_parts(model, wanted, &v, report, error);
+    mr_bench_model_close(model);
     if (v.live) fputs("\r\033[K", stderr);
     report->seconds = mr_bench_now() - start;
     return status;
@@ -301,7 +242,7 @@ static bool take_lengths(request *wanted, const char *text)
     wanted->length_count = 0;
     if (*text && strchr(text, '\0')[-1] == ',') return false;
     do {
-        if (wanted->length_count == LENGTHS_MAX || !take_size(&text, ',', BATCH_TOKENS, &wanted->lengths[wanted->length_count])) return false;
+        if (wanted->length_count == MR_BENCH_LENGTHS_MAX || !take_size(&text, ',', MR_BENCH_BATCH_TOKENS, &wanted->lengths[wanted->length_count])) return false;
         wanted->length_count++;
     } while (*text);
     return true;
@@ -324,11 +265,17 @@ static bool take_precisions(request *wanted, const char *text)
     }
 }
 
+static bool take_modality(request *wanted, const char *text)
+{
+    wanted->tower = strcmp(text, "image") == 0 ? MR_BENCH_TOWER_IMAGE : MR_BENCH_TOWER_TEXT;
+    return wanted->tower == MR_BENCH_TOWER_IMAGE || strcmp(text, "text") == 0;
+}
+
 static int run(int argc, char **argv)
 {
-    enum { SHAPE = 0x100, PRECISION, NO_KERNELS, LENGTHS, THREADS, ISA, SECONDS, JSON, SVG, HTML };
+    enum { SHAPE = 0x100, MODALITY, PRECISION, NO_KERNELS, LENGTHS, THREADS, ISA, SECONDS, JSON, SVG, HTML };
     static const struct option options[] = { { "model", required_argument, NULL, 'm' }, { "shape", required_argument, NULL, SHAPE },
-        { "precision", required_argument, NULL, PRECISION }, { "no-kernels", no_argument, NULL, NO_KERNELS }, { "lengths", required_argument, NULL, LENGTHS }, { "threads", required_argument, NULL, THREADS },
+        { "modality", required_argument, NULL, MODALITY }, { "precision", required_argument, NULL, PRECISION }, { "no-kernels", no_argument, NULL, NO_KERNELS }, { "lengths", required_argument, NULL, LENGTHS }, { "threads", required_argument, NULL, THREADS },
         { "isa", required_argument, NULL, ISA }, { "seconds", required_argument, NULL, SECONDS }, { "json", no_argument, NULL, JSON },
         { "svg", required_argument, NULL, SVG }, { "html", required_argument, NULL, HTML }, { 0 } };
     request wanted = { .formats = { true, true, true }, .threads = mr_cores_allowed(NULL), .length_count = sizeof default_lengths / sizeof *default_lengths };
@@ -348,11 +295,14 @@ static int run(int argc, char **argv)
         case SHAPE:
             if (!take_shape(&wanted, optarg)) return mr_cli_usage(self, "--shape %s: expected rows x outputs x inputs, such as 64x1536x384 (at most %d)", optarg, SHAPES_MAX);
             break;
+        case MODALITY:
+            if (!take_modality(&wanted, optarg)) return mr_cli_usage(self, "--modality %s: expected text or image", optarg);
+            break;
         case PRECISION:
             if (!take_precisions(&wanted, optarg)) return mr_cli_usage(self, "--precision %s: expected f32, bf16, int8, or several with commas", optarg);
             break;
         case LENGTHS:
-            if (!take_lengths(&wanted, optarg)) return mr_cli_usage(self, "--lengths %s: expected numbers from 1 to %d with commas", optarg, BATCH_TOKENS);
+            if (!take_lengths(&wanted, optarg)) return mr_cli_usage(self, "--lengths %s: expected numbers from 1 to %d with commas", optarg, MR_BENCH_BATCH_TOKENS);
             break;
         case THREADS:
             text = optarg;

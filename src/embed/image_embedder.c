@@ -90,9 +90,9 @@ static mr_status estimate(const char *path, const mr_model_options *options, mr_
 {
     image_model *model = NULL;
     MR_TRY(open_parts(path, options, true, &model, error));
-    const mr_work *work = mr_vision_tower_work(model->tower);
-    *out = (mr_memory_estimate){ .shared_bytes = model_bytes(model), .worker_bytes = sizeof(image_worker) + worker_scratch(model, options),
-                                 .flops_per_token = mr_work_linear_flops(work), .work = *work };
+    *out = (mr_memory_estimate){ .shared_bytes = model_bytes(model), .worker_bytes = sizeof(image_worker) + worker_scratch(model, options) };
+    mr_vision_tower_work(model->tower, &out->work);
+    out->flops_per_token = mr_work_linear_flops(&out->work);
     close_model(model);
     return MR_OK;
 }

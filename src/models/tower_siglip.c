@@ -155,6 +155,7 @@ static void lay_out_head(const siglip_vision *model, size_t threads, mr_scratch 
     out->wide = (float **)mr_scratch_take_per_member(scratch, threads, mr_ffn_wide_floats(&head->ffn, 1) * sizeof(float));
     out->linear = mr_scratch_take_per_member(scratch, threads, linear);
     out->attention = mr_scratch_take_per_member(scratch, threads, mr_attention_scratch_bytes(model->stack.attention.head_dim));
+    mr_scratch_note_f32(scratch, &head->key_value); /* the rest of the head sees one row per image */
 }
 
 static void pool_image(void *context, size_t image, size_t member)

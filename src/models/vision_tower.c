@@ -100,7 +100,13 @@ const mr_vision_limits *mr_vision_tower_limits(const mr_vision_tower *tower) { r
 
 size_t mr_vision_tower_bytes(const mr_vision_tower *tower) { return mr_params_bytes(tower->layers) + mr_params_bytes(tower->ends); }
 
-const mr_work *mr_vision_tower_work(const mr_vision_tower *tower) { return mr_params_work(tower->layers); }
+void mr_vision_tower_work(const mr_vision_tower *tower, mr_work *out)
+{
+    *out = *mr_params_work(tower->layers);
+    mr_scratch scratch = { .work = out };
+    const mr_pixel_batch batch = { .count = 1 };
+    tower->architecture->forward(tower->model, &batch, 1, &scratch, NULL, NULL);
+}
 
 size_t mr_vision_tower_scratch_bytes(const mr_vision_tower *tower, size_t images, size_t threads)
 {

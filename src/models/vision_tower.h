@@ -57,7 +57,7 @@ void mr_vision_tower_close(mr_vision_tower *tower);
 
 const mr_vision_limits *mr_vision_tower_limits(const mr_vision_tower *tower);
 size_t mr_vision_tower_bytes(const mr_vision_tower *tower); /* weights, shared by all workers */
-const mr_work *mr_vision_tower_work(const mr_vision_tower *tower);
+void mr_vision_tower_work(const mr_vision_tower *tower, mr_work *out); /* of a row; layers that see one row per image are left out */
 
 /* Arena capacity for one forward pass of at most `images` images. */
 size_t mr_vision_tower_scratch_bytes(const mr_vision_tower *tower, size_t images, size_t threads);

@@ -23,6 +23,8 @@ static size_t linear_scratch(const mr_latent_attention *block)
 void mr_latent_attention_lay_out(const mr_latent_attention *block, size_t threads, mr_scratch *scratch, mr_latent_member **out)
 {
     size_t width = block->heads * block->head_dim;
+    const mr_work_attention work = { .heads = block->heads, .kv_heads = block->heads, .head_dim = block->head_dim, .keys = block->latents, .count = 1 };
+    if (scratch->work) mr_work_add_attention(scratch->work, work);
     mr_latent_member *members = mr_scratch_take(scratch, threads, sizeof *members);
     for (size_t i = 0; i < threads; i++) {
         const mr_latent_member member = {

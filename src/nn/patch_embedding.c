@@ -24,6 +24,7 @@ void mr_patch_embedding_lay_out(const mr_patch_embedding *embedding, size_t thre
 {
     out->patches = (float **)mr_scratch_take_per_member(scratch, threads, MR_PANEL_ROWS * embedding->linear.k * sizeof(float));
     out->linear = mr_scratch_take_per_member(scratch, threads, mr_linear_scratch_bytes(&embedding->linear, MR_PANEL_ROWS));
+    mr_scratch_note_f32(scratch, &embedding->linear);
 }
 
 /* One patch as a row of [channel, y, x]. */

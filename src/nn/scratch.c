@@ -26,6 +26,11 @@ void **mr_scratch_take_per_member(mr_scratch *scratch, size_t threads, size_t by
     return blocks;
 }
 
+void mr_scratch_note_f32(const mr_scratch *scratch, const mr_linear *linear)
+{
+    if (scratch->work) mr_work_add_linear(scratch->work, (mr_work_linear){ .n = linear->n, .k = linear->k, .count = 1, .f32 = true });
+}
+
 mr_status mr_scratch_check(const mr_scratch *scratch, mr_error *error)
 {
     if (!scratch->failed) return MR_OK;

@@ -119,6 +119,9 @@ static void the_limit_is_the_time_at_the_peaks(void **state)
     machine->peaks[MR_LINEAR_INT8].one.most = 400.0;
     const mr_bench_forward forward = { .format = MR_LINEAR_INT8, .linear_flops = 4.0, .attention_flops = 2.0 };
     assert_float_equal(mr_bench_forward_limit(&forward, machine), 50.0, 1e-9); /* 4/400 + 2/200 */
+    machine->peaks[MR_LINEAR_F32].one.most = 100.0;
+    const mr_bench_forward mixed = { .format = MR_LINEAR_INT8, .linear_flops = 4.0, .f32_flops = 1.0, .attention_flops = 2.0 };
+    assert_float_equal(mr_bench_forward_limit(&mixed, machine), 1.0 / 0.0275, 1e-9); /* 3/400 + 1/100 + 2/200 */
     free(machine);
 }
 

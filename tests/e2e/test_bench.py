@@ -7,7 +7,7 @@ import re
 import unittest
 import xml.etree.ElementTree
 
-from harness import MODEL, Case
+from harness import GOLDEN, MODEL, Case
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -66,6 +66,34 @@ class Bench(Case):
         self.assertEqual(len(picture.findall(f"{SVG}circle/{SVG}title")) + len(picture.findall(f"{SVG}path/{SVG}title")), with_flops)
         self.assertIn("<svg", (self.dir / "page.html").read_text())
 
+    def test_image_towers(self):
+        for name, class_row in (("clip-legacy", 1), ("siglip", 0)):
+            model = GOLDEN.parent / "vision" / name
+            report = self.bench("-m", model, "--precision", "int8")
+            config = json.loads((model / "config.json").read_text())["vision_config"]
+            hidden, layers, patch = config["hidden_size"], config["num_hidden_layers"], config["patch_size"]
+            tokens = (config["image_size"] // patch) ** 2 + class_row
+            f32 = 2 * 3 * patch * patch * hidden + (0 if class_row else 2 * 2 * hidden * hidden)  # patches; the probe's keys and values
+            for forward in report["forward"]:
+                self.assertEqual(forward["tokens"], forward["images"] * tokens)
+                self.assertEqual(forward["linear_flops_per_token"], 2 * layers * (4 * hidden * hidden + 2 * hidden * config["intermediate_size"]) + f32)
+                self.assertEqual(forward["f32_flops_per_token"], f32)
+                self.assertAlmostEqual(forward["attention_flops_per_token"], layers * 4 * hidden * tokens, delta=1)
+                self.assertEqual(forward["counters_one_core"].get("page faults", 0), 0)
+            sizes = [(entry["name"], entry["rows"], entry["precision"]) for entry in report["kernels"] if entry["group"] == "linear"]
+            self.assertEqual(len(sizes), len(set(sizes)))
+            if class_row:
+                self.assertEqual(self.bench("-m", model, "--modality", "text", "--no-kernels", "--lengths", "4,5")["forward"][0]["texts"], 2)
+
+    def test_fixed_keys_are_counted(self):
+        model = GOLDEN / "nv-embed-v2"
+        config = json.loads((model / "config.json").read_text())
+        text, latent = config["text_config"], config["latent_attention_config"]
+        report = self.bench("-m", model, "--precision", "f32", "--lengths", "10")
+        of_layers = text["num_hidden_layers"] * 4 * text["hidden_size"] * 10
+        of_latents = 4 * latent["num_cross_heads"] * latent["cross_dim_head"] * latent["num_latents_value"]
+        self.assertAlmostEqual(report["forward"][0]["attention_flops_per_token"], of_layers + of_latents, delta=1)
+
     def test_forward_alone(self):
         report = self.bench("-m", MODEL, "--no-kernels", "--precision", "int8", "--threads", "1", "--lengths", "500")
         self.assertEqual(report["kernels"], [])
@@ -81,7 +109,7 @@ class Bench(Case):
     def test_what_is_wrong_is_said(self):
         for arguments, word in ((("--shape", "3x4"), "rows x outputs x inputs"), (("--shape", "3x4x"), "rows x outputs x inputs"), (("--shape", "0x4x4"), "rows"),
                                 (("--precision", "f64"), "f32, bf16, int8"), (("--precision", ""), "f32, bf16, int8"), (("--lengths", "3,"), "1 to 2048"),
-                                (("--lengths", "4096"), "1 to 2048"), (("--threads", "0"), "from 1"), (("--seconds", "-1"), "above 0"), (("text.txt",), "no inputs")):
+                                (("--lengths", "4096"), "1 to 2048"), (("--threads", "0"), "from 1"), (("--modality", "sound"), "text or image"), (("--seconds", "-1"), "above 0"), (("text.txt",), "no inputs")):
             _, err = self.run_millrace("bench", *arguments, code=64)
             self.assertIn(word, err, arguments)
         _, err = self.run_millrace("bench", "--isa", "sse9", code=78)

@@ -27,6 +27,24 @@ static void attention_counts_what_is_not_masked(void **state)
     }
 }
 
+static void a_fixed_set_of_keys_is_seen_by_all(void **state)
+{
+    (void)state;
+    const mr_work_attention layer = { .heads = 3, .kv_heads = 3, .head_dim = 5, .keys = 7, .count = 1 };
+    for (size_t length = 1; length < 20; length++) assert_float_equal(mr_work_one_attention_flops(&layer, length), 4.0 * 3 * 5 * 7 * (double)length, 0.0);
+}
+
+static void layers_that_are_always_f32_stay_apart(void **state)
+{
+    (void)state;
+    mr_work work = { 0 };
+    mr_work_add_linear(&work, (mr_work_linear){ .n = 8, .k = 4, .count = 1 });
+    mr_work_add_linear(&work, (mr_work_linear){ .n = 8, .k = 4, .count = 2, .f32 = true });
+    assert_int_equal(work.linear_count, 2);
+    assert_float_equal(mr_work_linear_flops(&work), 3 * 2.0 * 8 * 4, 0.0);
+    assert_float_equal(mr_work_f32_flops(&work), 2 * 2.0 * 8 * 4, 0.0);
+}
+
 static void equal_sizes_are_one_entry(void **state)
 {
     (void)state;
@@ -50,6 +68,7 @@ static void equal_sizes_are_one_entry(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(attention_counts_what_is_not_masked), cmocka_unit_test(equal_sizes_are_one_entry) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(attention_counts_what_is_not_masked), cmocka_unit_test(a_fixed_set_of_keys_is_seen_by_all),
+                                        cmocka_unit_test(layers_that_are_always_f32_stay_apart), cmocka_unit_test(equal_sizes_are_one_entry) };
     return RUN_TESTS(tests);
 }
