@@ -233,7 +233,8 @@ static mr_status take_module(const char *type, char *directory, const char *wher
     if (*pooled && strcmp(name, "LayerNorm") == 0) return add_module(config, MR_SENTENCE_LAYER_NORM, directory, error);
     if (*pooled && strcmp(name, "Normalize") == 0) return add_module(config, MR_SENTENCE_NORMALIZE, directory, error);
     free(directory);
-    return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: module \"%s\" is not supported at this place of the chain", where, type);
+    return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: module \"%s\" is not supported at this place; there may be, in this order: Transformer, Pooling, then "
+                        "any of Dense, LayerNorm, Normalize; or CLIPModel alone", where, type);
 }
 
 static mr_status read_entry(const char *directory, const json_t *entry, const char *where, bool *pooled, mr_sentence_config *config,

@@ -206,6 +206,7 @@ static void chains_that_make_no_sense_are_refused(void **state)
         { "2_Dense/config.json", "{\"in_features\":24,\"out_features\":7,\"module_input_name\":\"token_embeddings\"}", MR_MODEL_UNSUPPORTED, "module_input_name" },
         { "2_Dense/config.json", "{\"in_features\":24,\"out_features\":7,\"activation_function\":\"torch.nn.Softplus\"}", MR_MODEL_UNSUPPORTED, "Softplus" },
         { "modules.json", "[" POOLING "]", MR_MODEL_UNSUPPORTED, "Pooling\" is not supported at this place" },
+        { "modules.json", "[{\"path\":\"\",\"type\":\"sentence_transformers.models.StaticEmbedding\"}]", MR_MODEL_UNSUPPORTED, "StaticEmbedding\" is not supported" },
         { "modules.json", "[" TRANSFORMER "]", MR_MODEL_UNSUPPORTED, "without a Transformer and a Pooling" },
         { "modules.json", "[]", MR_MODEL_UNSUPPORTED, "without a Transformer and a Pooling" },
         { "modules.json", "[" TRANSFORMER "," NORMALIZE "]", MR_MODEL_UNSUPPORTED, "Normalize\" is not supported at this place" },
