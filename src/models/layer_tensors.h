@@ -21,6 +21,7 @@ typedef struct mr_layer_names {
     mr_linear_name gate_up, up_gate; /* or both as the halves of one [2I, H], in this order */
     mr_linear_name down;    /* [H, I] */
     const char *attention_norm, *ffn_norm; /* [H] */
+    const char *out_scale, *down_scale; /* [H], by which a part's result is multiplied before it is added */
     const char *q_norm, *k_norm;
     const char *second_norm;                         /* post-norm layers: of their second residual */
     const char *attention_post_norm, *ffn_post_norm; /* pre-norm layers: of a part's result, before it is added */

@@ -16,23 +16,14 @@
 #include <string.h>
 
 #include "core/json.h"
+#include "models/class_tower.h"
 #include "models/joint_config.h"
 #include "models/pre_norm_encoder.h"
-#include "models/vision_tower.h"
 
 typedef struct clip_config {
     mr_vision_shape shape;
     size_t projection; /* 0: none */
 } clip_config;
-
-typedef struct clip_vision {
-    size_t tokens; /* of an image */
-    mr_patch_embedding patches;
-    mr_norm pre_norm, post_norm;
-    mr_linear projection; /* n = 0: none */
-    mr_pre_norm_stack stack;
-    mr_pre_norm_layer layers[];
-} clip_vision;
 
 const mr_layer_names mr_clip_layer_names = {
     .q = { "self_attn.q_proj", true }, .k = { "self_attn.k_proj", true }, .v = { "self_attn.v_proj", true }, .out = { "self_attn.out_proj", true },
@@ -78,27 +69,16 @@ static mr_status limits(const mr_vision_config *config, mr_vision_limits *out, m
     return MR_OK;
 }
 
-/* Class row and positions as they are added: the class token stands at position 0. */
-static mr_status open_rows(mr_params *params, size_t patches, size_t hidden, mr_patch_embedding *out, mr_error *error)
+static mr_status open_patches(mr_params *params, const mr_vision_shape *shape, mr_class_tower *tower, mr_error *error)
 {
+    size_t patch = shape->patch, hidden = shape->sizes.hidden, patches = shape->grid * shape->grid;
+    const mr_linear_part part = { .name = "embeddings.patch_embedding", .rows = hidden, .kernel = { 3, patch, patch } };
     const float *class_token = NULL, *positions = NULL;
-    float *class_row = NULL;
     MR_TRY(mr_params_array(params, "embeddings.class_embedding", 1, &hidden, &class_token, error));
     MR_TRY(mr_params_array(params, "embeddings.position_embedding.weight", 2, (size_t[]){ patches + 1, hidden }, &positions, error));
-    MR_TRY(mr_params_values(params, hidden, &class_row, error));
-    for (size_t i = 0; class_row && i < hidden; i++) class_row[i] = class_token[i] + positions[i];
-    out->class_row = class_row;
-    out->positions = positions ? positions + hidden : NULL;
-    return MR_OK;
-}
-
-static mr_status open_patches(mr_params *params, const mr_vision_shape *shape, mr_patch_embedding *out, mr_error *error)
-{
-    size_t patch = shape->patch, hidden = shape->sizes.hidden;
-    const mr_linear_part part = { .name = "embeddings.patch_embedding", .rows = hidden, .kernel = { 3, patch, patch } };
-    *out = (mr_patch_embedding){ .width = shape->image_size, .patch = patch, .rows = shape->grid, .columns = shape->grid };
-    MR_TRY(open_rows(params, shape->grid * shape->grid, hidden, out, error));
-    return mr_params_linear(params, &part, 1, 3 * patch * patch, &out->linear, error);
+    tower->patches = (mr_patch_embedding){ .width = shape->image_size, .patch = patch, .rows = shape->grid, .columns = shape->grid };
+    MR_TRY(mr_class_tower_set_positions(tower, params, class_token, positions, shape->grid, error));
+    return mr_params_linear(params, &part, 1, 3 * patch * patch, &tower->patches.linear, error);
 }
 
 static const char *const prefixes[] = { "vision_model.", "", NULL };
@@ -106,66 +86,31 @@ static const char *const prefixes[] = { "vision_model.", "", NULL };
 static mr_status open_layers(const mr_vision_config *config, mr_params *params, void **out, mr_error *error)
 {
     clip_config read = { 0 };
+    mr_class_tower *tower = NULL;
     MR_TRY(read_config(config->json, config->where, &read, error));
     const mr_transformer_sizes *sizes = &read.shape.sizes;
-    void *memory = NULL;
-    MR_TRY(mr_params_alloc(params, 1, sizeof(clip_vision) + sizes->layers * sizeof(mr_pre_norm_layer), &memory, error));
-    clip_vision *model = memory;
-    model->stack = (mr_pre_norm_stack){ .layers = model->layers, .layer_count = sizes->layers, .hidden = sizes->hidden,
-                                        .attention = mr_config_full_attention(sizes), .first_rows = true };
+    MR_TRY(mr_class_tower_create(params, sizes, &tower, error));
     MR_TRY(mr_params_set_prefix(params, prefixes, "embeddings.class_embedding", error));
     for (size_t n = 0; n < sizes->layers; n++) {
         mr_params_set_scope(params, "encoder.layers.%zu.", n);
-        MR_TRY(mr_pre_norm_layer_open(params, &mr_clip_layer_names, sizes, &model->layers[n], error));
+        MR_TRY(mr_pre_norm_layer_open(params, &mr_clip_layer_names, sizes, &tower->layers[n], error));
     }
-    *out = model;
+    *out = tower;
     return MR_OK;
 }
 
 static mr_status open_ends(const mr_vision_config *config, mr_params *params, void *opaque, mr_error *error)
 {
     clip_config read = { 0 };
-    clip_vision *model = opaque;
+    mr_class_tower *tower = opaque;
     MR_TRY(read_config(config->json, config->where, &read, error));
     const mr_transformer_sizes *sizes = &read.shape.sizes;
     const mr_linear_part projection = { .name = "visual_projection", .rows = read.projection };
-    if (read.projection > 0) MR_TRY(mr_params_linear(params, &projection, 1, sizes->hidden, &model->projection, error));
+    if (read.projection > 0) MR_TRY(mr_params_linear(params, &projection, 1, sizes->hidden, &tower->projection, error));
     MR_TRY(mr_params_set_prefix(params, prefixes, "embeddings.class_embedding", error));
-    MR_TRY(open_patches(params, &read.shape, &model->patches, error));
-    MR_TRY(mr_params_norm(params, "pre_layrnorm", sizes->hidden, sizes->norm_eps, true, &model->pre_norm, error));
-    MR_TRY(mr_params_norm(params, "post_layernorm", sizes->hidden, sizes->norm_eps, true, &model->post_norm, error));
-    model->tokens = mr_patch_embedding_tokens(&model->patches);
-    return MR_OK;
+    MR_TRY(open_patches(params, &read.shape, tower, error));
+    MR_TRY(mr_params_norm(params, "pre_layrnorm", sizes->hidden, sizes->norm_eps, true, &tower->pre_norm, error));
+    return mr_params_norm(params, "post_layernorm", sizes->hidden, sizes->norm_eps, true, &tower->post_norm, error);
 }
 
-/* The class rows of all images [images, hidden], normalised and projected: few enough for one thread. */
-static void pool(const clip_vision *model, const float *x, size_t images, float *pooled, void *linear, float *embeddings)
-{
-    size_t hidden = model->stack.hidden;
-    float *normed = model->projection.n > 0 ? pooled : embeddings;
-    mr_kernels_get()->layer_norm_f32(&model->post_norm, x, hidden, NULL, 0, normed, hidden, images);
-    if (model->projection.n > 0) mr_linear_run(&model->projection, pooled, hidden, embeddings, model->projection.n, images, NULL, linear);
-}
-
-static void forward(const void *opaque, const mr_pixel_batch *batch, size_t threads, mr_scratch *scratch, float *embeddings,
-                    const mr_layer_trace *trace)
-{
-    const clip_vision *model = opaque;
-    size_t hidden = model->stack.hidden, rows = batch->count * model->tokens;
-    mr_patch_buffers patches;
-    mr_pre_norm_buffers buffers;
-    size_t *starts = mr_scratch_take(scratch, batch->count + 1, sizeof *starts);
-    float *x = mr_scratch_take(scratch, rows, hidden * sizeof *x), *pooled = mr_scratch_take(scratch, batch->count, hidden * sizeof *pooled);
-    void *linear = mr_scratch_take(scratch, mr_linear_scratch_bytes(&model->projection, batch->count), 1);
-    mr_patch_embedding_lay_out(&model->patches, threads, scratch, &patches);
-    mr_pre_norm_lay_out(&model->stack, rows, threads, scratch, &buffers);
-    if (!scratch->arena || scratch->failed) return;
-    for (size_t i = 0; i <= batch->count; i++) starts[i] = i * model->tokens;
-    const mr_token_batch tokens = { .starts = starts, .tokens = rows, .count = batch->count };
-    mr_patch_embedding_run(&model->patches, batch, &patches, threads, x);
-    mr_kernels_get()->layer_norm_f32(&model->pre_norm, x, hidden, NULL, 0, x, hidden, rows);
-    mr_pre_norm_run(&model->stack, &tokens, &buffers, x, trace);
-    pool(model, x, batch->count, pooled, linear, embeddings);
-}
-
-const mr_vision_architecture mr_tower_clip = { "clip", matches, limits, open_layers, open_ends, forward };
+const mr_vision_architecture mr_tower_clip = { "clip", matches, limits, open_layers, open_ends, mr_class_tower_forward };

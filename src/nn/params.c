@@ -310,15 +310,20 @@ static bool usable_in_place(const mr_tensor *tensor)
     return tensor->dtype == MR_DTYPE_F32 && (uintptr_t)tensor->data % _Alignof(float) == 0;
 }
 
-static mr_status find_part(mr_params *params, const mr_linear_part *part, size_t k, const mr_tensor **weight, const mr_tensor **bias,
-                           mr_error *error)
+/* What a part is made of; NULL: not there. */
+typedef struct part_tensors {
+    const mr_tensor *weight, *bias, *scale;
+} part_tensors;
+
+static mr_status find_part(mr_params *params, const mr_linear_part *part, size_t k, part_tensors *out, mr_error *error)
 {
     size_t stored = part->stored_rows ? part->stored_rows : part->rows;
     const size_t *kernel = part->kernel, matrix[] = { stored, k }, convolution[] = { stored, kernel[0], kernel[1], kernel[2] };
     bool convolves = kernel[0] > 0, joined = !has_suffixed(params, part->name, ".weight") && has_suffixed(params, part->name, "_weight");
-    *bias = NULL;
-    MR_TRY(require(params, part->name, joined ? "_weight" : ".weight", convolves ? 4 : 2, convolves ? convolution : matrix, weight, error));
-    return part->has_bias ? require(params, part->name, joined ? "_bias" : ".bias", 1, &stored, bias, error) : MR_OK;
+    *out = (part_tensors){ 0 };
+    MR_TRY(require(params, part->name, joined ? "_weight" : ".weight", convolves ? 4 : 2, convolves ? convolution : matrix, &out->weight, error));
+    if (part->has_bias) MR_TRY(require(params, part->name, joined ? "_bias" : ".bias", 1, &stored, &out->bias, error));
+    return part->scale ? require(params, part->scale, "", 1, &part->rows, &out->scale, error) : MR_OK;
 }
 
 /* Room for `count` decoded values, kept from layer to layer: fresh memory for each would cost more than the decoding. */
@@ -334,31 +339,35 @@ static mr_status reserve_decoded(mr_params *params, size_t count, mr_error *erro
 }
 
 /* The part as the kernels read it, in the file or decoded at `room`; returns the room left. */
-static float *decode_part(const mr_linear_part *part, size_t k, const mr_tensor *weight, const mr_tensor *bias, float *room, mr_linear_source *out)
+static float *decode_part(const mr_linear_part *part, size_t k, const part_tensors *from, float *room, mr_linear_source *out)
 {
-    *out = (mr_linear_source){ .ld = k, .rows = part->rows };
-    if (bias) {
-        mr_tensor_slice_to_f32(bias, part->first, part->rows, room);
-        out->bias = room;
-        room += part->rows;
+    float *bias = room, *weight = bias + (from->bias ? part->rows : 0);
+    *out = (mr_linear_source){ .ld = k, .rows = part->rows, .weight = weight, .bias = from->bias ? bias : NULL };
+    if (from->bias) mr_tensor_slice_to_f32(from->bias, part->first, part->rows, bias);
+    if (!from->scale && usable_in_place(from->weight)) {
+        out->weight = (const float *)(const void *)from->weight->data + part->first * k;
+        return weight;
     }
-    if (usable_in_place(weight)) {
-        out->weight = (const float *)(const void *)weight->data + part->first * k;
-        return room;
+    float *scale = weight + part->rows * k;
+    mr_tensor_slice_to_f32(from->weight, part->first * k, part->rows * k, weight);
+    if (!from->scale) return scale;
+    mr_tensor_to_f32(from->scale, scale);
+    for (size_t row = 0; row < part->rows; row++) {
+        if (from->bias) bias[row] *= scale[row];
+        for (size_t i = 0; i < k; i++) weight[row * k + i] *= scale[row];
     }
-    mr_tensor_slice_to_f32(weight, part->first * k, part->rows * k, room);
-    out->weight = room;
-    return room + part->rows * k;
+    return scale + part->rows;
 }
 
 /* One line of the image's recipe. */
-static mr_status note_layer(mr_params *params, const mr_linear_part *parts, size_t count, const mr_tensor *const *weights, size_t n, size_t k,
+static mr_status note_layer(mr_params *params, const mr_linear_part *parts, size_t count, const part_tensors *tensors, size_t n, size_t k,
                             size_t bytes, mr_error *error)
 {
     mr_buf *recipe = &params->recipe;
     bool done = mr_checked_add(params->packed_bytes, bytes, &params->packed_bytes) && mr_buf_printf(recipe, "%zu x %zu:", n, k);
     for (size_t i = 0; done && i < count; i++)
-        done = mr_buf_printf(recipe, " %s from %zu, %zu%s", weights[i]->name, parts[i].first, parts[i].rows, parts[i].has_bias ? " and bias" : "");
+        done = mr_buf_printf(recipe, " %s from %zu, %zu%s%s%s", tensors[i].weight->name, parts[i].first, parts[i].rows,
+                             parts[i].has_bias ? " and bias" : "", tensors[i].scale ? " times " : "", tensors[i].scale ? tensors[i].scale->name : "");
     return done && mr_buf_append_str(recipe, "\n") ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate the list of layers");
 }
 
@@ -369,47 +378,47 @@ static mr_status take_packed(mr_params *params, size_t bytes, void **out, mr_err
     return *out ? count_bytes(params, bytes, error) : mr_error_set(error, MR_INTERNAL, "a model asks for more layers than it did before");
 }
 
-static mr_status pack(mr_params *params, const mr_linear_part *parts, size_t count, size_t k, const mr_tensor *const *weights,
-                      const mr_tensor *const *biases, size_t values, void *memory, size_t bytes, mr_linear *out, mr_error *error)
+static mr_status pack(mr_params *params, const mr_linear_part *parts, size_t count, size_t k, const part_tensors *tensors,
+                      size_t values, void *memory, size_t bytes, mr_linear *out, mr_error *error)
 {
     mr_linear_source sources[MR_LINEAR_PARTS_MAX] = { 0 };
     MR_TRY(reserve_decoded(params, values, error));
     float *room = params->decoded;
-    for (size_t i = 0; i < count; i++) room = decode_part(&parts[i], k, weights[i], biases[i], room, &sources[i]);
+    for (size_t i = 0; i < count; i++) room = decode_part(&parts[i], k, &tensors[i], room, &sources[i]);
     mr_status status = mr_linear_prepare(params->kernels, params->options.format, sources, count, k, memory, bytes, out, error);
     if (status == MR_INVALID_ARGUMENT) { /* the kernels' word for weights they cannot take: not finite, too wide */
-        mr_error_prefix(error, status, "%s: tensor \"%s\"", weights[0]->file, weights[0]->name);
+        mr_error_prefix(error, status, "%s: tensor \"%s\"", tensors[0].weight->file, tensors[0].weight->name);
         status = MR_MODEL_CORRUPT;
         if (error) error->status = status;
     }
     /* What was packed is not read again: keep it out of the resident set. */
-    for (size_t i = 0; status == MR_OK && i < count; i++) mr_tensor_release_pages(weights[i]);
+    for (size_t i = 0; status == MR_OK && i < count; i++) mr_tensor_release_pages(tensors[i].weight);
     return status;
 }
 
 mr_status mr_params_linear(mr_params *params, const mr_linear_part *parts, size_t count, size_t k, mr_linear *out, mr_error *error)
 {
     if (count > MR_LINEAR_PARTS_MAX) return mr_error_set(error, MR_INTERNAL, "a linear layer of %zu parts", count);
-    const mr_tensor *weights[MR_LINEAR_PARTS_MAX], *biases[MR_LINEAR_PARTS_MAX];
+    part_tensors tensors[MR_LINEAR_PARTS_MAX];
     mr_linear_format format = params->options.format;
     size_t n = 0, values = 0;
     for (size_t i = 0; i < count; i++) {
-        MR_TRY(find_part(params, &parts[i], k, &weights[i], &biases[i], error));
+        MR_TRY(find_part(params, &parts[i], k, &tensors[i], error));
         n += parts[i].rows;
-        values += parts[i].rows * (k + 1); /* the file holds that many: no overflow */
+        values += parts[i].rows * (k + 2); /* the file holds that many: no overflow */
     }
     size_t bytes = mr_linear_packed_bytes(params->kernels, format, n, k);
     if (bytes == 0) return mr_error_set(error, MR_MODEL_CORRUPT, "a linear layer of %zu x %zu is not possible", n, k);
     mr_work_add_linear(&params->work, (mr_work_linear){ .n = n, .k = k, .count = 1 });
     if (params->options.measure) {
         *out = (mr_linear){ .kernels = params->kernels, .format = format, .n = n, .k = k };
-        MR_TRY(note_layer(params, parts, count, weights, n, k, bytes, error));
+        MR_TRY(note_layer(params, parts, count, tensors, n, k, bytes, error));
         return count_bytes(params, bytes, error);
     }
     void *memory = NULL;
     MR_TRY(take_packed(params, bytes, &memory, error));
     if (params->image.is_packed) return mr_linear_attach(params->kernels, format, n, k, memory, bytes, out, error);
-    return pack(params, parts, count, k, weights, biases, values, memory, bytes, out, error);
+    return pack(params, parts, count, k, tensors, values, memory, bytes, out, error);
 }
 
 /* Rows of W packed at a time by mr_params_project: keeps the packed copy small beside the model. */

@@ -62,6 +62,7 @@ typedef struct mr_linear_part {
     bool has_bias;
     size_t first;
     size_t stored_rows;
+    const char *scale; /* a tensor [rows] by which the outputs are multiplied, bias included; NULL: none. Not with stored_rows */
     size_t kernel[3]; /* of a convolution, stored as [stored_rows, kernel[0], kernel[1], kernel[2]]; k is their product. 0: none */
 } mr_linear_part;
 

@@ -17,7 +17,7 @@ static size_t patch_count(const mr_patch_embedding *embedding) { return embeddin
 
 size_t mr_patch_embedding_tokens(const mr_patch_embedding *embedding)
 {
-    return patch_count(embedding) + (embedding->class_row != NULL ? 1 : 0);
+    return embedding->leading_rows + patch_count(embedding);
 }
 
 void mr_patch_embedding_lay_out(const mr_patch_embedding *embedding, size_t threads, mr_scratch *scratch, mr_patch_buffers *out)
@@ -50,10 +50,8 @@ static void embed_panel(void *context, size_t item, size_t member)
     size_t image = item / panels, first = item % panels * MR_PANEL_ROWS, rows = mr_panel_rows(patch_count(embedding), first);
     float *patches = job->buffers->patches[member];
     float *x = job->x + image * mr_patch_embedding_tokens(embedding) * hidden;
-    if (embedding->class_row) {
-        if (first == 0) memcpy(x, embedding->class_row, hidden * sizeof *x);
-        x += hidden;
-    }
+    if (first == 0 && embedding->leading_rows > 0) memcpy(x, embedding->leading, embedding->leading_rows * hidden * sizeof *x);
+    x += embedding->leading_rows * hidden;
     for (size_t i = 0; i < rows; i++) flatten(embedding, job->batch, job->batch->images[image], first + i, patches + i * k);
     const mr_epilogue add = { .residual = embedding->positions + first * hidden, .ld_residual = hidden };
     mr_linear_run(&embedding->linear, patches, k, x + first * hidden, hidden, rows, &add, job->buffers->linear[member]);

@@ -1,6 +1,6 @@
 /* Images -> token rows: a convolution whose stride is its kernel, so a linear layer on flattened patches, plus positions.
  *
- *   row of patch (r, c) = W [channel, y, x of the patch] + bias + position[r * columns + c],   and in front of them a class row */
+ *   row of patch (r, c) = W [channel, y, x of the patch] + bias + position[r * columns + c],   and in front of them rows of their own */
 #ifndef MR_NN_PATCH_EMBEDDING_H
 #define MR_NN_PATCH_EMBEDDING_H
 
@@ -19,7 +19,8 @@ typedef struct mr_patch_embedding {
     size_t patch;          /* side, pixels */
     size_t rows, columns;  /* of patches */
     mr_linear linear;      /* k = 3 * patch * patch */
-    const float *class_row; /* [hidden], position added already; NULL = no class row */
+    size_t leading_rows;    /* in front of the patches: 1 with a class token */
+    const float *leading;   /* [leading_rows, hidden], positions added already */
     const float *positions; /* [rows * columns, hidden] */
 } mr_patch_embedding;
 

@@ -258,4 +258,5 @@ def main():
     KINDS[sys.argv[1]](directory)
 
 
-main()
+if __name__ == "__main__":
+    main()
