@@ -135,20 +135,38 @@ static size_t utf8_sequence(const unsigned char *data, size_t length)
     return need;
 }
 
+/* The same where four bytes can be read, with the common cases first: two bytes, and three that any second byte may follow. */
+static inline size_t utf8_sequence_inside(const unsigned char *data)
+{
+    unsigned char lead = data[0];
+    if (lead >= 0xC2 && lead < 0xE0) return (data[1] & 0xC0) == 0x80 ? 2 : 0;
+    if (lead > 0xE0 && lead < 0xF0 && lead != 0xED) return (((data[1] & 0xC0) ^ 0x80) | ((data[2] & 0xC0) ^ 0x80)) == 0 ? 3 : 0;
+    return utf8_sequence(data, 4);
+}
+
+static uint64_t load_word(const unsigned char *data)
+{
+    uint64_t word;
+    memcpy(&word, data, sizeof word);
+    return word;
+}
+
 size_t mr_utf8_check(const char *data, size_t length)
 {
     const unsigned char *bytes = (const unsigned char *)data;
+    const uint64_t high = UINT64_C(0x8080808080808080);
     size_t at = 0;
     while (at < length) {
-        uint64_t eight;
-        if (length - at >= sizeof eight) { /* ASCII runs, eight at a time */
-            memcpy(&eight, bytes + at, sizeof eight);
-            if ((eight & UINT64_C(0x8080808080808080)) == 0) {
-                at += sizeof eight;
-                continue;
+        if (bytes[at] < 0x80) { /* ASCII runs, 32 and eight at a time */
+            for (; length - at >= 32; at += 32) {
+                const unsigned char *here = bytes + at;
+                if ((load_word(here) | load_word(here + 8) | load_word(here + 16) | load_word(here + 24)) & high) break;
             }
+            while (length - at >= 8 && (load_word(bytes + at) & high) == 0) at += 8;
+            while (at < length && bytes[at] < 0x80) at++;
+            continue;
         }
-        size_t step = utf8_sequence(bytes + at, length - at);
+        size_t step = length - at >= 4 ? utf8_sequence_inside(bytes + at) : utf8_sequence(bytes + at, length - at);
         if (step == 0) return at;
         at += step;
     }

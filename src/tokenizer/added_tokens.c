@@ -66,6 +66,9 @@ static mr_status build_search(mr_added_tokens *tokens, bool normalized, const mr
         values[count++] = (int32_t)i;
     }
     tokens->searched[normalized] = count;
+    tokens->only[normalized] = -1;
+    for (int byte = 0, found = 0; byte < 256; byte++)
+        if (tokens->first[normalized][byte]) tokens->only[normalized] = found++ ? -1 : byte;
     status = mr_trie_build(patterns, values, count, &tokens->search[normalized], error);
 done:
     for (size_t i = 0; patterns && i < count; i++) free((char *)patterns[i].data);
@@ -135,12 +138,22 @@ static void swallow_space(mr_str text, size_t from, mr_added_match *match)
     while (match->token->rstrip && match->end < text.length && mr_unicode_is_space(mr_utf8_decode(text.data + match->end, &length))) match->end += length;
 }
 
+/* The next place from `at` on where a content may begin. */
+static size_t next_candidate(const mr_added_tokens *tokens, bool normalized, mr_str text, size_t at)
+{
+    const bool *first = tokens->first[normalized];
+    if (tokens->only[normalized] >= 0) {
+        const char *found = memchr(text.data + at, tokens->only[normalized], text.length - at);
+        return found ? (size_t)(found - text.data) : text.length;
+    }
+    while (at < text.length && !first[(unsigned char)text.data[at]]) at++;
+    return at;
+}
+
 mr_added_match mr_added_tokens_find(const mr_added_tokens *tokens, bool normalized, mr_str text, size_t from)
 {
     const mr_trie *trie = &tokens->search[normalized];
-    const bool *first = tokens->first[normalized];
-    for (size_t at = from; tokens->searched[normalized] && at < text.length; at++) {
-        if (!first[(unsigned char)text.data[at]]) continue;
+    for (size_t at = from; tokens->searched[normalized] && (at = next_candidate(tokens, normalized, text, at)) < text.length; at++) {
         size_t length = 0;
         int32_t index = mr_trie_longest(trie, MR_TRIE_ROOT, (mr_str){ text.data + at, text.length - at }, &length);
         if (index < 0) continue;

@@ -158,14 +158,21 @@ static bool put_starter(writer *w, uint32_t c)
     return true;
 }
 
+/* Lead bytes whose characters all are in NFC and NFKC wherever they stand: ASCII, U+00C0-00FF, most of Cyrillic, U+4000-9FFF, U+B000-DFFF. */
+static inline bool is_plain_lead(unsigned char lead)
+{
+    return lead < 0x80 || lead == 0xC3 || lead == 0xD0 || lead == 0xD1 || (lead >= 0xE4 && lead <= 0xE9) || (lead >= 0xEB && lead <= 0xED);
+}
+
 bool mr_unicode_is_normal(mr_normal_form form, mr_str text)
 {
     if (mr_is_ascii(text.data, text.length)) return true;
     if (form == MR_NFD || form == MR_NFKD) return false;
     uint32_t last = 0;
     for (size_t at = 0, length; at < text.length; at += length) {
-        if ((unsigned char)text.data[at] < 0x80) {
-            length = 1;
+        unsigned char lead = (unsigned char)text.data[at];
+        if (is_plain_lead(lead)) {
+            length = mr_utf8_length(lead);
             last = 0;
             continue;
         }

@@ -210,6 +210,7 @@ typedef struct mr_added_tokens {
     size_t count;
     mr_trie search[2];     /* [normalized]: contents -> index in items */
     bool first[2][256];    /* [normalized]: bytes a content begins with */
+    int only[2];           /* [normalized]: the one such byte; -1: there are more */
     size_t searched[2];    /* how many are in each */
     int32_t *index_of;     /* [size] id -> index in items, -1 */
     size_t size;

@@ -374,7 +374,7 @@ static bool run_piece(const mr_pre_tokenizer_step *step, mr_str text, mr_piece p
     case MR_PRE_METASPACE: return run_metaspace(step, (mr_str){ text.data + piece.start, piece.length }, first, spaced, out);
     case MR_PRE_PREFIX_SPACE: return run_prefix_space((mr_str){ text.data + piece.start, piece.length }, spaced, out);
     case MR_PRE_BYTE_LEVEL:
-        return step->byte_level.scanner ? mr_scanner_split(step->byte_level.scanner, text, piece, out) : mr_pieces_add(out, piece.start, piece.start + piece.length);
+        return mr_scanner_split(step->byte_level.scanner, text, piece, out);
     }
     return true;
 }
@@ -431,7 +431,11 @@ mr_status mr_pre_tokenizer_run(const mr_pre_tokenizer *pre_tokenizer, mr_tokeniz
     run_state state = { .segment = segment };
     scratch->pieces[0].count = 0;
     if (!mr_pieces_add(&scratch->pieces[0], 0, segment.text.length)) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory cutting a text into pieces");
-    for (size_t i = 0; i < pre_tokenizer->count; i++) MR_TRY(run_step(pre_tokenizer->steps + i, scratch, &state, error));
+    for (size_t i = 0; i < pre_tokenizer->count; i++) {
+        const mr_pre_tokenizer_step *step = pre_tokenizer->steps + i;
+        if (step->type == MR_PRE_BYTE_LEVEL && !step->byte_level.scanner) continue; /* changes nothing: pieces are bytes already */
+        MR_TRY(run_step(step, scratch, &state, error));
+    }
     *text = state.segment.text;
     *pieces = &scratch->pieces[state.pieces];
     return MR_OK;

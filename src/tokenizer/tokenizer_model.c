@@ -142,7 +142,7 @@ static mr_status run_missed(const mr_model *model, mr_tokenizer_scratch *scratch
 static mr_status run_group(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str text, const mr_piece *pieces, size_t count, mr_ids *ids, mr_error *error)
 {
     mr_word_key keys[TOGETHER];
-    size_t places[TOGETHER];
+    size_t places[TOGETHER], mask = scratch->cache.mask;
     for (size_t i = 0; i < count; i++) {
         if (pieces[i].length > MR_WORD_BYTES) continue;
         keys[i] = mr_word_key_of(text, pieces[i].start, pieces[i].length);
@@ -150,6 +150,7 @@ static mr_status run_group(const mr_model *model, mr_tokenizer_scratch *scratch,
     }
     for (size_t i = 0; i < count; i++) {
         bool word = pieces[i].length <= MR_WORD_BYTES;
+        if (word && scratch->cache.mask != mask) places[i] = mr_word_cache_request(&scratch->cache, &keys[i]); /* it grew */
         const mr_word *found = word ? mr_word_cache_find(&scratch->cache, places[i], &keys[i]) : NULL;
         if (ids->capacity - ids->count < MR_WORD_IDS && !mr_ids_reserve(ids, MR_WORD_IDS)) return out_of_memory(error);
         if (found) {
@@ -159,7 +160,7 @@ static mr_status run_group(const mr_model *model, mr_tokenizer_scratch *scratch,
         }
         size_t before = ids->count;
         MR_TRY(run_missed(model, scratch, (mr_str){ text.data + pieces[i].start, pieces[i].length }, ids, error));
-        if (word && ids->count - before <= MR_WORD_IDS) mr_word_cache_store(&scratch->cache, places[i], &keys[i], ids->items + before, ids->count - before);
+        if (word && ids->count - before <= MR_WORD_IDS) mr_word_cache_store(&scratch->cache, &keys[i], ids->items + before, ids->count - before);
     }
     return MR_OK;
 }

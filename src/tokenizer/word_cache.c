@@ -8,13 +8,21 @@
 #define HEAD 2 /* words of an entry before its ids */
 #define TRIES 4
 
+static bool allocate(mr_word_cache *cache, size_t words)
+{
+    cache->words = mr_mem_calloc(words, sizeof *cache->words, MR_MEM_TOKENIZER);
+    cache->mask = words - 1;
+    cache->count = 0;
+    return cache->words != NULL;
+}
+
 bool mr_word_cache_prepare(mr_word_cache *cache, uint64_t owner)
 {
     if (cache->owner == owner) return true;
     mr_word_cache_fini(cache);
-    cache->words = mr_mem_calloc(MR_WORD_CACHE_WORDS, sizeof *cache->words, MR_MEM_TOKENIZER);
-    if (cache->words) cache->owner = owner;
-    return cache->words != NULL;
+    if (!allocate(cache, MR_WORD_CACHE_MIN)) return false;
+    cache->owner = owner;
+    return true;
 }
 
 void mr_word_cache_fini(mr_word_cache *cache)
@@ -23,6 +31,47 @@ void mr_word_cache_fini(mr_word_cache *cache)
     mr_mem_free(cache->places);
     mr_mem_free(cache->arena);
     *cache = (mr_word_cache){ 0 };
+}
+
+static bool is_empty(const mr_word *word)
+{
+    return word->key.high == 0;
+}
+
+/* Where all four places are taken, the first of them holds the newest. */
+static void put(mr_word_cache *cache, const mr_word *word)
+{
+    size_t place = mr_word_cache_request(cache, &(mr_word_key){ word->key.low, word->key.high << 4 >> 4 });
+    mr_word *line = cache->words + place, *next = cache->words + (place ^ 2);
+    mr_word *to = is_empty(line) ? line : is_empty(line + 1) ? line + 1 : is_empty(next) ? next : is_empty(next + 1) ? next + 1 : NULL;
+    if (!to) {
+        next[1] = next[0];
+        next[0] = line[1];
+        line[1] = line[0];
+        to = line;
+    } else {
+        cache->count++;
+    }
+    *to = *word;
+}
+
+/* Twice the places; as before when there is no memory for them. */
+static void grow(mr_word_cache *cache)
+{
+    mr_word_cache grown = *cache;
+    if (!allocate(&grown, 2 * (cache->mask + 1))) return;
+    for (size_t i = 0; i <= cache->mask; i++)
+        if (!is_empty(&cache->words[i])) put(&grown, &cache->words[i]);
+    mr_mem_free(cache->words);
+    *cache = grown;
+}
+
+void mr_word_cache_store(mr_word_cache *cache, const mr_word_key *key, const int32_t *ids, size_t count)
+{
+    mr_word word = { .key = { key->low, key->high | (uint64_t)count << 60 } };
+    memcpy(word.ids, ids, count * sizeof *ids);
+    if (4 * cache->count > cache->mask && cache->mask + 1 < MR_WORD_CACHE_MAX) grow(cache);
+    put(cache, &word);
 }
 
 static uint32_t hash_of(mr_str piece)

@@ -26,13 +26,16 @@ typedef struct mr_word {
 } mr_word;
 _Static_assert(sizeof(mr_word) == 32, "two to a cache line");
 
-/* 4 MiB of words and, where pieces are long, 4 MiB for those. Half the words cost English 5 % of the speed; Chinese
- * and Japanese, whose pieces are clauses, run four times as fast where those repeat. */
-#define MR_WORD_CACHE_WORDS 131072
+/* At most 8 MiB of words and, where pieces are long, 4 MiB for those: with half of it, texts in 16 languages lose a third of
+ * their speed. Most jobs stay small: the table begins with 256 KiB and doubles when a quarter full, so that four places are enough. */
+#define MR_WORD_CACHE_MIN 8192
+#define MR_WORD_CACHE_MAX 262144
 #define MR_WORD_CACHE_LONG_BYTES (4u << 20)
 
 typedef struct mr_word_cache {
-    mr_word *words;         /* NULL until first used */
+    mr_word *words;         /* [mask + 1]; NULL until first used */
+    size_t mask;
+    size_t count;           /* how many words are there, roughly */
     uint32_t *places;       /* of long pieces: index in `arena`, 0: none; NULL until first used */
     uint32_t *arena;        /* entries: hash, length | count << 16, ids, bytes */
     uint32_t filled;
@@ -65,11 +68,11 @@ static inline mr_word_key mr_word_key_of(mr_str text, size_t start, size_t lengt
     return key;
 }
 
-/* Where a word belongs: the first of two places, which are then on their way from memory. */
+/* Where a word belongs: the first of two places in one line, which is then on its way from memory. Two more are next to it. */
 static inline size_t mr_word_cache_request(const mr_word_cache *cache, const mr_word_key *key)
 {
     uint64_t hash = (key->low ^ key->high * UINT64_C(0xFF51AFD7ED558CCD)) * UINT64_C(0x9E3779B97F4A7C15);
-    size_t place = (size_t)(hash >> 40) & (MR_WORD_CACHE_WORDS - 2);
+    size_t place = (size_t)(hash >> 40) & cache->mask & ~(size_t)1;
 #if defined(__GNUC__)
     __builtin_prefetch(cache->words + place);
 #endif
@@ -91,16 +94,13 @@ static inline const mr_word *mr_word_cache_find(const mr_word_cache *cache, size
 {
     const mr_word *word = cache->words + place;
     word += !mr_word_hits(word, key);
+    if (mr_word_hits(word, key)) return word;
+    word = cache->words + (place ^ 2);
+    word += !mr_word_hits(word, key);
     return mr_word_hits(word, key) ? word : NULL;
 }
 
-/* count <= MR_WORD_IDS. The first place holds the newer of two words that fall together. */
-static inline void mr_word_cache_store(mr_word_cache *cache, size_t place, const mr_word_key *key, const int32_t *ids, size_t count)
-{
-    mr_word *word = cache->words + place;
-    word[1] = word[0];
-    word->key = (mr_word_key){ key->low, key->high | (uint64_t)count << 60 };
-    memcpy(word->ids, ids, count * sizeof *ids);
-}
+/* A word that was not found; count <= MR_WORD_IDS. Places change: what was requested before is void. */
+void mr_word_cache_store(mr_word_cache *cache, const mr_word_key *key, const int32_t *ids, size_t count);
 
 #endif
