@@ -119,37 +119,56 @@ static mr_status run_forwards(const mr_bench_model *model, const request *wanted
     return MR_OK;
 }
 
-static mr_status run_model(const mr_bench_model *model, const request *wanted, double seconds, view *v, mr_bench_report *report, mr_error *error)
+/* ---------------------------------------------------------------- all of it */
+
+/* The shapes asked for, then the model's; malloc'ed. */
+static mr_bench_shape *all_shapes(const mr_bench_model *model, const request *wanted, size_t *count)
+{
+    static const mr_work nothing;
+    mr_bench_shape *found = mr_bench_model_shapes(model && !wanted->no_kernels ? mr_bench_model_work(model) : &nothing, count);
+    mr_bench_shape *all = found ? malloc((wanted->shape_count + *count + 1) * sizeof *all) : NULL;
+    if (all) {
+        memcpy(all, wanted->shapes, wanted->shape_count * sizeof *all);
+        memcpy(all + wanted->shape_count, found, *count * sizeof *all);
+        *count += wanted->shape_count;
+    }
+    free(found);
+    return all;
+}
+
+static mr_status run_kernels(const mr_bench_model *model, const request *wanted, double seconds, view *v, mr_bench_report *report, mr_error *error)
 {
     const mr_bench_progress progress = { show, v };
-    if (wanted->no_kernels) return run_forwards(model, wanted, seconds, v, report, error);
-    mr_bench_suite suite = { .model = mr_bench_model_work(model), .max_tokens = mr_bench_model_max_tokens(model) };
-    mr_bench_shape *shapes = mr_bench_model_shapes(suite.model, &suite.shape_count);
+    mr_bench_suite suite = { 0 };
+    mr_bench_shape *shapes = all_shapes(model, wanted, &suite.shape_count);
     if (!shapes) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
     suite.shapes = shapes;
     memcpy(suite.formats, wanted->formats, sizeof suite.formats);
-    enter(v, v->to + (1.0 - v->to) / 2.0);
-    mr_status status = mr_bench_suite_run(&suite, seconds / 2.0, &progress, report, error);
+    if (model && !wanted->no_kernels) {
+        suite.model = mr_bench_model_work(model);
+        suite.max_tokens = mr_bench_model_max_tokens(model);
+    }
+    mr_status status = mr_bench_suite_run(&suite, seconds, &progress, report, error);
     free(shapes);
-    return status == MR_OK ? run_forwards(model, wanted, seconds / 2.0, v, report, error) : status;
+    return status;
 }
 
-/* ---------------------------------------------------------------- all of it */
-
+/* The machine, kernels and forward passes: a fifth of the time for the machine, what is left in halves. */
 static mr_status measure_parts(const mr_bench_model *model, const request *wanted, view *v, mr_bench_report *report, mr_error *error)
 {
     const mr_bench_progress progress = { show, v };
-    const bool alone = !wanted->model && wanted->shape_count == 0;
-    const double seconds = wanted->seconds > 0.0 ? wanted->seconds : alone ? 4.0 : 20.0, machine = alone ? seconds : seconds / 5.0;
+    const bool kernels = wanted->shape_count > 0 || (model && !wanted->no_kernels), alone = !model && !kernels;
+    double left = wanted->seconds > 0.0 ? wanted->seconds : alone ? 4.0 : 20.0, part = alone ? left : left / 5.0;
     enter(v, alone ? 1.0 : 0.2);
-    MR_TRY(mr_bench_machine_measure(mr_kernels_get(), wanted->threads, machine, &progress, &report->machine, error));
-    if (wanted->shape_count > 0) {
-        mr_bench_suite suite = { .shapes = wanted->shapes, .shape_count = wanted->shape_count };
-        memcpy(suite.formats, wanted->formats, sizeof suite.formats);
-        enter(v, wanted->model ? 0.3 : 1.0);
-        MR_TRY(mr_bench_suite_run(&suite, wanted->model ? seconds / 10.0 : seconds - machine, &progress, report, error));
+    MR_TRY(mr_bench_machine_measure(mr_kernels_get(), wanted->threads, part, &progress, &report->machine, error));
+    left -= part;
+    if (kernels) {
+        part = model ? left / 2.0 : left;
+        enter(v, model ? 0.6 : 1.0);
+        MR_TRY(run_kernels(model, wanted, part, v, report, error));
+        left -= part;
     }
-    return wanted->model ? run_model(model, wanted, seconds - machine, v, report, error) : MR_OK;
+    return model ? run_forwards(model, wanted, left, v, report, error) : MR_OK;
 }
 
 static mr_status measure(const request *wanted, mr_bench_report *report, mr_error *error)

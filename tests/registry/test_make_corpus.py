@@ -74,6 +74,17 @@ class MakeCorpus(unittest.TestCase):
         self.assertEqual(self.make("-n", "1").returncode, 0)
         self.assertEqual(self.records(), first)
 
+    def test_mixed(self):
+        stanzas = [f"Package: p{number:02}\nDescription-en: title {number}\n body {number}\n" for number in range(24)]
+        (self.folder / "index").write_text("\n".join(stanzas), encoding="utf-8")
+        self.fake_apt(f"echo {self.folder}/index")
+        self.assertEqual(self.make("--all", "--mixed").returncode, 0)
+        texts = [record["text"] for record in self.records()]
+        self.assertEqual([number for number, text in enumerate(texts) if text == f"title {number}"], [0, 1, 2, 3, 11, 12, 13, 14, 22, 23])
+        self.assertEqual(texts[4], "title 4\nbody 4")
+        self.assertEqual(texts[10], "\n\n".join(f"title {number}\nbody {number}" for number in range(10, 22)))
+        self.assertEqual(texts[21], "\n\n".join(f"title {number}\nbody {number}" for number in range(21, 24)))
+
     def test_no_network(self):
         self.fake_apt('[ "$1" = indextargets ] && exit 0; echo "E: cannot resolve the mirror" >&2; exit 100')
         done = self.make()
