@@ -1,9 +1,18 @@
 #include "core/json.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/file.h"
+
+json_t *mr_json_parse(const char *text, size_t length, size_t flags, json_error_t *problem, bool *exhausted)
+{
+    errno = 0;
+    json_t *value = json_loadb(text, length, flags, problem);
+    *exhausted = !value && errno == ENOMEM;
+    return value;
+}
 
 mr_status mr_json_load(const char *path, size_t max_bytes, json_t **out, mr_error *error)
 {
@@ -12,10 +21,12 @@ mr_status mr_json_load(const char *path, size_t max_bytes, json_t **out, mr_erro
     MR_TRY(mr_file_read(path, max_bytes, &text, &length, error));
     json_error_t problem;
     const size_t flags = JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES | JSON_DECODE_ANY;
-    json_t *value = json_loadb(text, length, flags, &problem);
+    bool exhausted;
+    json_t *value = mr_json_parse(text, length, flags, &problem, &exhausted);
     /* Python writes "no limit" as 1000000000000000019884624838656: such a file is read with reals for all its integers. */
-    if (!value && json_error_code(&problem) == json_error_numeric_overflow) value = json_loadb(text, length, flags | JSON_DECODE_INT_AS_REAL, &problem);
+    if (!value && json_error_code(&problem) == json_error_numeric_overflow) value = mr_json_parse(text, length, flags | JSON_DECODE_INT_AS_REAL, &problem, &exhausted);
     free(text);
+    if (exhausted) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: out of memory", path);
     if (!value) return mr_error_set(error, MR_MODEL_CORRUPT, "%s:%d:%d: not valid JSON: %s", path, problem.line, problem.column, problem.text);
     *out = value;
     return MR_OK;

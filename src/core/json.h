@@ -6,6 +6,9 @@
 
 #include "core/error.h"
 
+/* As json_loadb, but *exhausted says that memory ran out, which jansson may report as any error of the text. */
+json_t *mr_json_parse(const char *text, size_t length, size_t flags, json_error_t *problem, bool *exhausted);
+
 /* Parses a file of at most max_bytes. Free with json_decref. `what` failures: NO_INPUT when absent,
  * MODEL_CORRUPT naming line and column when malformed. U+0000 is kept in strings; duplicate keys are refused.
  * In a file with an integer beyond 64 bits all integers are reals: read them with mr_json_size. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/checked.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 #define LENGTH_BYTES 8
@@ -150,7 +151,12 @@ mr_status mr_safetensors_parse(const unsigned char *bytes, size_t length, const 
     mr_safetensors parsed = { 0 };
     mr_status status;
     json_error_t problem;
-    parsed.header = json_loadb((const char *)bytes + LENGTH_BYTES, header_bytes, JSON_REJECT_DUPLICATES, &problem);
+    bool exhausted;
+    parsed.header = mr_json_parse((const char *)bytes + LENGTH_BYTES, header_bytes, JSON_REJECT_DUPLICATES, &problem, &exhausted);
+    if (exhausted) {
+        status = mr_error_set(error, MR_OUT_OF_MEMORY, "%s: out of memory reading its header of %zu bytes", file, header_bytes);
+        goto fail;
+    }
     if (!json_is_object(parsed.header)) {
         status = mr_error_set(error, MR_MODEL_CORRUPT, "%s: header is not a JSON object: %s at byte %d", file,
                               parsed.header ? "wrong type" : problem.text, parsed.header ? LENGTH_BYTES : LENGTH_BYTES + problem.position);

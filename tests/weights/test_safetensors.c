@@ -1,7 +1,10 @@
 /* Every lie a safetensors header can tell is refused, with the file and the tensor in the message. */
+#include <errno.h>
+#include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -133,12 +136,42 @@ static void accepts_any_order_and_empty_tensors(void **state)
     free(bytes);
 }
 
+static int allocations_left;
+
+static void *allocate_while_there_is(size_t bytes)
+{
+    if (allocations_left-- > 0) return malloc(bytes);
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* Whichever allocation fails, the file is not called corrupt. */
+static void memory_that_runs_out_is_no_lie(void **state)
+{
+    (void)state;
+    json_malloc_t usual_malloc;
+    json_free_t usual_free;
+    json_get_alloc_funcs(&usual_malloc, &usual_free);
+    json_set_alloc_funcs(allocate_while_there_is, free);
+    static const char header[] = "{" ENTRY("a", "U8", "[1]", "0", "1") "," ENTRY("b", "U8", "[2]", "1", "3") "}";
+    mr_status status = MR_OUT_OF_MEMORY;
+    int count = 0;
+    for (; status == MR_OUT_OF_MEMORY; count++) {
+        allocations_left = count;
+        status = parse(strlen(header), header, 3, NULL);
+    }
+    json_set_alloc_funcs(usual_malloc, usual_free);
+    assert_int_equal(status, MR_OK);
+    assert_true(count > 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_every_lie),
         cmocka_unit_test(refuses_false_header_lengths),
         cmocka_unit_test(accepts_any_order_and_empty_tensors),
+        cmocka_unit_test(memory_that_runs_out_is_no_lie),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
