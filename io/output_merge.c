@@ -120,7 +120,8 @@ mr_status mr_output_merge_parts(const char *path, bool in_place, mr_error *error
     MR_TRY_OR(status, take_lock(&merge, error), done);
     MR_TRY_OR(status, check_parts(&merge.list, error), done);
     if (!merge.list.has_total) {
-        status = mr_error_set(error, MR_INCOMPLETE, "no run of %s has reached the end of the input yet", path);
+        status = mr_error_set(error, MR_INCOMPLETE, "no run of %s has reached the end of the input yet. What there is so far: millrace merge %s/part-*.h5 -o SOME.h5",
+                              path, merge.parts);
         goto done;
     }
     MR_TRY_OR(status, mr_part_list_join(&merge.list, merge.list.total, (mr_join_options){ .in_place = in_place }, merge.temporary, path, error), done);

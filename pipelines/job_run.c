@@ -55,7 +55,7 @@ static mr_status copy_committed(mr_job_run *run, mr_error *error)
     run->committed = malloc(run->committed_count * sizeof *ranges);
     if (!run->committed) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
     memcpy(run->committed, ranges, run->committed_count * sizeof *ranges);
-    for (size_t i = 0; i < run->committed_count; i++) atomic_fetch_add(&run->resumed, ranges[i].end - ranges[i].first);
+    for (size_t i = 0; i < run->committed_count; i++) atomic_fetch_add(&run->resumed, mr_shard_count_own(&run->plan->shard, ranges[i]));
     return MR_OK;
 }
 

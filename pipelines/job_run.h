@@ -68,7 +68,7 @@ typedef struct mr_job_progress {
     uint64_t input_consumed;  /* bytes */
     uint64_t input_total;     /* 0 = unknown */
     bool read_done;
-    uint64_t resumed;         /* rows an earlier run had committed */
+    uint64_t resumed;         /* rows of this shard that earlier runs had committed */
     uint64_t read;            /* records read in this run, those already committed not counted */
     uint64_t prepared;
     uint64_t prepared_tokens;

@@ -88,3 +88,16 @@ mr_range mr_shard_next_stretch(const mr_shard *shard, const mr_range *committed,
         from = committed[i].end; /* inside a committed range: go on behind it */
     }
 }
+
+/* Own ordinals below `end`. */
+static uint64_t own_below(const mr_shard *shard, uint64_t end)
+{
+    const uint64_t round = shard->count * MR_SHARD_UNIT_RECORDS, before = shard->index * MR_SHARD_UNIT_RECORDS;
+    uint64_t rest = end % round > before ? end % round - before : 0;
+    return end / round * MR_SHARD_UNIT_RECORDS + (rest < MR_SHARD_UNIT_RECORDS ? rest : MR_SHARD_UNIT_RECORDS);
+}
+
+uint64_t mr_shard_count_own(const mr_shard *shard, mr_range range)
+{
+    return own_below(shard, range.end) - own_below(shard, range.first);
+}

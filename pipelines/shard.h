@@ -24,4 +24,7 @@ mr_status mr_shard_parse(const char *text, mr_shard *out, mr_error *error);
  * merged. Its end may lie beyond the end of the input. */
 mr_range mr_shard_next_stretch(const mr_shard *shard, const mr_range *committed, size_t count, uint64_t from);
 
+/* How many of the ordinals in `range` are this shard's to do. */
+uint64_t mr_shard_count_own(const mr_shard *shard, mr_range range);
+
 #endif

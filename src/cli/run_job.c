@@ -13,6 +13,7 @@
 #include "core/mem.h"
 #include "core/str.h"
 #include "core/trace.h"
+#include "io/output.h"
 #include "kernels/kernels.h"
 #include "kernels/peak.h"
 #include "pipelines/job_run.h"
@@ -119,6 +120,21 @@ static void print_summary_json(const mr_job *job, const mr_job_plan *plan, const
     json_decref(root);
 }
 
+/* Nothing was done; what an earlier run left is told. */
+static void report_finished(const mr_job *job, const mr_job_plan *plan, const mr_job_flags *flags)
+{
+    mr_output_state state = { 0 };
+    (void)mr_output_inspect(job->output_path, &state, NULL); /* no HDF5 file: nothing is known */
+    const unsigned long long failed = state.by_status[MR_ROW_FAILED];
+    if (flags->json) {
+        print_summary_json(job, plan, &(mr_job_progress){ .resumed = state.rows }, MR_OK);
+        return;
+    }
+    if (mr_cli_verbosity() < 0) return;
+    fprintf(stderr, "millrace: %s is complete already; nothing to do\n", job->output_path);
+    if (failed) fprintf(stderr, "          %llu of its rows failed; to run these again: millrace retry-failed %s\n", failed, job->output_path);
+}
+
 /* In the signals' own thread: the second one ends the process whatever the others are doing. */
 static void on_signal(void *context, int signal_number, unsigned count)
 {
@@ -155,7 +171,7 @@ static int run_planned(const mr_job *job, const mr_job_plan *plan, const mr_job_
     if (flags->trace) mr_trace_start();
     if (mr_job_run_start(job, plan, &run, &finished, &error) != MR_OK) return mr_cli_fail(&error);
     if (finished) {
-        if (mr_cli_verbosity() >= 0) fprintf(stderr, "millrace: %s is complete already; nothing to do\n", job->output_path);
+        report_finished(job, plan, flags);
         return 0;
     }
     mr_progress_view view;

@@ -160,6 +160,10 @@ class Records(Case):
         self.assertIn("cut.jsonl.gz", stderr)
         self.assertFalse((self.dir / "cut.h5").exists())
         self.assertTrue(list((self.dir / "cut.h5.parts").glob("part-*.h5")))
+        _, stderr = self.run_millrace("merge", "cut.h5", code=75)
+        self.assertIn("millrace merge cut.h5.parts/part-*.h5 -o", stderr)
+        self.run_millrace("merge", *(self.dir / "cut.h5.parts").glob("part-*.h5"), "-o", "some.h5")
+        self.run_millrace("verify", "some.h5")
 
 
 class Attributes(Case):

@@ -1,4 +1,5 @@
 """Kill it anywhere: what was committed is readable, the same command finishes, the datasets are those of an undisturbed run."""
+import json
 import os
 import random
 import resource
@@ -116,7 +117,9 @@ class Resume(Case):
         self.env.update(SLURM_ARRAY_TASK_ID="1", SLURM_ARRAY_TASK_COUNT="2", SLURM_ARRAY_TASK_MIN="0")
         self.run_millrace(*self.arguments(corpus, "shared.h5"), "--shard", "auto")  # another count: does what is missing of its half
         self.env.update(SLURM_ARRAY_TASK_ID="0")
-        self.run_millrace(*self.arguments(corpus, "shared.h5"), "--shard", "auto")
+        _, summary = self.run_millrace(*self.arguments(corpus, "shared.h5"), "--shard", "auto", "--json")
+        counts = json.loads(summary)
+        self.assertEqual(counts["ok"] + counts["truncated"] + counts["resumed"], 2 * 4096 + 20000 - 4 * 4096)  # its own, not the other's
         self.run_millrace("merge", "shared.h5")
         self.run_millrace("verify", "shared.h5", "whole.h5")
         self.assertIn("finished", self.run_millrace("status", "shared.h5")[0])
@@ -128,6 +131,9 @@ class Resume(Case):
         corpus = self.write_jsonl("mixed.jsonl", ['{"id":"a","text":"fine"}', "broken", '{"id":"c","text":"also fine"}'])
         out = self.embed(corpus, code=3)
         before = datasets(out)
+        again = ["embed", corpus, "-m", MODEL, "-o", "out.h5"]
+        self.assertIn("1 of its rows failed", self.run_millrace(*again)[1])
+        self.assertEqual(json.loads(self.run_millrace(*again, "--json")[1])["resumed"], 3)
         self.run_millrace("retry-failed", out, "--threads", "1", code=3)
         self.assertEqual(datasets(out), before)
         self.run_millrace("verify", out)

@@ -55,6 +55,20 @@ static void clear_environment(void)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) unsetenv(names[i]);
 }
 
+static void own_records_are_counted(void **state)
+{
+    (void)state;
+    enum { UNIT = MR_SHARD_UNIT_RECORDS };
+    const mr_range whole = { 0, 7 * UNIT + 5 }, inside = { UNIT + 1, UNIT + 3 };
+    uint64_t sum = 0;
+    for (uint64_t i = 0; i < 3; i++) sum += mr_shard_count_own(&(mr_shard){ i, 3 }, whole);
+    assert_int_equal(sum, whole.end);
+    assert_int_equal(mr_shard_count_own(&(mr_shard){ 1, 3 }, whole), 2 * UNIT + 5);
+    assert_int_equal(mr_shard_count_own(&(mr_shard){ 1, 3 }, inside), 2);
+    assert_int_equal(mr_shard_count_own(&(mr_shard){ 0, 3 }, inside), 0);
+    assert_int_equal(mr_shard_count_own(&(mr_shard){ 0, 1 }, inside), 2);
+}
+
 static void text_and_environment(void **state)
 {
     (void)state;
@@ -89,6 +103,7 @@ static void text_and_environment(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(stretches_leave_out_what_is_done), cmocka_unit_test(shards_cover_everything_once), cmocka_unit_test(text_and_environment) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(stretches_leave_out_what_is_done), cmocka_unit_test(shards_cover_everything_once), 
+                                        cmocka_unit_test(own_records_are_counted), cmocka_unit_test(text_and_environment) };
     return RUN_TESTS(tests);
 }
