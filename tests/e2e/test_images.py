@@ -1,8 +1,11 @@
 """Images to vectors as a user runs it: folders and webdataset tars, bad files, queries in words and pictures, thumbnails."""
+import functools
+import http.server
 import io
 import json
 import shutil
 import tarfile
+import threading
 import unittest
 import zlib
 
@@ -15,6 +18,11 @@ DATA = GOLDEN.parent
 CLIP = DATA / "vision" / "clip-legacy"  # a tiny random CLIP in the real layout
 FILES = DATA / "images" / "files"
 CASES = json.loads((DATA / "images" / "cases.json").read_text())
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
 
 
 class Images(Case):
@@ -36,6 +44,23 @@ class Images(Case):
             self.assertEqual(file.attrs["image_size"], "224x224")
             self.assertEqual(file.attrs["normalized"], "true")
             self.assertTrue(all(w > 0 for w in file["width"][:]) and all(h > 0 for h in file["height"][:]))
+
+    def test_a_model_of_the_catalogue_is_fetched_and_embeds(self):
+        key = "openai/clip-vit-base-patch16"
+        known = {model["key"]: model for model in json.loads(self.run_millrace("models", "--json")[0])}[key]
+        self.assertEqual((known["capability"], known["architecture"], known["dimension"]), ("image_embedding", "clip", 512))
+        (self.dir / "hub" / key / "resolve").mkdir(parents=True)
+        (self.dir / "hub" / key / "resolve/5ef227a78de3f75873f373246dac80def63b0003").symlink_to(CLIP)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=self.dir / "hub"))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        self.env["HF_ENDPOINT"] = f"http://127.0.0.1:{server.server_port}"
+        self.run_millrace("fetch", key)
+        expected = read_safetensors(CLIP / "expect" / "expected.safetensors")["image_embeds_normalized"]
+        self.run_millrace("embed", self.photos(), "-m", key, "-o", "out.h5", "--precision", "f32")
+        with h5py.File(self.dir / "out.h5") as file:
+            np.testing.assert_allclose(file["embedding"][:], expected, atol=1e-5)
 
     def test_bad_images_are_failed_rows_and_cost_nobody(self):
         path = self.embed_images(FILES, code=3)
