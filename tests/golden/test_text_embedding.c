@@ -21,7 +21,7 @@
 #include "golden_case.h"
 
 #define SKIPPED 77 /* CTest's SKIP_RETURN_CODE */
-/* int8 promises a mean; a text of two special tokens alone may fall below it (0.9935 in the real all-MiniLM-L6-v2). */
+/* int8 promises a mean; a text of two special tokens alone may fall below it (docs/precision.md). */
 #define LEAST_INT8_COSINE 0.98
 
 /* The longest texts of the run golden.reference_error is from. */
