@@ -45,10 +45,19 @@ static mr_status start(decoder *d, mr_error *error)
     if (d->info == NULL) return mr_error_set(error, MR_OUT_OF_MEMORY, "reading a PNG");
     png_set_read_fn(d->png, d, read_data);
     /* Texts, profiles and gamma are not looked at: they cost time, and a damaged one is no reason to refuse. */
-    static const uint8_t used[] = "tRNS\0eXIf";
     png_set_keep_unknown_chunks(d->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
-    png_set_keep_unknown_chunks(d->png, PNG_HANDLE_CHUNK_AS_DEFAULT, used, 2);
+    png_set_keep_unknown_chunks(d->png, PNG_HANDLE_CHUNK_AS_DEFAULT, (png_const_bytep)"tRNS", 1);
+    /* Read as one that libpng does not know: of those alone it takes no more memory than it is allowed before it sees that the file ends. */
+    png_set_keep_unknown_chunks(d->png, PNG_HANDLE_CHUNK_ALWAYS, (png_const_bytep)"eXIf", 1);
+    png_set_chunk_malloc_max(d->png, d->size);
     return MR_OK;
+}
+
+static void read_orientation(const decoder *d, int *orientation)
+{
+    png_unknown_chunkp chunks = NULL;
+    const int count = png_get_unknown_chunks(d->png, d->info, &chunks);
+    if (count > 0) *orientation = mr_exif_orientation(chunks[0].data, chunks[0].size);
 }
 
 /* 16-bit gray saturates at 255: the reference clips where one would expect the high byte. */
@@ -124,9 +133,7 @@ static mr_status decode(decoder *d, const mr_decode_limits *limits, mr_bitmap *o
     MR_TRY(mr_bitmap_alloc(width, height, out, error));
     MR_TRY(read_pixels(d, convert, out, error));
     if (key >= 0) paint_key_on_white(key, out);
-    png_uint_32 length = 0;
-    png_bytep exif = NULL;
-    if (png_get_eXIf_1(d->png, d->info, &length, &exif) != 0) *orientation = mr_exif_orientation(exif, length);
+    read_orientation(d, orientation);
     return MR_OK;
 }
 
