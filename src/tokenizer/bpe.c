@@ -10,6 +10,7 @@
 
 /* A slot is pair << 20 | rank, so that eight fit a cache line: 22 bits for each id (MR_VOCABULARY_MAX_ID). */
 #define RANK_BITS 20
+#define MAX_RANK ((1u << RANK_BITS) - 1)
 #define EMPTY UINT64_MAX
 #define NO_MERGE UINT32_MAX
 _Static_assert(MR_VOCABULARY_MAX_ID < (1 << 22) - 1, "an id of a pair has 22 bits, and EMPTY is no pair");
@@ -19,31 +20,52 @@ static uint64_t pair_of(int32_t left, int32_t right)
     return (uint64_t)(uint32_t)left << 22 | (uint32_t)right;
 }
 
+static uint64_t hash_of(uint64_t pair)
+{
+    return pair * UINT64_C(0x9E3779B97F4A7C15);
+}
+
 static size_t slot_of(const mr_bpe *model, uint64_t pair)
 {
-    uint64_t hash = pair * UINT64_C(0x9E3779B97F4A7C15);
-    return (size_t)(hash >> 20) & model->merge_mask;
+    return (size_t)(hash_of(pair) >> 20) & model->merge_mask;
+}
+
+/* Most pairs that come up have no merge. The table is too large for the core's own cache, a bit for each hash is not: five of six are told
+ * from it. */
+#define HASH_BITS 20
+
+static uint64_t hash_bit(uint64_t pair)
+{
+    return hash_of(pair) >> (64 - HASH_BITS);
 }
 
 /* The rank of a pair's merge. */
 static uint32_t find_merge(const mr_bpe *model, int32_t left, int32_t right)
 {
-    uint64_t pair = pair_of(left, right);
+    uint64_t pair = pair_of(left, right), bit = hash_bit(pair);
+    if (!(model->hashes[bit >> 6] >> (bit & 63) & 1)) return NO_MERGE;
     for (size_t slot = slot_of(model, pair);; slot = (slot + 1) & model->merge_mask) {
         uint64_t merge = model->merges[slot];
-        if (merge >> RANK_BITS == pair) return (uint32_t)merge & ((1u << RANK_BITS) - 1);
+        if (merge >> RANK_BITS == pair) return (uint32_t)merge & MAX_RANK;
         if (merge == EMPTY) return NO_MERGE;
     }
+}
+
+/* The id of what a merge makes. Nearly all vocabularies number their texts in the order of the merges. */
+static int32_t joined_of(const mr_bpe *model, uint32_t rank)
+{
+    return model->regular ? (int32_t)rank + model->distance : model->joined[rank];
 }
 
 mr_status mr_bpe_table_create(mr_bpe *model, size_t pairs, size_t ranks, mr_error *error)
 {
     size_t slots = 16;
     if (ranks > 1u << RANK_BITS) return mr_error_set(error, MR_MODEL_UNSUPPORTED, "BPE with %zu merges; at most %u are supported", ranks, 1u << RANK_BITS);
-    while (slots < 2 * pairs) slots *= 2;
+    while (slots < pairs + pairs / 3 + 1) slots *= 2; /* three quarters full: half the table, half the cache misses */
     model->merges = mr_mem_alloc_array(slots, sizeof *model->merges, MR_MEM_TOKENIZER);
     model->joined = mr_mem_calloc(ranks + 1, sizeof *model->joined, MR_MEM_TOKENIZER);
-    if (!model->merges || !model->joined) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory for %zu merges", pairs);
+    model->hashes = mr_mem_calloc((1u << HASH_BITS) / 64, sizeof *model->hashes, MR_MEM_TOKENIZER);
+    if (!model->merges || !model->joined || !model->hashes) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory for %zu merges", pairs);
     model->merge_mask = slots - 1;
     for (size_t i = 0; i < slots; i++) model->merges[i] = EMPTY;
     return MR_OK;
@@ -56,6 +78,28 @@ void mr_bpe_table_put(mr_bpe *model, int32_t left, int32_t right, uint32_t rank,
     while (model->merges[slot] != EMPTY && model->merges[slot] >> RANK_BITS != pair) slot = (slot + 1) & model->merge_mask;
     model->merges[slot] = pair << RANK_BITS | rank; /* a pair listed twice: the last counts */
     model->joined[rank] = id;
+    model->hashes[hash_bit(pair) >> 6] |= UINT64_C(1) << (hash_bit(pair) & 63);
+}
+
+mr_status mr_bpe_table_finish(mr_bpe *model, mr_error *error)
+{
+    size_t used = 0;
+    int32_t distance = 0;
+    model->regular = true;
+    for (size_t slot = 0; slot <= model->merge_mask && model->regular; slot++) {
+        if (model->merges[slot] == EMPTY) continue;
+        uint32_t rank = (uint32_t)model->merges[slot] & MAX_RANK;
+        if (used++ == 0) distance = model->joined[rank] - (int32_t)rank;
+        model->regular = model->joined[rank] - (int32_t)rank == distance;
+    }
+    model->distance = distance;
+    for (size_t i = 0; i < 256; i++)
+        if (!model->bytes || model->symbols[0][i] < 0) return MR_OK;
+    model->byte_pairs = mr_mem_alloc(256 * sizeof *model->byte_pairs, MR_MEM_TOKENIZER);
+    if (!model->byte_pairs) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    for (size_t a = 0; a < 256; a++)
+        for (size_t b = 0; b < 256; b++) model->byte_pairs[a][b] = find_merge(model, model->symbols[0][a], model->symbols[0][b]);
+    return MR_OK;
 }
 
 /* ---------------------------------------------------------------- reading */
@@ -232,6 +276,7 @@ mr_status mr_bpe_open(mr_json_value component, const mr_vocabulary *vocabulary, 
         for (size_t i = 0; i < 256; i++) model.total = model.total && model.fallback[i] >= 0;
     }
     MR_TRY_OR(status, read_merges(mr_json_get(component, "merges"), vocabulary, &model, error), done);
+    MR_TRY_OR(status, mr_bpe_table_finish(&model, error), done);
     if (bytes && model.ignore_merges) MR_TRY_OR(status, read_whole(vocabulary, &model, error), done);
     *out = model;
 done:
@@ -243,7 +288,9 @@ void mr_bpe_fini(mr_bpe *model)
 {
     mr_mem_free(model->merges);
     mr_mem_free(model->joined);
+    mr_mem_free(model->hashes);
     mr_mem_free(model->joins);
+    mr_mem_free(model->byte_pairs);
     mr_vocabulary_fini(&model->whole);
     free((char *)model->suffix.data);
     *model = (mr_bpe){ 0 };
@@ -312,18 +359,29 @@ static void first_symbols(const mr_bpe *model, const mr_vocabulary *vocabulary, 
 
 #define SHORT_PIECE 64 /* up to here a scan for the minimum beats the heap */
 
-static void merge_short(const mr_bpe *model, mr_bpe_scratch *scratch)
+/* `ranks` of all adjacent pairs at first. */
+static void rank_pairs(const mr_bpe *model, mr_str piece, const mr_bpe_scratch *scratch, uint32_t *ranks)
+{
+    const mr_bpe_symbol *s = scratch->symbols;
+    size_t pairs = scratch->count - 1, known = 0;
+    if (model->byte_pairs && scratch->count == piece.length) /* a symbol for each byte, the last perhaps with a suffix */
+        for (size_t end = pairs - (model->suffix.length > 0); known < end; known++)
+            ranks[known] = model->byte_pairs[(unsigned char)piece.data[known]][(unsigned char)piece.data[known + 1]];
+    for (; known < pairs; known++) ranks[known] = find_merge(model, s[known].id, s[known + 1].id);
+}
+
+static void merge_short(const mr_bpe *model, mr_str piece, mr_bpe_scratch *scratch)
 {
     mr_bpe_symbol *s = scratch->symbols;
     size_t count = scratch->count;
     uint32_t ranks[SHORT_PIECE];
-    for (size_t i = 0; i + 1 < count; i++) ranks[i] = find_merge(model, s[i].id, s[i + 1].id);
+    if (count > 1) rank_pairs(model, piece, scratch, ranks);
     while (count > 1) {
         size_t best = 0;
         for (size_t i = 1; i + 1 < count; i++)
             if (ranks[i] < ranks[best]) best = i;
         if (ranks[best] == NO_MERGE) break;
-        s[best].id = model->joined[ranks[best]];
+        s[best].id = joined_of(model, ranks[best]);
         s[best].length += s[best + 1].length;
         count--;
         for (size_t i = best + 1; i < count; i++) {
@@ -385,7 +443,7 @@ static void merge_long(const mr_bpe *model, mr_bpe_scratch *scratch)
         if (waiting) heap_down(heap, waiting, 0);
         uint32_t at = (uint32_t)best.order, next = s[at].id < 0 ? MR_BPE_END : s[at].next;
         if (next == MR_BPE_END || pair_of(s[at].id, s[next].id) != best.pair) continue; /* joined otherwise meanwhile */
-        s[at].id = model->joined[best.order >> 32];
+        s[at].id = joined_of(model, (uint32_t)(best.order >> 32));
         s[at].length += s[next].length;
         s[at].next = s[next].next;
         s[next].id = -1;
@@ -449,7 +507,7 @@ bool mr_bpe_run(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str pie
     }
     if (!reserve_symbols(scratch, piece.length + model->suffix.length + 1)) return false;
     first_symbols(model, vocabulary, piece, scratch);
-    if (scratch->count <= SHORT_PIECE) merge_short(model, scratch);
+    if (scratch->count <= SHORT_PIECE) merge_short(model, piece, scratch);
     else if (reserve_heap(scratch)) merge_long(model, scratch);
     else return false;
     if (!mr_ids_reserve(ids, scratch->count)) return false;

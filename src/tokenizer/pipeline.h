@@ -299,7 +299,11 @@ typedef struct mr_word_level {
 typedef struct mr_bpe {
     uint64_t *merges; /* open addressing: pairs with the ranks of their merges */
     size_t merge_mask;
+    uint64_t *hashes; /* one bit for each value of the pairs' hashes */
+    uint32_t (*byte_pairs)[256]; /* [first byte][second]: ranks; bytes only, else NULL */
     int32_t *joined; /* [rank] id of what the merge makes */
+    bool regular;     /* all of those are rank + distance */
+    int32_t distance;
     int32_t symbols[2][256]; /* [last]: ids of the bytes (bytes) or of U+0000 .. U+00FF, of which ASCII is used */
     int32_t fallback[256];   /* ids of <0xHH>, -1: none */
     int32_t unk_id;          /* -1: none */
@@ -356,9 +360,11 @@ mr_status mr_vocab_txt_convert(const char *path, size_t max_bytes, mr_json_value
 mr_status mr_vocab_merges_convert(const char *vocab_path, const char *merges_path, size_t max_bytes, mr_json_value config, mr_buf *json, mr_error *error);
 
 mr_status mr_bpe_open(mr_json_value component, const mr_vocabulary *vocabulary, bool bytes, mr_bpe *out, mr_error *error);
-/* For models that are not in a tokenizer.json: an empty table for so many pairs and ranks, and its entries. */
+/* For models that are not in a tokenizer.json: an empty table for so many pairs and ranks, its entries, and what follows from all of them
+ * and the symbols. */
 mr_status mr_bpe_table_create(mr_bpe *model, size_t pairs, size_t ranks, mr_error *error);
 void mr_bpe_table_put(mr_bpe *model, int32_t left, int32_t right, uint32_t rank, int32_t id);
+mr_status mr_bpe_table_finish(mr_bpe *model, mr_error *error);
 void mr_bpe_fini(mr_bpe *model);
 bool mr_bpe_run(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str piece, mr_bpe_scratch *scratch, mr_ids *ids);
 /* Where the part of `piece` that begins at `at` ends: parts can be run one by one with the same result. */

@@ -122,6 +122,7 @@ mr_status mr_tiktoken_open(const char *data, size_t length, const char *path, mr
         bpe->symbols[0][i] = bpe->symbols[1][i] = mr_vocabulary_id(&bpe->whole, (mr_str){ &byte, 1 });
         if (bpe->symbols[0][i] < 0) status = mr_error_set(error, MR_MODEL_CORRUPT, "%s: byte %u has no rank", path, i);
     }
+    if (status == MR_OK) status = mr_bpe_table_finish(bpe, error);
     table_fini(&t);
     if (status == MR_OK) *out = model;
     else mr_model_fini(&model);
