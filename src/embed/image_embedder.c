@@ -1,10 +1,8 @@
 #include "embed/image_embedder.h"
 
-#include <math.h>
-
-#include "core/arena.h"
 #include "core/mem.h"
 #include "core/trace.h"
+#include "embed/embed_worker.h"
 #include "embed/precision.h"
 #include "models/vision_tower.h"
 
@@ -13,13 +11,6 @@ typedef struct image_model {
     mr_vision_tower *tower;
     bool normalize;
 } image_model;
-
-typedef struct image_worker {
-    const image_model *model;
-    size_t threads;
-    size_t max_images; /* of one request */
-    mr_arena *arena;
-} image_worker;
 
 static void close_model(void *opaque)
 {
@@ -90,50 +81,22 @@ static mr_status estimate(const char *path, const mr_model_options *options, mr_
 {
     image_model *model = NULL;
     MR_TRY(open_parts(path, options, true, &model, error));
-    *out = (mr_memory_estimate){ .shared_bytes = model_bytes(model), .worker_bytes = sizeof(image_worker) + worker_scratch(model, options) };
+    *out = (mr_memory_estimate){ .shared_bytes = model_bytes(model), .worker_bytes = sizeof(mr_embed_worker) + worker_scratch(model, options) };
     mr_vision_tower_work(model->tower, &out->work);
     out->flops_per_token = mr_work_linear_flops(&out->work);
     close_model(model);
     return MR_OK;
 }
 
-static void destroy_worker(void *opaque)
-{
-    image_worker *worker = opaque;
-    if (!worker) return;
-    mr_arena_destroy(worker->arena);
-    mr_mem_free(worker);
-}
-
 static mr_status create_worker(void *opaque, const mr_model_options *options, void **out, mr_error *error)
 {
     const image_model *model = opaque;
-    image_worker *worker = mr_mem_calloc(1, sizeof *worker, MR_MEM_SCRATCH);
-    if (!worker) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate a worker");
-    *worker = (image_worker){ .model = model, .threads = options->threads_per_worker, .max_images = options->max_batch_inputs };
-    mr_status status = mr_arena_create(worker_scratch(model, options), MR_MEM_SCRATCH, &worker->arena, error);
-    if (status != MR_OK) {
-        destroy_worker(worker);
-        return status;
-    }
-    *out = worker;
-    return MR_OK;
+    const mr_embed_worker settings = { .model = model, .dimension = model->shape.dimension, .threads = options->threads_per_worker, .max_inputs = options->max_batch_inputs };
+    return mr_embed_worker_create(&settings, worker_scratch(model, options), out, error);
 }
 
-static size_t worker_bytes(const void *opaque)
+static mr_status check_sizes(const mr_image_embedding_shape *shape, const mr_image_embedding_request *request, mr_error *error)
 {
-    const image_worker *worker = opaque;
-    return sizeof *worker + mr_arena_capacity(worker->arena);
-}
-
-static mr_status check_request(const image_worker *worker, const mr_image_embedding_request *request, const mr_image_embedding_response *response,
-                               mr_error *error)
-{
-    const mr_image_embedding_shape *shape = &worker->model->shape;
-    if (response->dimension != shape->dimension)
-        return mr_error_set(error, MR_INVALID_ARGUMENT, "room for vectors of %zu values, the model gives %zu", response->dimension, shape->dimension);
-    if (request->count > worker->max_images)
-        return mr_error_set(error, MR_INVALID_ARGUMENT, "a batch of %zu images, at most %zu were agreed", request->count, worker->max_images);
     for (size_t i = 0; i < request->count; i++) {
         const mr_image *image = &request->images[i];
         if (image->width != shape->processor.width || image->height != shape->processor.height)
@@ -147,18 +110,17 @@ static mr_status finish_vector(const image_model *model, float *vector)
 {
     size_t dimension = model->shape.dimension;
     if (model->normalize) mr_kernels_get()->l2_normalize_f32(vector, vector, dimension);
-    if (mr_kernels_get()->is_finite_f32(vector, dimension)) return MR_OK;
-    for (size_t i = 0; i < dimension; i++) vector[i] = NAN;
-    return MR_NON_FINITE;
+    return mr_embed_finish_vector(vector, dimension);
 }
 
 static mr_status run_batch(void *opaque, const void *opaque_request, void *opaque_response, mr_error *error)
 {
-    image_worker *worker = opaque;
+    const mr_embed_worker *worker = opaque;
     const image_model *model = worker->model;
     const mr_image_embedding_request *request = opaque_request;
     mr_image_embedding_response *response = opaque_response;
-    MR_TRY(check_request(worker, request, response, error));
+    MR_TRY(mr_embed_worker_check(worker, request->count, response, error));
+    MR_TRY(check_sizes(&model->shape, request, error));
     if (request->count == 0) return MR_OK;
     int64_t begin = mr_trace_begin();
     mr_trace_name_thread("worker");
@@ -180,8 +142,8 @@ const mr_model_vtable mr_image_embedder = {
     .open = open_model,
     .close = close_model,
     .worker_create = create_worker,
-    .worker_destroy = destroy_worker,
+    .worker_destroy = mr_embed_worker_destroy,
     .run_batch = run_batch,
     .model_bytes = model_bytes,
-    .worker_bytes = worker_bytes,
+    .worker_bytes = mr_embed_worker_bytes,
 };

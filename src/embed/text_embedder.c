@@ -1,11 +1,11 @@
 #include "embed/text_embedder.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "core/fault.h"
 #include "core/mem.h"
 #include "core/trace.h"
+#include "embed/embed_worker.h"
 #include "embed/module_chain.h"
 #include "embed/precision.h"
 #include "embed/sentence_config.h"
@@ -16,16 +16,6 @@ typedef struct text_model {
     mr_encoder *encoder;
     mr_module_chain *chain;
 } text_model;
-
-typedef struct text_worker {
-    const text_model *model;
-    size_t threads;
-    size_t max_tokens; /* of one request */
-    size_t max_inputs;
-    mr_arena *arena;
-    const mr_layer_trace *trace;
-    float *pooled;
-} text_worker;
 
 /* Buffers of one request; everything the encoder takes comes on top. */
 typedef struct request_buffers {
@@ -116,19 +106,11 @@ static mr_status estimate(const char *path, const mr_model_options *options, mr_
     MR_TRY(open_parts(path, options, true, &model, error));
     mr_status status = worker_scratch(model, options, &scratch, error);
     if (status == MR_OK)
-        *out = (mr_memory_estimate){ .shared_bytes = model_bytes(model), .worker_bytes = sizeof(text_worker) + scratch,
+        *out = (mr_memory_estimate){ .shared_bytes = model_bytes(model), .worker_bytes = sizeof(mr_embed_worker) + scratch,
                                      .flops_per_token = mr_encoder_flops_per_token(model->encoder) };
     if (status == MR_OK) mr_encoder_work(model->encoder, &out->work);
     close_model(model);
     return status;
-}
-
-static void destroy_worker(void *opaque)
-{
-    text_worker *worker = opaque;
-    if (!worker) return;
-    mr_arena_destroy(worker->arena);
-    mr_mem_free(worker);
 }
 
 static mr_status create_worker(void *opaque, const mr_model_options *options, void **out, mr_error *error)
@@ -136,42 +118,23 @@ static mr_status create_worker(void *opaque, const mr_model_options *options, vo
     const text_model *model = opaque;
     size_t scratch = 0;
     MR_TRY(worker_scratch(model, options, &scratch, error));
-    text_worker *worker = mr_mem_calloc(1, sizeof *worker, MR_MEM_SCRATCH);
-    if (!worker) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate a worker");
-    *worker = (text_worker){ .model = model, .threads = options->threads_per_worker, .max_tokens = most_tokens(model, options),
-                             .max_inputs = options->max_batch_inputs };
-    mr_status status = mr_arena_create(scratch, MR_MEM_SCRATCH, &worker->arena, error);
-    if (status != MR_OK) {
-        destroy_worker(worker);
-        return status;
-    }
-    *out = worker;
-    return MR_OK;
-}
-
-static size_t worker_bytes(const void *opaque)
-{
-    const text_worker *worker = opaque;
-    return sizeof *worker + mr_arena_capacity(worker->arena);
+    const mr_embed_worker settings = { .model = model, .dimension = model->config->dimension, .threads = options->threads_per_worker,
+                                       .max_inputs = options->max_batch_inputs, .max_tokens = most_tokens(model, options) };
+    return mr_embed_worker_create(&settings, scratch, out, error);
 }
 
 void mr_text_embedder_set_trace(void *opaque, const mr_layer_trace *trace, float *pooled)
 {
-    text_worker *worker = opaque;
+    mr_embed_worker *worker = opaque;
     worker->trace = trace;
     worker->pooled = pooled;
 }
 
 /* ---------------------------------------------------------------- a request */
 
-static mr_status check_request(const text_worker *worker, const mr_text_embedding_request *request, const mr_text_embedding_response *response,
-                               size_t *tokens, mr_error *error)
+static mr_status count_tokens(const mr_embed_worker *worker, const mr_text_embedding_request *request, size_t *tokens, mr_error *error)
 {
-    size_t total = 0, dimension = worker->model->config->dimension;
-    if (response->dimension != dimension)
-        return mr_error_set(error, MR_INVALID_ARGUMENT, "room for vectors of %zu values, the model gives %zu", response->dimension, dimension);
-    if (request->count > worker->max_inputs)
-        return mr_error_set(error, MR_INVALID_ARGUMENT, "a batch of %zu inputs, at most %zu were agreed", request->count, worker->max_inputs);
+    size_t total = 0;
     for (size_t i = 0; i < request->count; i++) {
         if (request->inputs[i].count > worker->max_tokens - total)
             return mr_error_set(error, MR_INVALID_ARGUMENT, "a batch of more than %zu tokens, the most that was agreed", worker->max_tokens);
@@ -195,29 +158,28 @@ static mr_token_batch pack(const mr_text_embedding_request *request, size_t toke
     return (mr_token_batch){ .ids = buffers->ids, .positions = buffers->positions, .starts = buffers->starts, .tokens = tokens, .count = request->count };
 }
 
-static void finish_input(const text_worker *worker, const mr_text_embedding_request *request, size_t index, const request_buffers *buffers,
+static void finish_input(const mr_embed_worker *worker, const mr_text_embedding_request *request, size_t index, const request_buffers *buffers,
                          mr_text_embedding_response *response)
 {
-    const mr_sentence_config *config = worker->model->config;
+    const text_model *model = worker->model;
+    const mr_sentence_config *config = model->config;
     const mr_text_embedding_input *input = &request->inputs[index];
     float *vector = response->vectors + index * config->dimension;
     float *pooled = worker->pooled ? worker->pooled + index * config->hidden_size * config->pooling_count : NULL;
     size_t prompt = input->prompt_tokens < input->count ? input->prompt_tokens : input->count;
-    mr_module_chain_run(worker->model->chain, &buffers->modules, buffers->hidden + buffers->starts[index] * config->hidden_size, input->count, prompt,
-                        vector, pooled);
-    response->statuses[index] = MR_OK;
-    if (mr_kernels_get()->is_finite_f32(vector, config->dimension)) return;
-    response->statuses[index] = MR_NON_FINITE;
-    for (size_t i = 0; i < config->dimension; i++) vector[i] = NAN;
+    mr_module_chain_run(model->chain, &buffers->modules, buffers->hidden + buffers->starts[index] * config->hidden_size, input->count, prompt, vector, pooled);
+    response->statuses[index] = mr_embed_finish_vector(vector, config->dimension);
 }
 
 static mr_status run_batch(void *opaque, const void *opaque_request, void *opaque_response, mr_error *error)
 {
-    text_worker *worker = opaque;
+    const mr_embed_worker *worker = opaque;
+    const text_model *model = worker->model;
     const mr_text_embedding_request *request = opaque_request;
     mr_text_embedding_response *response = opaque_response;
     size_t tokens = 0;
-    MR_TRY(check_request(worker, request, response, &tokens, error));
+    MR_TRY(mr_embed_worker_check(worker, request->count, response, error));
+    MR_TRY(count_tokens(worker, request, &tokens, error));
     if (request->count == 0) return MR_OK;
     MR_FAULT("embed");
     int64_t begin = mr_trace_begin();
@@ -225,10 +187,10 @@ static mr_status run_batch(void *opaque, const void *opaque_request, void *opaqu
     mr_arena_reset(worker->arena);
     mr_scratch scratch = { .arena = worker->arena };
     request_buffers buffers;
-    lay_out(worker->model, tokens, request->count, &scratch, &buffers);
+    lay_out(model, tokens, request->count, &scratch, &buffers);
     MR_TRY(mr_scratch_check(&scratch, error));
     mr_token_batch batch = pack(request, tokens, &buffers);
-    MR_TRY(mr_encoder_forward(worker->model->encoder, &batch, worker->threads, &scratch, buffers.hidden, worker->trace, error));
+    MR_TRY(mr_encoder_forward(model->encoder, &batch, worker->threads, &scratch, buffers.hidden, worker->trace, error));
     int64_t pooling = mr_trace_begin();
     for (size_t i = 0; i < request->count; i++) finish_input(worker, request, i, &buffers, response);
     mr_trace_end(pooling, "pooling", "texts", request->count);
@@ -242,8 +204,8 @@ const mr_model_vtable mr_text_embedder = {
     .open = open_model,
     .close = close_model,
     .worker_create = create_worker,
-    .worker_destroy = destroy_worker,
+    .worker_destroy = mr_embed_worker_destroy,
     .run_batch = run_batch,
     .model_bytes = model_bytes,
-    .worker_bytes = worker_bytes,
+    .worker_bytes = mr_embed_worker_bytes,
 };
