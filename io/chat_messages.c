@@ -5,7 +5,7 @@
 
 static const char *const roles[] = { "system", "developer", "user", "assistant", "tool" };
 
-bool mr_chat_is(const json_t *value)
+bool mr_messages_are_chat(const json_t *value)
 {
     return json_is_object(json_array_get(value, 0));
 }
@@ -54,7 +54,7 @@ static mr_status append_message(const json_t *message, const char *where, mr_buf
     return append_string(text, content) ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate a chat");
 }
 
-mr_status mr_chat_render(const json_t *messages, const char *name, mr_buf *text, mr_error *error)
+mr_status mr_messages_to_text(const json_t *messages, const char *name, mr_buf *text, mr_error *error)
 {
     size_t i;
     const json_t *message;

@@ -82,7 +82,7 @@ static mr_status read_id(const char *id_field, mr_json_line *line, mr_error *err
 
 static mr_status read_chat(const json_t *messages, const char *name, mr_json_line *line, mr_error *error)
 {
-    MR_TRY(mr_chat_render(messages, name, &line->rendered, error));
+    MR_TRY(mr_messages_to_text(messages, name, &line->rendered, error));
     line->dumped = json_dumps(messages, JSON_COMPACT);
     if (!line->dumped) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate a chat");
     line->messages = mr_str_of(line->dumped);
@@ -127,7 +127,7 @@ static mr_status read_text(mr_str source, const mr_json_fields *fields, mr_json_
     if (!value) return mr_error_set(error, MR_BAD_RECORD, fields->text ? "the field \"%s\" is missing" : batch ? "no \"%s\" field (nor body.messages)" :
                                     "no \"%s\" field (nor content, body, document or messages)", name);
     line->has_text = true;
-    if (mr_chat_is(value)) return read_chat(value, name, line, error);
+    if (mr_messages_are_chat(value)) return read_chat(value, name, line, error);
     if (batch && json_is_array(value) && mr_json_line_may_be_several(source, fields)) return read_array(value, name, line, error);
     if (!json_is_string(value)) return mr_error_set(error, MR_BAD_RECORD, "\"%s\" is %s, not a string", name, type_name(value));
     line->text = (mr_str){ json_string_value(value), json_string_length(value) };

@@ -209,10 +209,11 @@ static void append_node(mr_node ***tail, mr_node *node)
     *tail = &node->next;
 }
 
-/* Arguments up to the closing bracket, which is taken too; a keyword argument is a PARAMETER. */
+/* Arguments in their brackets; a keyword argument is a PARAMETER. */
 static mr_status parse_arguments(parser *p, mr_node **first)
 {
     mr_node **tail = first;
+    MR_TRY(expect(p, "("));
     while (!sign(p, ")")) {
         mr_node *node = NULL, *value = NULL;
         MR_TRY(parse_expression(p, &value));
@@ -330,7 +331,6 @@ static mr_status parse_postfix(parser *p, mr_node **out)
             if (sign(p, "(")) {
                 if (!mr_template_method_exists(name)) return unsupported(p, "the method", name);
                 node->type = MR_NODE_METHOD;
-                MR_TRY(next(p));
                 MR_TRY(parse_arguments(p, &node->first));
             }
         } else if (sign(p, "[")) {
@@ -339,7 +339,6 @@ static mr_status parse_postfix(parser *p, mr_node **out)
             if ((*out)->type != MR_NODE_NAME) return unsupported(p, "a call of something that is no name", (mr_str){ 0 });
             MR_TRY(make(p, MR_NODE_CALL, &node));
             node->text = (*out)->text;
-            MR_TRY(next(p));
             MR_TRY(parse_arguments(p, &node->first));
         } else {
             return MR_OK;
@@ -370,7 +369,6 @@ static mr_status parse_test(parser *p, mr_node **out)
     node->text = p->now.text;
     MR_TRY(next(p));
     if (sign(p, "(")) {
-        MR_TRY(next(p));
         MR_TRY(parse_arguments(p, &node->first));
     } else if (argument_follows(p)) {
         MR_TRY(parse_primary(p, &node->first));
@@ -399,10 +397,7 @@ static mr_status parse_filters(parser *p, mr_node **out)
             node->a = *out;
             node->text = p->now.text;
             MR_TRY(next(p));
-            if (sign(p, "(")) {
-                MR_TRY(next(p));
-                MR_TRY(parse_arguments(p, &node->first));
-            }
+            if (sign(p, "(")) MR_TRY(parse_arguments(p, &node->first));
             *out = node;
         } else {
             return MR_OK;
