@@ -9,20 +9,13 @@
 #include <cmocka.h>
 
 #include "allocation_count.h"
-#include "core/file.h"
-#include "core/json.h"
-#include "embed/image_embedder.h"
 #include "golden_case.h"
-#include "image/decode.h"
 #include "models/vision_tower.h"
 #include "safetensors_writer.h"
+#include "vision_case.h"
 
 static const char *directory;
-static json_t *document;
-static mr_checkpoint *expected, *trace;
-static mr_image_embedding_shape shape;
-static mr_image *images; /* [count], as the model takes them */
-static size_t count;
+static vision_case golden;
 static mr_cache *cache; /* of packed weights; NULL: none */
 
 static void must(mr_status status, const mr_error *error)
@@ -30,61 +23,17 @@ static void must(mr_status status, const mr_error *error)
     if (status != MR_OK) fail_msg("%s", error->text);
 }
 
-static const char *below(const char *name)
-{
-    static char path[2048];
-    snprintf(path, sizeof path, "%s/expect/%s", directory, name);
-    return path;
-}
-
-static double tolerance(const char *class, const char *key)
-{
-    const double value = json_number_value(json_object_get(json_object_get(json_object_get(document, "tolerance"), class), key));
-    assert_true(value > 0);
-    return value;
-}
-
-static mr_image load_image(const char *name)
-{
-    mr_error error;
-    char path[256], *data = NULL;
-    size_t size;
-    mr_bitmap bitmap = {0};
-    const mr_decode_options usual = {0};
-    snprintf(path, sizeof path, "images/%s", name);
-    must(mr_file_read(below(path), 1 << 24, &data, &size, &error), &error);
-    must(mr_image_decode((const uint8_t *)data, size, &usual, &bitmap, &error), &error);
-    uint8_t *pixels = malloc(3 * shape.processor.width * shape.processor.height);
-    must(mr_image_processor_run(&shape.processor, &bitmap, pixels, &error), &error);
-    mr_bitmap_free(&bitmap);
-    free(data);
-    return (mr_image){.pixels = pixels, .width = shape.processor.width, .height = shape.processor.height};
-}
-
 static int set_up(void **state)
 {
     (void)state;
-    mr_error error;
-    must(mr_json_load(below("cases.json"), 1 << 24, &document, &error), &error);
-    must(mr_checkpoint_open(below("expected.safetensors"), &expected, &error), &error);
-    must(mr_checkpoint_open(below("trace.safetensors"), &trace, &error), &error);
-    must(mr_image_embedding_shape_read(directory, &shape, &error), &error);
-    const json_t *names = json_object_get(document, "images");
-    count = json_array_size(names);
-    assert_true(count > 0);
-    images = calloc(count, sizeof *images);
-    for (size_t i = 0; i < count; i++) images[i] = load_image(json_string_value(json_array_get(names, i)));
+    vision_case_load(directory, &golden);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < count; i++) free((void *)(uintptr_t)images[i].pixels);
-    free(images);
-    mr_checkpoint_close(expected);
-    mr_checkpoint_close(trace);
-    json_decref(document);
+    vision_case_free(&golden);
     return 0;
 }
 
@@ -96,18 +45,18 @@ static float *embed(mr_precision precision, mr_choice normalize, size_t threads,
     const mr_model_options options = {.precision = precision, .threads_per_worker = threads, .max_batch_inputs = together,
                                       .capability_options = &embed_options, .cache = cache};
     void *model = NULL, *worker = NULL;
-    float *vectors = calloc(count * shape.dimension, sizeof *vectors);
-    mr_status *statuses = calloc(count, sizeof *statuses);
+    float *vectors = calloc(golden.count * golden.shape.dimension, sizeof *vectors);
+    mr_status *statuses = calloc(golden.count, sizeof *statuses);
     must(mr_image_embedder.open(directory, &options, &model, &error), &error);
     must(mr_image_embedder.worker_create(model, &options, &worker, &error), &error);
-    for (size_t first = 0; first < count; first += together) {
-        const mr_image_embedding_request request = {images + first, count - first < together ? count - first : together};
-        mr_image_embedding_response response = {vectors + first * shape.dimension, shape.dimension, statuses + first};
+    for (size_t first = 0; first < golden.count; first += together) {
+        const mr_image_embedding_request request = {golden.images + first, golden.count - first < together ? golden.count - first : together};
+        mr_image_embedding_response response = {vectors + first * golden.shape.dimension, golden.shape.dimension, statuses + first};
         const size_t before = allocation_count();
         must(mr_image_embedder.run_batch(worker, &request, &response, &error), &error);
         if (threads == 1) assert_int_equal(allocation_count(), before);
     }
-    for (size_t i = 0; i < count; i++) assert_int_equal(statuses[i], MR_OK);
+    for (size_t i = 0; i < golden.count; i++) assert_int_equal(statuses[i], MR_OK);
     mr_image_embedder.worker_destroy(worker);
     mr_image_embedder.close(model);
     free(statuses);
@@ -117,16 +66,16 @@ static float *embed(mr_precision precision, mr_choice normalize, size_t threads,
 static void check_vectors(const char *name, mr_precision precision, mr_choice normalize)
 {
     size_t rows, width;
-    float *wanted = golden_tensor(expected, name, &rows, &width), *got = embed(precision, normalize, 1, count);
-    assert_int_equal(rows, count);
-    assert_int_equal(width, shape.dimension);
+    float *wanted = golden_tensor(golden.expected, name, &rows, &width), *got = embed(precision, normalize, 1, golden.count);
+    assert_int_equal(rows, golden.count);
+    assert_int_equal(width, golden.shape.dimension);
     const char *class = mr_precision_text(precision);
     double largest = 0, least = 1;
     for (size_t i = 0; i < rows * width; i++) largest = fmax(largest, fabs((double)wanted[i]));
     for (size_t i = 0; i < rows; i++) {
-        const double max_abs = precision == MR_PRECISION_F32 ? tolerance(class, "rel_max_abs") * largest : INFINITY;
-        const char *file = json_string_value(json_array_get(json_object_get(document, "images"), i));
-        golden_compare(file, got + i * width, wanted + i * width, width, tolerance(class, "cosine"), max_abs);
+        const double max_abs = precision == MR_PRECISION_F32 ? vision_case_tolerance(&golden, class, "rel_max_abs") * largest : INFINITY;
+        const char *file = json_string_value(json_array_get(json_object_get(golden.document, "images"), i));
+        golden_compare(file, got + i * width, wanted + i * width, width, vision_case_tolerance(&golden, class, "cosine"), max_abs);
         least = fmin(least, golden_cosine(got + i * width, wanted + i * width, width));
     }
     printf("  %s %s: least cosine %.9f\n", name, class, least);
@@ -138,7 +87,7 @@ static void f32_vectors_match_the_reference(void **state)
 {
     (void)state;
     check_vectors("image_embeds", MR_PRECISION_F32, MR_CHOICE_NO);
-    if (mr_checkpoint_find(expected, "image_embeds_normalized")) check_vectors("image_embeds_normalized", MR_PRECISION_F32, MR_CHOICE_MODEL);
+    if (mr_checkpoint_find(golden.expected, "image_embeds_normalized")) check_vectors("image_embeds_normalized", MR_PRECISION_F32, MR_CHOICE_MODEL);
 }
 
 static void bf16_vectors_match_the_reference(void **state)
@@ -157,13 +106,13 @@ static void int8_vectors_match_the_reference(void **state)
 static void check_layer(void *context, size_t k, const float *x, size_t tokens, size_t hidden)
 {
     size_t *seen = context;
-    const bool clip = mr_checkpoint_find(trace, "v.embeddings") != NULL, has_norm = mr_checkpoint_find(trace, "v.pre_layrnorm") != NULL;
+    const bool clip = mr_checkpoint_find(golden.trace, "v.embeddings") != NULL, has_norm = mr_checkpoint_find(golden.trace, "v.pre_layrnorm") != NULL;
     char name[64];
     if (k > 0) snprintf(name, sizeof name, "%slayer.%zu", clip ? "v." : "encoder.", k - 1);
     else snprintf(name, sizeof name, "%s", has_norm ? "v.pre_layrnorm" : clip ? "v.embeddings" : "embeddings");
-    const mr_tensor *tensor = mr_checkpoint_find(trace, name);
+    const mr_tensor *tensor = mr_checkpoint_find(golden.trace, name);
     assert_non_null(tensor);
-    assert_int_equal(tensor->elements, (tokens == 1 ? shape.tokens : tokens) * hidden);
+    assert_int_equal(tensor->elements, (tokens == 1 ? golden.shape.tokens : tokens) * hidden);
     float *wanted = calloc(tensor->elements, sizeof *wanted);
     mr_tensor_to_f32(tensor, wanted);
     golden_compare(name, x, wanted, tokens * hidden, 0.999999, 10 * golden_tolerance(wanted, tokens * hidden));
@@ -177,14 +126,14 @@ static void every_layer_matches_the_reference(void **state)
     mr_error error;
     const mr_params_options options = {.format = MR_LINEAR_F32};
     mr_vision_tower *tower = NULL;
-    must(mr_vision_tower_open(directory, shape.processor.width, &options, &tower, &error), &error);
+    must(mr_vision_tower_open(directory, golden.shape.processor.width, &options, &tower, &error), &error);
     mr_arena *arena = NULL;
     must(mr_arena_create(mr_vision_tower_scratch_bytes(tower, 1, 1), MR_MEM_SCRATCH, &arena, &error), &error);
     mr_scratch scratch = {.arena = arena};
     size_t seen = 0;
     const mr_layer_trace layers = {check_layer, &seen};
-    const mr_pixel_batch batch = {&images[0].pixels, 1, shape.processor.values};
-    float *vector = calloc(shape.dimension, sizeof *vector);
+    const mr_pixel_batch batch = {&golden.images[0].pixels, 1, golden.shape.processor.values};
+    float *vector = calloc(golden.shape.dimension, sizeof *vector);
     must(mr_vision_tower_forward(tower, &batch, 1, &scratch, vector, &layers, &error), &error);
     assert_true(seen >= 3);
     free(vector);
@@ -197,8 +146,8 @@ static void bits_depend_neither_on_batch_nor_on_threads(void **state)
     (void)state;
     static const mr_precision classes[] = {MR_PRECISION_F32, MR_PRECISION_BF16, MR_PRECISION_INT8};
     for (size_t i = 0; i < 3; i++) {
-        float *alone = embed(classes[i], MR_CHOICE_MODEL, 1, 1), *together = embed(classes[i], MR_CHOICE_MODEL, 2, count);
-        assert_memory_equal(alone, together, count * shape.dimension * sizeof *alone);
+        float *alone = embed(classes[i], MR_CHOICE_MODEL, 1, 1), *together = embed(classes[i], MR_CHOICE_MODEL, 2, golden.count);
+        assert_memory_equal(alone, together, golden.count * golden.shape.dimension * sizeof *alone);
         free(alone);
         free(together);
     }
@@ -229,11 +178,11 @@ static void packed_weights_out_of_the_cache_are_the_same(void **state)
     must(mr_checkpoint_open(directory, &files, &error), &error);
     const bool kept = mr_checkpoint_is_settled(files);
     mr_checkpoint_close(files);
-    float *without = embed(MR_PRECISION_BF16, MR_CHOICE_MODEL, 1, count);
+    float *without = embed(MR_PRECISION_BF16, MR_CHOICE_MODEL, 1, golden.count);
     must(mr_cache_open(folder, 1 << 26, "test", &cache, &error), &error);
     for (size_t i = 0; i < 2; i++) {
-        float *with = embed(MR_PRECISION_BF16, MR_CHOICE_MODEL, 1, count);
-        assert_memory_equal(with, without, count * shape.dimension * sizeof *with);
+        float *with = embed(MR_PRECISION_BF16, MR_CHOICE_MODEL, 1, golden.count);
+        assert_memory_equal(with, without, golden.count * golden.shape.dimension * sizeof *with);
         assert_int_equal(mr_cache_folder_bytes(folder) > 0, kept);
         free(with);
     }

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "changed_model.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "deviation.h"
@@ -96,90 +97,6 @@ static const mutation mutations[] = {
     { .golden = "nv-embed-v2", .file = CONFIG, .key = "add_eos", .value = "false", .ids = true },
 };
 
-static void must(mr_status status, const mr_error *error)
-{
-    if (status != MR_OK) fail_msg("%s", error->text);
-}
-
-static char *join(const char *directory, const char *name)
-{
-    char *path = mr_path_join(directory, name);
-    assert_non_null(path);
-    return path;
-}
-
-static void write_bytes(const char *path, const void *data, size_t length)
-{
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(data, 1, length, file), length);
-    assert_int_equal(fclose(file), 0);
-}
-
-/* Links every file of a model into `copy`, an empty folder; folders are made. */
-static void link_model(const char *from, const char *copy)
-{
-    DIR *folder = opendir(from);
-    assert_non_null(folder);
-    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-        if (entry->d_name[0] == '.' || strcmp(entry->d_name, "expect") == 0) continue;
-        char *source = join(from, entry->d_name), *target = join(copy, entry->d_name);
-        if (mr_path_is_directory(source)) {
-            assert_int_equal(mr_path_make_directories(target, NULL), MR_OK);
-            link_model(source, target);
-        } else {
-            assert_int_equal(symlink(source, target), 0);
-        }
-        free(source);
-        free(target);
-    }
-    closedir(folder);
-}
-
-static void set_value(const char *path, const char *key, const char *value)
-{
-    mr_error error = { 0 };
-    json_t *document = NULL, *new_value = json_loads(value, JSON_DECODE_ANY, NULL);
-    char name[128];
-    must(mr_json_load(path, (size_t)1 << 20, &document, &error), &error);
-    json_t *object = document;
-    const char *dot;
-    for (; (dot = strchr(key, '.')) != NULL; key = dot + 1) {
-        snprintf(name, sizeof name, "%.*s", (int)(dot - key), key);
-        object = json_object_get(object, name);
-        assert_non_null(object);
-    }
-    assert_false(json_equal(json_object_get(object, key), new_value)); /* else nothing is mutated */
-    assert_int_equal(json_object_set_new(object, key, new_value), 0);
-    char *text = json_dumps(document, 0);
-    assert_non_null(text);
-    assert_int_equal(unlink(path), 0);
-    write_bytes(path, text, strlen(text));
-    free(text);
-    json_decref(document);
-}
-
-static void zero_tensor(const char *path, const char *name)
-{
-    mr_error error = { 0 };
-    char *bytes = NULL;
-    size_t length = 0;
-    bool found = false;
-    mr_safetensors parsed = { 0 };
-    must(mr_file_read(path, (size_t)64 << 20, &bytes, &length, &error), &error);
-    must(mr_safetensors_parse((const unsigned char *)bytes, length, path, &parsed, &error), &error);
-    for (size_t i = 0; i < parsed.count; i++) {
-        if (strcmp(parsed.tensors[i].name, name) != 0) continue;
-        memset(bytes + (parsed.tensors[i].data - (const unsigned char *)bytes), 0, parsed.tensors[i].bytes);
-        found = true;
-    }
-    assert_true(found);
-    mr_safetensors_fini(&parsed);
-    assert_int_equal(unlink(path), 0);
-    write_bytes(path, bytes, length);
-    free(bytes);
-}
-
 /* How far the vectors of the short inputs are from the expected ones at most, in units of the tolerance; `enough` ends the search. */
 static double distance(const char *directory, const golden_case *golden, const mr_embed_options *embed, bool forget_prompt, double enough)
 {
@@ -192,8 +109,8 @@ static double distance(const char *directory, const golden_case *golden, const m
     float *expected = golden_tensor(golden->expected, "embedding", &rows, &width);
     float *got = calloc(width, sizeof *got);
     assert_non_null(got);
-    must(mr_text_embedder.open(directory, &options, &model, &error), &error);
-    must(mr_text_embedder.worker_create(model, &options, &worker, &error), &error);
+    changed_model_must(mr_text_embedder.open(directory, &options, &model, &error), &error);
+    changed_model_must(mr_text_embedder.worker_create(model, &options, &worker, &error), &error);
     for (size_t row = 0; row < golden->count && largest < enough * golden->max_abs; row++) {
         const golden_input *from = &golden->inputs[row];
         if (from->count > LONGEST) continue;
@@ -201,7 +118,7 @@ static double distance(const char *directory, const golden_case *golden, const m
         const mr_text_embedding_request request = { .inputs = &input, .count = 1 };
         mr_status status = MR_OK;
         mr_text_embedding_response response = { .vectors = got, .dimension = width, .statuses = &status };
-        must(mr_text_embedder.run_batch(worker, &request, &response, &error), &error);
+        changed_model_must(mr_text_embedder.run_batch(worker, &request, &response, &error), &error);
         for (size_t i = 0; i < width; i++) {
             double difference = fabs((double)got[i] - (double)expected[row * width + i]);
             if (!(difference <= largest)) largest = difference; /* a NaN is far away */
@@ -221,14 +138,14 @@ static size_t other_ids(const char *directory, const golden_case *golden)
     mr_tokenizer_scratch *scratch = NULL;
     mr_encoding encoding = { 0 };
     size_t others = 0;
-    must(mr_tokenizer_scratch_create(&scratch, &error), &error);
+    changed_model_must(mr_tokenizer_scratch_create(&scratch, &error), &error);
     for (size_t row = 0; row < golden->count; row++) {
         const golden_input *input = &golden->inputs[row];
         const mr_embed_options options = { .prompt_text = input->prompt };
         mr_text_preparer *preparer = NULL;
         size_t prompt_tokens = 0;
         bool truncated = false;
-        must(mr_text_preparer_create(directory, &options, &preparer, &error), &error);
+        changed_model_must(mr_text_preparer_create(directory, &options, &preparer, &error), &error);
         mr_status status = mr_text_preparer_run(preparer, scratch, (mr_str){ input->text, input->text_length }, &encoding, &prompt_tokens, &truncated, &error);
         others += status != MR_OK || encoding.count != input->count || memcmp(encoding.ids, input->ids, input->count * sizeof *encoding.ids) != 0;
         mr_text_preparer_destroy(preparer);
@@ -272,9 +189,9 @@ static mr_status open_changed(const char *golden, const char *key, const char *v
 {
     void *model = NULL;
     const mr_model_options options = { .precision = MR_PRECISION_F32, .threads_per_worker = 1, .max_batch_tokens = 1, .max_batch_inputs = 1 };
-    char *original = join(MR_TEST_DATA "/golden", golden), *copy = mr_strdup(fresh_folder("refusal")), *changed = join(copy, CONFIG);
-    link_model(original, copy);
-    set_value(changed, key, value);
+    char *original = changed_model_path(MR_TEST_DATA "/golden", golden), *copy = mr_strdup(fresh_folder("refusal")), *changed = changed_model_path(copy, CONFIG);
+    changed_model_link(original, copy);
+    changed_model_set(changed, key, value);
     mr_status status = mr_text_embedder.open(copy, &options, &model, error);
     free(original);
     free(copy);
@@ -306,8 +223,8 @@ static void tensors_left_over_are_refused(void **state)
 
 static void load_case(const char *name, char **directory, golden_case *golden)
 {
-    *directory = join(MR_TEST_DATA "/golden", name);
-    char *expect = join(*directory, "expect");
+    *directory = changed_model_path(MR_TEST_DATA "/golden", name);
+    char *expect = changed_model_path(*directory, "expect");
     golden_case_load(expect, golden);
     free(expect);
 }
@@ -318,12 +235,12 @@ static void changed_files_are_noticed(void **state)
     for (size_t i = 0; i < sizeof mutations / sizeof *mutations; i++) {
         const mutation *m = &mutations[i];
         golden_case golden;
-        char *original, *copy = mr_strdup(fresh_folder("mutation")), *changed = join(copy, m->file ? m->file : "model.safetensors");
+        char *original, *copy = mr_strdup(fresh_folder("mutation")), *changed = changed_model_path(copy, m->file ? m->file : "model.safetensors");
         const char *what = m->zero ? m->zero : m->key;
         load_case(m->golden, &original, &golden);
-        link_model(original, copy);
-        if (m->file) set_value(changed, m->key, m->value);
-        else zero_tensor(changed, m->zero);
+        changed_model_link(original, copy);
+        if (m->file) changed_model_set(changed, m->key, m->value);
+        else changed_model_zero(changed, m->zero);
         if (m->ids && other_ids(copy, &golden) == 0) fail_msg("%s: %s is not noticed", m->golden, what);
         double after = m->ids ? NOTICED : distance(copy, &golden, NULL, false, NOTICED);
         if (!(after >= NOTICED)) fail_msg("%s: %s is not noticed (%.2f times the tolerance)", m->golden, what, after);
@@ -385,7 +302,7 @@ static void try_other_endings(const char *name, const char *directory, const gol
     static const mr_pooling poolings[] = { MR_POOLING_CLS, MR_POOLING_LAST, MR_POOLING_MEAN, MR_POOLING_MAX };
     mr_error error = { 0 };
     mr_sentence_config *config = NULL;
-    must(mr_sentence_config_open(directory, NULL, &config, &error), &error);
+    changed_model_must(mr_sentence_config_open(directory, NULL, &config, &error), &error);
     for (size_t i = 0; config->pooling_count == 1 && i < sizeof poolings / sizeof *poolings; i++) {
         const mr_embed_options options = { .override_pooling = true, .pooling = poolings[i] };
         if (poolings[i] != config->poolings[0] && !(distance(directory, golden, &options, false, NOTICED) >= NOTICED))
