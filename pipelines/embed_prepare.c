@@ -5,12 +5,12 @@
 
 #include "core/fault.h"
 
-static void prepare_item(mr_job_run *run, void *preparer, mr_embed_item *item)
+static void prepare_item(mr_job_run *run, mr_tokenizer_scratch *scratch, mr_embed_item *item)
 {
     mr_error error;
     if (item->record->status != MR_OK) {
         mr_embed_item_fail(item, item->record->error_text);
-    } else if (run->plan->modality->prepare(run->job, run->plan, preparer, item->record, &item->prepared, &error) != MR_OK) {
+    } else if (run->plan->modality->prepare(run->job, run->plan, scratch, item->record, &item->prepared, &error) != MR_OK) {
         mr_embed_item_fail(item, error.text);
     } else {
         item->status = item->prepared.truncated ? MR_ROW_TRUNCATED : MR_ROW_OK;
@@ -19,7 +19,7 @@ static void prepare_item(mr_job_run *run, void *preparer, mr_embed_item *item)
     }
 }
 
-static void prepare_all(mr_job_run *run, void *preparer)
+static void prepare_all(mr_job_run *run, mr_tokenizer_scratch *scratch)
 {
     const char *stage = run->plan->modality->preparing;
     void *taken;
@@ -28,7 +28,7 @@ static void prepare_all(mr_job_run *run, void *preparer)
         int64_t begin = mr_trace_begin();
         mr_pulse_begin(&run->watchdog.pulses[MR_STAGE_PREPARE]);
         MR_FAULT("prepare");
-        prepare_item(run, preparer, item);
+        prepare_item(run, scratch, item);
         mr_pulse_end(&run->watchdog.pulses[MR_STAGE_PREPARE]);
         mr_trace_end(begin, stage, "tokens", item->prepared.tokens);
         atomic_fetch_add(&run->prepared, 1);
@@ -44,13 +44,12 @@ static void prepare_all(mr_job_run *run, void *preparer)
 void *mr_embed_prepare(void *argument)
 {
     mr_job_run *run = argument;
-    const mr_modality *modality = run->plan->modality;
     mr_error error;
-    void *preparer = NULL;
-    mr_trace_name_thread(modality->preparing);
-    if (modality->preparer_create(run->plan, &preparer, &error) == MR_OK) prepare_all(run, preparer);
+    mr_tokenizer_scratch *scratch = NULL;
+    mr_trace_name_thread(run->plan->modality->preparing);
+    if (mr_tokenizer_scratch_create(&scratch, &error) == MR_OK) prepare_all(run, scratch);
     else mr_embed_run_fail(run, &error);
-    modality->preparer_destroy(preparer);
+    mr_tokenizer_scratch_destroy(scratch);
     if (atomic_fetch_sub(&run->preparers_left, 1) == 1) mr_queue_close(run->to_batch);
     return NULL;
 }

@@ -44,11 +44,9 @@ typedef struct mr_modality {
     mr_status (*plan)(const mr_job *job, struct mr_job_plan *plan, mr_error *error);
     /* What a record grows by when it is prepared. */
     size_t (*prepared_bytes)(const struct mr_job_plan *plan, const mr_record *record);
-    /* A preparing thread's own memory. */
-    mr_status (*preparer_create)(const struct mr_job_plan *plan, void **out, mr_error *error);
-    void (*preparer_destroy)(void *preparer); /* NULL is fine */
-    /* `out` comes zeroed and is the caller's, also on failure. BAD_RECORD and others: this record fails, with the error's text. */
-    mr_status (*prepare)(const mr_job *job, const struct mr_job_plan *plan, void *preparer, const mr_record *record, mr_prepared *out, mr_error *error);
+    /* `scratch` is the calling thread's. `out` comes zeroed and is the caller's, also on failure. BAD_RECORD and others: this record fails, with the error's text. */
+    mr_status (*prepare)(const mr_job *job, const struct mr_job_plan *plan, mr_tokenizer_scratch *scratch, const mr_record *record, mr_prepared *out,
+                         mr_error *error);
     void (*make_request)(const void *inputs, size_t count, mr_modality_request *out);
     /* Attributes for the output: what is to be known of the model's settings. */
     void (*describe)(const struct mr_job_plan *plan, struct mr_embed_attributes *out);

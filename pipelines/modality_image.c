@@ -54,15 +54,6 @@ static size_t prepared_bytes(const mr_job_plan *plan, const mr_record *record)
     return 3 * plan->image.processor.width * plan->image.processor.height;
 }
 
-static mr_status preparer_create(const mr_job_plan *plan, void **out, mr_error *error)
-{
-    (void)plan, (void)error;
-    *out = NULL; /* an image takes what it needs */
-    return MR_OK;
-}
-
-static void preparer_destroy(void *preparer) { (void)preparer; }
-
 static mr_status resize(const mr_image_processor *processor, const mr_bitmap *bitmap, mr_prepared *out, mr_error *error)
 {
     out->pixels = malloc(3 * processor->width * processor->height);
@@ -72,9 +63,10 @@ static mr_status resize(const mr_image_processor *processor, const mr_bitmap *bi
     return MR_OK;
 }
 
-static mr_status prepare(const mr_job *job, const mr_job_plan *plan, void *preparer, const mr_record *record, mr_prepared *out, mr_error *error)
+static mr_status prepare(const mr_job *job, const mr_job_plan *plan, mr_tokenizer_scratch *scratch, const mr_record *record, mr_prepared *out,
+                         mr_error *error)
 {
-    (void)preparer;
+    (void)scratch;
     if (record->image.length == 0) return mr_error_set(error, MR_BAD_RECORD, "the record holds no image; this model embeds images (--modality text: its texts)");
     const mr_image_processor *processor = &plan->image.processor;
     const mr_decode_options options = { .max_pixels = plan->max_pixels, .alpha_on_white = job->alpha == MR_ALPHA_WHITE,
@@ -109,8 +101,6 @@ const mr_modality mr_modality_image = {
     .input_bytes = sizeof(mr_image),
     .plan = plan_images,
     .prepared_bytes = prepared_bytes,
-    .preparer_create = preparer_create,
-    .preparer_destroy = preparer_destroy,
     .prepare = prepare,
     .make_request = make_request,
     .describe = describe,

@@ -29,18 +29,8 @@ static size_t prepared_bytes(const mr_job_plan *plan, const mr_record *record)
     return record->text.length * 4 / 3;
 }
 
-static mr_status preparer_create(const mr_job_plan *plan, void **out, mr_error *error)
-{
-    (void)plan;
-    mr_tokenizer_scratch *scratch = NULL;
-    MR_TRY(mr_tokenizer_scratch_create(&scratch, error));
-    *out = scratch;
-    return MR_OK;
-}
-
-static void preparer_destroy(void *scratch) { mr_tokenizer_scratch_destroy(scratch); }
-
-static mr_status prepare(const mr_job *job, const mr_job_plan *plan, void *scratch, const mr_record *record, mr_prepared *out, mr_error *error)
+static mr_status prepare(const mr_job *job, const mr_job_plan *plan, mr_tokenizer_scratch *scratch, const mr_record *record, mr_prepared *out,
+                         mr_error *error)
 {
     if (record->text.length == 0 && record->image.length > 0)
         return mr_error_set(error, MR_BAD_RECORD, "the record is an image without text; this model embeds text");
@@ -87,8 +77,6 @@ const mr_modality mr_modality_text = {
     .input_bytes = sizeof(mr_text_embedding_input),
     .plan = plan_texts,
     .prepared_bytes = prepared_bytes,
-    .preparer_create = preparer_create,
-    .preparer_destroy = preparer_destroy,
     .prepare = prepare,
     .make_request = make_request,
     .describe = describe,
