@@ -67,6 +67,7 @@ struct mr_job_run {
     size_t in_flight;            /* requests submitted and not answered */
     mr_error error;              /* the first one; status MR_OK while there is none */
     mr_status outcome;           /* of the writer */
+    char first_failure[256];     /* the writer's, until it has ended */
 
     atomic_ullong read, prepared, prepared_tokens, computed, tokens, written, ok, truncated, failed, resumed;
     atomic_llong started_ns, ended_ns;

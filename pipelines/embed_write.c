@@ -2,7 +2,9 @@
 #include "pipelines/embed_run.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/fault.h"
 
@@ -31,6 +33,18 @@ static mr_status check_policy(const mr_job_run *run, const mr_embed_item *item, 
     return MR_OK;
 }
 
+/* For the summary: cut at a whole character, and nothing a terminal would obey. */
+static void note_failure(mr_job_run *run, const mr_embed_item *item)
+{
+    if (item->status != MR_ROW_FAILED || run->first_failure[0]) return;
+    const mr_str id = item->record->id;
+    char *text = run->first_failure;
+    snprintf(text, sizeof run->first_failure, "%.*s: %s", (int)id.length, id.data ? id.data : "", item->error_text ? item->error_text : "");
+    text[mr_utf8_check(text, strlen(text))] = '\0';
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7F) *text = '?';
+}
+
 static mr_status write_item(mr_job_run *run, const mr_embed_item *item, mr_error *error)
 {
     const mr_record *record = item->record;
@@ -41,6 +55,7 @@ static mr_status write_item(mr_job_run *run, const mr_embed_item *item, mr_error
     int64_t begin = mr_trace_begin();
     MR_TRY(mr_sink_put(run->sink, &row, error));
     mr_trace_end(begin, "write", NULL, 0);
+    note_failure(run, item);
     atomic_fetch_add(&run->written, 1);
     atomic_fetch_add(item->status == MR_ROW_FAILED ? &run->failed : item->status == MR_ROW_TRUNCATED ? &run->truncated : &run->ok, 1);
     return check_policy(run, item, error);

@@ -291,6 +291,7 @@ mr_status mr_job_run_finish(mr_job_run *run, mr_job_progress *last, mr_error *er
     bool joined = join_threads(run) && !run->hangs; /* a hanging worker is no thread of ours */
     if (!atomic_load(&run->ended_ns)) atomic_store(&run->ended_ns, mr_clock_now(run->clock));
     mr_job_run_progress(run, last);
+    if (joined) memcpy(last->first_failure, run->first_failure, sizeof last->first_failure);
     mr_pool_unpin(run->model, run->plan->workers);
     pthread_mutex_lock(&run->lock);
     mr_status status = run->error.status;

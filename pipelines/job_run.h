@@ -81,6 +81,7 @@ typedef struct mr_job_progress {
     int64_t elapsed_ns;       /* since the first record was read */
     size_t workers_ready;
     bool finishing;           /* all rows committed, joining the parts */
+    char first_failure[256];  /* behind finish: "id: reason" of the first record of this run that failed; "" */
     bool abandoned;           /* behind finish: a thread hangs and keeps what it uses. End the process without exit handlers */
 } mr_job_progress;
 

@@ -95,6 +95,7 @@ static void print_summary(const mr_job *job, const mr_job_plan *plan, const mr_j
     fprintf(stderr, "%s: %s ok, %s truncated, %s failed", status == MR_INCOMPLETE ? "stopped" : "done", mr_format_count(ok, p->ok),
             mr_format_count(truncated, p->truncated), mr_format_count(failed, p->failed));
     if (p->resumed) fprintf(stderr, ", %s from earlier runs", mr_format_count(resumed, p->resumed));
+    if (p->first_failure[0]) fprintf(stderr, "\n      the first that failed: %s", p->first_failure);
     if (plan->input_tokens > 0) fprintf(stderr, "\n      %s %s in %.1f s: %.1f %s/s", mr_format_count(tokens, p->computed), plan->modality->inputs, seconds,
                                         (double)p->computed / safe, plan->modality->inputs);
     else fprintf(stderr, "\n      %s tokens in %.1f s: %.0f records/s, %.0f tokens/s", mr_format_count(tokens, p->tokens), seconds, (double)p->computed / safe,
@@ -109,11 +110,11 @@ static void print_summary_json(const mr_job *job, const mr_job_plan *plan, const
 {
     double seconds = (double)p->elapsed_ns / (double)MR_CLOCK_SECOND;
     double safe = seconds > 0.0 ? seconds : 1e-9;
-    json_t *root = json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:f,s:f,s:I,s:I,s:s}", "status", mr_status_name(status), "ok", (json_int_t)p->ok,
+    json_t *root = json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:f,s:f,s:I,s:I,s:s,s:o}", "status", mr_status_name(status), "ok", (json_int_t)p->ok,
         "truncated", (json_int_t)p->truncated, "failed", (json_int_t)p->failed, "resumed", (json_int_t)p->resumed, "tokens", (json_int_t)p->tokens,
         "seconds", seconds, "records_per_second", (double)p->computed / safe, "tokens_per_second", (double)p->tokens / safe,
         "share_of_peak", peak_share(plan, p), "peak_rss", (json_int_t)mr_mem_peak_rss(), "memory_limit", (json_int_t)plan->memory_limit,
-        "output", job->output_path);
+        "output", job->output_path, "first_failure", p->first_failure[0] ? json_string(p->first_failure) : json_null());
     if (!root) return;
     json_dumpf(root, stderr, JSON_COMPACT | JSON_REAL_PRECISION(9));
     fputc('\n', stderr);

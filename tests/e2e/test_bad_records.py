@@ -72,6 +72,7 @@ class BadRecords(Case):
         bad = [i for i, kind in enumerate(kinds) if kind in KINDS or kind in ("too long", "too many values")]
         self.assertEqual(summary["ok"] + summary["truncated"] + summary["failed"], RECORDS)
         self.assertEqual(summary["failed"], len(bad))
+        self.assertIn(f"bad.jsonl:{bad[0] + 1}: ", summary["first_failure"])
         self.assertEqual(summary["truncated"], kinds.count("truncated"))
         with h5py.File(self.dir / "bad.h5") as file, self.run_job("good.jsonl", "good.h5", 0) as good:
             status, reasons, ids = file["status"][:], strings(file["error"]), strings(file["id"])
@@ -89,6 +90,11 @@ class BadRecords(Case):
             self.assertTrue(np.isnan(file["embedding"][:][~fine]).all())
         self.run_millrace("verify", "bad.h5", "good.h5")
         self.assertIn(f"{len(bad):,} failed", self.run_millrace("status", "bad.h5")[0])
+
+    def test_the_first_failure_is_named(self):
+        source = self.write_jsonl("in.jsonl", [{"id": "a\x1b[31m" + "é" * 200, "body": 1}])
+        _, stderr = self.run_millrace("embed", source, "-m", MODEL, "-o", "out.h5", "--text-field", "bdy", code=3)
+        self.assertRegex(stderr, r"the first that failed: a\?\[31mé+\n")  # cut at a character, without the escape
 
     def test_policies(self):
         self.write(self.dir / "bad.jsonl")
