@@ -40,16 +40,15 @@ static mr_status index_ids(mr_added_tokens *tokens, mr_error *error)
     return MR_OK;
 }
 
-/* The text searched for: the content, normalised if the token is. */
-static mr_status pattern_of(const mr_added_token *token, const mr_normalizer *normalizer, mr_tokenizer_scratch *scratch, mr_str *out, mr_error *error)
+static mr_status read_decoded(mr_added_token *token, const mr_normalizer *normalizer, mr_tokenizer_scratch *scratch, mr_error *error)
 {
     mr_segment segment = { token->content, true };
     if (token->normalized && token->content.length) MR_TRY(mr_normalizer_run(normalizer, scratch, &segment, error));
-    *out = mr_str_copy(segment.text);
-    return out->data ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    token->decoded = mr_str_copy(segment.text);
+    return token->decoded.data ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
 }
 
-static mr_status build_search(mr_added_tokens *tokens, bool normalized, const mr_normalizer *normalizer, mr_tokenizer_scratch *scratch, mr_error *error)
+static mr_status build_search(mr_added_tokens *tokens, bool normalized, mr_error *error)
 {
     mr_status status = MR_OK;
     size_t count = 0;
@@ -61,7 +60,7 @@ static mr_status build_search(mr_added_tokens *tokens, bool normalized, const mr
     }
     for (size_t i = 0; i < tokens->count; i++) {
         if (tokens->items[i].normalized != normalized || tokens->items[i].content.length == 0) continue;
-        MR_TRY_OR(status, pattern_of(&tokens->items[i], normalizer, scratch, &patterns[count], error), done);
+        patterns[count] = tokens->items[i].decoded;
         if (patterns[count].length) tokens->first[normalized][(unsigned char)patterns[count].data[0]] = true;
         values[count++] = (int32_t)i;
     }
@@ -71,7 +70,6 @@ static mr_status build_search(mr_added_tokens *tokens, bool normalized, const mr
         if (tokens->first[normalized][byte]) tokens->only[normalized] = found++ ? -1 : byte;
     status = mr_trie_build(patterns, values, count, &tokens->search[normalized], error);
 done:
-    for (size_t i = 0; patterns && i < count; i++) free((char *)patterns[i].data);
     free(patterns);
     free(values);
     return status;
@@ -96,8 +94,9 @@ mr_status mr_added_tokens_open(mr_json_value list, const mr_normalizer *normaliz
         MR_TRY_OR(status, read_token(key, item, &tokens.items[tokens.count++], error), done);
     }
     MR_TRY_OR(status, index_ids(&tokens, error), done);
-    MR_TRY_OR(status, build_search(&tokens, false, normalizer, scratch, error), done);
-    MR_TRY_OR(status, build_search(&tokens, true, normalizer, scratch, error), done);
+    for (size_t i = 0; i < tokens.count; i++) MR_TRY_OR(status, read_decoded(&tokens.items[i], normalizer, scratch, error), done);
+    MR_TRY_OR(status, build_search(&tokens, false, error), done);
+    MR_TRY_OR(status, build_search(&tokens, true, error), done);
     *out = tokens;
 done:
     if (status != MR_OK) mr_added_tokens_fini(&tokens);
@@ -106,7 +105,10 @@ done:
 
 void mr_added_tokens_fini(mr_added_tokens *tokens)
 {
-    for (size_t i = 0; i < tokens->count; i++) free((char *)tokens->items[i].content.data);
+    for (size_t i = 0; i < tokens->count; i++) {
+        free((char *)tokens->items[i].content.data);
+        free((char *)tokens->items[i].decoded.data);
+    }
     free(tokens->items);
     free(tokens->index_of);
     mr_trie_fini(&tokens->search[0]);
@@ -126,11 +128,11 @@ static bool word_after(mr_str text, size_t at)
     return at < text.length && mr_unicode_is_word(mr_utf8_decode(text.data + at, &length));
 }
 
-/* White space next to the match, back to `from` (the end of the match before) and on to the end of the text. */
-static void swallow_space(mr_str text, size_t from, mr_added_match *match)
+/* White space next to the match, back to `taken` (the end of the match before) and on to the end of the text. */
+static void swallow_space(mr_str text, size_t taken, mr_added_match *match)
 {
     size_t length;
-    while (match->token->lstrip && match->start > from) {
+    while (match->token->lstrip && match->start > taken) {
         size_t before = mr_utf8_before(text.data, match->start);
         if (!mr_unicode_is_space(mr_utf8_decode(text.data + before, &length))) break;
         match->start = before;
@@ -150,20 +152,20 @@ static size_t next_candidate(const mr_added_tokens *tokens, bool normalized, mr_
     return at;
 }
 
-mr_added_match mr_added_tokens_find(const mr_added_tokens *tokens, bool normalized, mr_str text, size_t from)
+mr_added_match mr_added_tokens_find(const mr_added_tokens *tokens, bool normalized, mr_str text, size_t from, size_t taken)
 {
     const mr_trie *trie = &tokens->search[normalized];
     for (size_t at = from; tokens->searched[normalized] && (at = next_candidate(tokens, normalized, text, at)) < text.length; at++) {
         size_t length = 0;
         int32_t index = mr_trie_longest(trie, MR_TRIE_ROOT, (mr_str){ text.data + at, text.length - at }, &length);
         if (index < 0) continue;
-        mr_added_match match = { at, at + length, tokens->items + index };
+        mr_added_match match = { at, at + length, at + length, tokens->items + index };
         if (match.token->single_word && (word_before(text, match.start) || word_after(text, match.end))) {
             at += length - 1; /* dropped whole, not tried shorter */
             continue;
         }
-        swallow_space(text, from, &match);
+        swallow_space(text, taken, &match);
         return match;
     }
-    return (mr_added_match){ text.length, text.length, NULL };
+    return (mr_added_match){ text.length, text.length, text.length, NULL };
 }

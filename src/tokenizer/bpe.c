@@ -269,6 +269,12 @@ mr_status mr_bpe_open(mr_json_value component, const mr_vocabulary *vocabulary, 
     mr_byte_fallback_read(vocabulary, model.fallback);
     if (!fallback) memset(model.fallback, 0xFF, sizeof model.fallback);
     MR_TRY_OR(status, read_symbols(vocabulary, &model, error), done);
+    for (size_t i = 0; bytes && fallback && i < 256; i++) {
+        if (model.symbols[0][i] >= 0) continue;
+        status = mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: BPE with byte_fallback whose vocabulary lacks characters of ByteLevel is not supported",
+                              mr_json_path(component));
+        goto done;
+    }
     if (!bytes && !model.ignore_merges && suffix.length == 0) {
         model.joins = mr_mem_calloc(256, sizeof *model.joins, MR_MEM_TOKENIZER);
         model.parts = model.joins != NULL;

@@ -218,11 +218,14 @@ static mr_status run_replace(const mr_normalizer_step *step, mr_tokenizer_scratc
     return mr_buf_append(out, text.data + from, text.length - from) ? MR_OK : out_of_memory(error);
 }
 
-static bool run_strip_accents(mr_str text, mr_buf *out)
+/* A removed first character takes offset 0 with it. */
+static bool run_strip_accents(mr_segment *segment, mr_buf *out)
 {
+    mr_str text = segment->text;
     for (size_t at = 0, length; at < text.length; at += length) {
-        uint32_t c = mr_utf8_decode(text.data + at, &length);
-        if ((mr_unicode_category8(c) & MR_CATEGORIES_M) == 0 && !mr_buf_append(out, text.data + at, length)) return false;
+        bool removed = (mr_unicode_category8(mr_utf8_decode(text.data + at, &length)) & MR_CATEGORIES_M) != 0;
+        if (removed && at == 0) segment->at_origin = false;
+        if (!removed && !mr_buf_append(out, text.data + at, length)) return false;
     }
     return true;
 }
@@ -242,11 +245,15 @@ uint32_t mr_nmt_clean(uint32_t c)
     return deleted ? 0 : blank ? ' ' : c;
 }
 
-static bool run_nmt(mr_str text, mr_buf *out)
+static bool run_nmt(mr_segment *segment, mr_buf *out)
 {
+    mr_str text = segment->text;
     for (size_t at = 0, length; at < text.length; at += length) {
         uint32_t c = mr_utf8_decode(text.data + at, &length), to = mr_nmt_clean(c);
-        if (!to && c) continue;
+        if (!to && c) {
+            if (at == 0) segment->at_origin = false;
+            continue;
+        }
         if (!(to == c ? mr_buf_append(out, text.data + at, length) : mr_buf_append(out, " ", 1))) return false;
     }
     return true;
@@ -264,10 +271,10 @@ static mr_status run_step(const mr_normalizer_step *step, mr_tokenizer_scratch *
         done = mr_unicode_normalize(step->form, segment->text, &scratch->marks, out);
         break;
     case MR_NORMALIZER_LOWERCASE: done = run_lowercase(segment->text, out); break;
-    case MR_NORMALIZER_STRIP_ACCENTS: done = run_strip_accents(segment->text, out); break;
+    case MR_NORMALIZER_STRIP_ACCENTS: done = run_strip_accents(segment, out); break;
     case MR_NORMALIZER_PRECOMPILED: done = mr_precompiled_run(step->precompiled, segment->text, out); break;
     case MR_NORMALIZER_BYTE_LEVEL: done = run_byte_level(segment->text, out); break;
-    case MR_NORMALIZER_NMT: done = run_nmt(segment->text, out); break;
+    case MR_NORMALIZER_NMT: done = run_nmt(segment, out); break;
     case MR_NORMALIZER_REPLACE: MR_TRY(run_replace(step, scratch, segment, out, error)); break;
     case MR_NORMALIZER_PREPEND:
         if (segment->text.length == 0) return MR_OK;

@@ -201,6 +201,7 @@ mr_status mr_normalizer_run(const mr_normalizer *normalizer, mr_tokenizer_scratc
 
 typedef struct mr_added_token {
     mr_str content; /* owned */
+    mr_str decoded; /* owned; what it is when decoding: content, normalised if it is searched in normalised text */
     int32_t id;
     bool single_word, lstrip, rstrip, normalized, special;
 } mr_added_token;
@@ -218,6 +219,7 @@ typedef struct mr_added_tokens {
 
 typedef struct mr_added_match {
     size_t start, end; /* what the match swallows */
+    size_t searched;   /* where to look for the next: white space that was swallowed may begin another */
     const mr_added_token *token; /* NULL: none found */
 } mr_added_match;
 
@@ -225,8 +227,8 @@ typedef struct mr_added_match {
 mr_status mr_added_tokens_open(mr_json_value list, const mr_normalizer *normalizer, mr_tokenizer_scratch *scratch,
                                mr_added_tokens *out, mr_error *error);
 void mr_added_tokens_fini(mr_added_tokens *tokens);
-/* The next match at or behind `from`. */
-mr_added_match mr_added_tokens_find(const mr_added_tokens *tokens, bool normalized, mr_str text, size_t from);
+/* The next match at or behind `from`; all before `taken` is part of another. */
+mr_added_match mr_added_tokens_find(const mr_added_tokens *tokens, bool normalized, mr_str text, size_t from, size_t taken);
 /* NULL when the id is no added token. */
 static inline const mr_added_token *mr_added_tokens_of(const mr_added_tokens *tokens, int32_t id)
 {
@@ -423,5 +425,8 @@ struct mr_tokenizer {
     size_t model_max_length;
     size_t bytes;
 };
+
+/* What decoding starts from: as mr_tokenizer_piece, but an added token that is normalised appears so. */
+mr_str mr_tokenizer_decoded_piece(const mr_tokenizer *tokenizer, int32_t id);
 
 #endif

@@ -183,7 +183,7 @@ static bool cut(cutter *c, size_t start, size_t end, bool delimiter)
     bool holds = c->start < c->end, joins = false;
     if (c->behavior == MR_SPLIT_MERGED_PREVIOUS) joins = delimiter && !c->held_delimiter;
     if (c->behavior == MR_SPLIT_MERGED_NEXT) joins = !delimiter && c->held_delimiter;
-    if (c->behavior == MR_SPLIT_CONTIGUOUS) joins = delimiter && c->held_delimiter;
+    if (c->behavior == MR_SPLIT_CONTIGUOUS) joins = delimiter == c->held_delimiter;
     if (holds && joins) {
         c->end = end;
     } else {

@@ -248,6 +248,12 @@ int32_t mr_tokenizer_id(const mr_tokenizer *tokenizer, mr_str piece)
     return mr_vocabulary_id(&tokenizer->model.vocabulary, piece);
 }
 
+mr_str mr_tokenizer_decoded_piece(const mr_tokenizer *tokenizer, int32_t id)
+{
+    const mr_added_token *added = mr_added_tokens_of(&tokenizer->added, id);
+    return added ? added->decoded : mr_vocabulary_text(&tokenizer->model.vocabulary, id);
+}
+
 bool mr_tokenizer_is_special(const mr_tokenizer *tokenizer, int32_t id)
 {
     const mr_added_token *added = mr_added_tokens_of(&tokenizer->added, id);
@@ -278,7 +284,7 @@ mr_status mr_tokenizer_decode(const mr_tokenizer *tokenizer, const int32_t *ids,
     bool done = true;
     for (size_t i = 0; i < count && done; i++) {
         if (skip_special_tokens && mr_tokenizer_is_special(tokenizer, ids[i])) continue;
-        mr_str text = mr_tokenizer_piece(tokenizer, ids[i]);
+        mr_str text = mr_tokenizer_decoded_piece(tokenizer, ids[i]);
         if (text.data) done = mr_text_list_add(&texts, text);
     }
     done = done && mr_decoder_run(&tokenizer->decoder, MR_DECODER_NONE, true, &texts, &spare, out);

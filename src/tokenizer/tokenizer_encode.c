@@ -17,6 +17,12 @@ static mr_status out_of_memory(mr_error *error)
     return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory tokenizing a text");
 }
 
+/* Empty where a token before has swallowed the white space that the next begins with. */
+static mr_str between(mr_str text, size_t taken, size_t start)
+{
+    return start > taken ? (mr_str){ text.data + taken, start - taken } : (mr_str){ text.data, 0 };
+}
+
 /* A stretch without added tokens. */
 static mr_status encode_plain(const mr_tokenizer *t, mr_tokenizer_scratch *scratch, mr_segment segment, mr_ids *ids, mr_error *error)
 {
@@ -42,15 +48,17 @@ static mr_status encode_segment(const mr_tokenizer *t, mr_tokenizer_scratch *scr
     MR_TRY(mr_normalizer_run(&t->normalizer, scratch, &segment, error));
     mr_str text = segment.text;
     if (offsets->on && !mr_offsets_finish(offsets, text)) return out_of_memory(error);
-    for (size_t from = 0; from < text.length;) {
-        mr_added_match match = mr_added_tokens_find(&t->added, true, text, from);
-        if (offsets->on) offsets->current = offsets->bytes[0] + from;
-        MR_TRY(encode_plain(t, scratch, (mr_segment){ { text.data + from, match.start - from }, segment.at_origin && from == 0 }, ids, error));
+    for (size_t taken = 0, from = 0;;) {
+        mr_added_match match = mr_added_tokens_find(&t->added, true, text, from, taken);
+        if (offsets->on) offsets->current = offsets->bytes[0] + taken;
+        mr_segment plain = { between(text, taken, match.start), segment.at_origin && taken == 0 };
+        MR_TRY(encode_plain(t, scratch, plain, ids, error));
         if (offsets->on) offsets->current = offsets->bytes[0];
-        if (match.token) MR_TRY(add_token(match.token, offsets->on ? mr_offsets_of(offsets, match.start, match.end) : (mr_span){ 0 }, ids, error));
-        from = match.end;
+        if (!match.token) return MR_OK;
+        MR_TRY(add_token(match.token, offsets->on ? mr_offsets_of(offsets, match.start, match.end) : (mr_span){ 0 }, ids, error));
+        taken = match.end;
+        from = match.searched;
     }
-    return MR_OK;
 }
 
 static mr_status encode_text(const mr_tokenizer *t, mr_tokenizer_scratch *scratch, mr_str text, bool traced, mr_ids *ids, mr_error *error)
@@ -61,13 +69,14 @@ static mr_status encode_text(const mr_tokenizer *t, mr_tokenizer_scratch *scratc
     ids->count = 0;
     scratch->offsets.on = traced;
     if (!mr_ids_trace(ids, traced)) return out_of_memory(error);
-    for (size_t from = 0; from < text.length;) {
-        mr_added_match match = mr_added_tokens_find(&t->added, false, text, from);
-        MR_TRY(encode_segment(t, scratch, (mr_segment){ { text.data + from, match.start - from }, from == 0 }, from, ids, error));
-        if (match.token) MR_TRY(add_token(match.token, (mr_span){ (uint32_t)match.start, (uint32_t)match.end }, ids, error));
-        from = match.end;
+    for (size_t taken = 0, from = 0;;) {
+        mr_added_match match = mr_added_tokens_find(&t->added, false, text, from, taken);
+        MR_TRY(encode_segment(t, scratch, (mr_segment){ between(text, taken, match.start), taken == 0 }, taken, ids, error));
+        if (!match.token) return MR_OK;
+        MR_TRY(add_token(match.token, (mr_span){ (uint32_t)match.start, (uint32_t)match.end }, ids, error));
+        taken = match.end;
+        from = match.searched;
     }
-    return MR_OK;
 }
 
 /* How many ids of each text stay when both together may have `maximum` ("longest first"). */

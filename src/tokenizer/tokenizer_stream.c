@@ -93,7 +93,7 @@ mr_status mr_tokenizer_stream_push(mr_tokenizer_stream *stream, int32_t id, mr_b
 {
     const mr_tokenizer *tokenizer = stream->tokenizer;
     if (stream->skip_special && mr_tokenizer_is_special(tokenizer, id)) return MR_OK;
-    mr_str text = mr_tokenizer_piece(tokenizer, id);
+    mr_str text = mr_tokenizer_decoded_piece(tokenizer, id);
     if (!text.data) return MR_OK;
     if (mr_decoder_has(&tokenizer->decoder, MR_DECODER_BYTE_LEVEL)) {
         if (!mr_decoder_append_bytes(text, &stream->held)) return out_of_memory(error);

@@ -62,6 +62,8 @@ static void test_refused_files(void **state)
     refused("{\"model\": {\"type\": \"WordPiece\", \"vocab\": {\"a\": -1}}}", MR_MODEL_CORRUPT, "\"a\"");
     refused("{\"model\": {\"type\": \"WordPiece\", \"vocab\": {\"a\": 99999999999}}}", MR_MODEL_CORRUPT, "\"a\"");
     refused("{" WORDPIECE ", \"added_tokens\": [{\"id\": 9}]}", MR_MODEL_CORRUPT, "content");
+    refused("{\"model\": {\"type\": \"BPE\", \"byte_fallback\": true, \"vocab\": {\"a\": 0}, \"merges\": []}, \"pre_tokenizer\": {\"type\": \"ByteLevel\"}}",
+            MR_MODEL_UNSUPPORTED, "byte_fallback");
     char deep[256] = "";
     memset(deep, '[', 200);
     refused(deep, MR_MODEL_CORRUPT, "nested");
@@ -126,6 +128,9 @@ static void test_added_token_flags(void **state)
     static const char raw[] = "{" WORDPIECE ", \"added_tokens\": [{\"id\": 12, \"content\": \"<r>\", \"lstrip\": true, \"rstrip\": true, \"special\": true}]}";
     gives(raw, "a \n<r> \xC2\xA0 <r> b", NULL, (int32_t[]){ 1, 12, 12, 2, -1 });
     gives(raw, "<r>", NULL, (int32_t[]){ 12, -1 });
+    /* Swallowed space may begin the next one all the same. */
+    static const char spaced[] = "{" WORDPIECE ", \"added_tokens\": [{\"id\": 12, \"content\": \"<r>\", \"rstrip\": true}, {\"id\": 13, \"content\": \" x\"}]}";
+    gives(spaced, "a<r>  xb", NULL, (int32_t[]){ 1, 12, 13, 2, -1 });
 }
 
 static void test_truncation(void **state)
@@ -158,10 +163,17 @@ static void test_pre_tokenizers(void **state)
     gives(SPLIT("MergedWithPrevious"), "abbc", NULL, (int32_t[]){ 1, 3, 2, 4, -1 });
     gives(SPLIT("MergedWithNext"), "abba", NULL, (int32_t[]){ 1, 2, 0, -1 });
     gives(SPLIT("Contiguous"), "abba", NULL, (int32_t[]){ 1, 2, 3, 1, -1 });
+    gives(SPLIT("Contiguous\", \"invert\": true, \"\": \""), "abba", NULL, (int32_t[]){ 1, 2, 3, 1, -1 });
     gives("{" WORDPIECE ", \"pre_tokenizer\": {\"type\": \"CharDelimiterSplit\", \"delimiter\": \"x\"}}", "axabx", NULL, (int32_t[]){ 1, 1, 3, -1 });
     gives("{" WORDPIECE ", \"pre_tokenizer\": {\"type\": \"FixedLength\", \"length\": 2}}", "ababa", NULL, (int32_t[]){ 1, 3, 1, 3, 1, -1 });
     gives("{" WORDPIECE ", \"pre_tokenizer\": {\"type\": \"Whitespace\"}}", "a !ab", NULL, (int32_t[]){ 1, 0, 1, 3, -1 });
     gives("{\"model\": {\"type\": \"WordLevel\", \"vocab\": {\"a\": 1, \"?\": 2}, \"unk_token\": \"?\"}, \"pre_tokenizer\": {\"type\": \"WhitespaceSplit\"}}", "a b", NULL, (int32_t[]){ 1, 2, -1 });
+    /* "first" is where the text began before it was normalised. */
+#define FIRST(normalizer) "{\"model\": {\"type\": \"WordLevel\", \"vocab\": {\"_a\": 1, \"a\": 2, \"?\": 0}, \"unk_token\": \"?\"}, \"normalizer\": {\"type\": \"" normalizer \
+    "\"}, \"pre_tokenizer\": {\"type\": \"Metaspace\", \"replacement\": \"_\", \"prepend_scheme\": \"first\"}}"
+    gives(FIRST("StripAccents"), "a", NULL, (int32_t[]){ 1, -1 });
+    gives(FIRST("StripAccents"), "\xCC\x81" "a", NULL, (int32_t[]){ 2, -1 });
+    gives(FIRST("Nmt"), "\x7F" "a", NULL, (int32_t[]){ 2, -1 });
 }
 
 static void test_questions(void **state)
@@ -181,6 +193,13 @@ static void test_questions(void **state)
     mr_buf text = { 0 };
     assert_int_equal(mr_tokenizer_decode(tokenizer, (int32_t[]){ 1, 99, 9 }, 3, false, &text, NULL), MR_OK);
     assert_string_equal(text.data, "a <s>");
+    mr_tokenizer_close(tokenizer);
+    /* What is searched in normalised text is decoded so. */
+    tokenizer = open_text("{" WORDPIECE ", \"normalizer\": {\"type\": \"Lowercase\"}, \"added_tokens\": [{\"id\": 9, \"content\": \"LOW\"}]}");
+    text.length = 0;
+    assert_int_equal(mr_tokenizer_decode(tokenizer, (int32_t[]){ 9 }, 1, false, &text, NULL), MR_OK);
+    assert_true(mr_str_equal((mr_str){ text.data, text.length }, MR_STR("low")));
+    assert_true(mr_str_equal(mr_tokenizer_piece(tokenizer, 9), MR_STR("LOW")));
     mr_buf_fini(&text);
     mr_tokenizer_close(tokenizer);
 }
