@@ -59,7 +59,12 @@ struct mr_chat_template {
     mr_node *allocated, *macros; /* the last one made of all, of macros */
 };
 
+/* NULL when out of memory; lives until the template's nodes are freed. */
+mr_node *mr_template_add_node(mr_chat_template *chat_template, mr_node_type type, size_t at);
+void mr_template_free_nodes(mr_chat_template *chat_template);
+/* Of the byte `at`, counted from 1. */
 unsigned mr_template_line(const mr_chat_template *chat_template, size_t at);
+
 /* Fills root. */
 mr_status mr_template_parse(mr_chat_template *chat_template, mr_error *error);
 

@@ -27,13 +27,6 @@ typedef struct parser {
 
 /* ---------------------------------------------------------------- nodes and errors */
 
-unsigned mr_template_line(const mr_chat_template *made, size_t at)
-{
-    unsigned line = 1;
-    for (size_t i = 0; i < at && i < made->length; i++) line += made->source[i] == '\n';
-    return line;
-}
-
 static mr_status refuse(const parser *p, mr_status status, const char *what, mr_str name)
 {
     return mr_error_set(p->error, status, "%s:%u: %s%s%.*s%s", p->made->where, mr_template_line(p->made, p->now.at), what, name.data ? " \"" : "", (int)(name.length < 64 ? name.length : 64),
@@ -52,11 +45,8 @@ static mr_status unsupported(const parser *p, const char *what, mr_str name)
 
 static mr_status make(parser *p, mr_node_type type, mr_node **out)
 {
-    mr_node *node = *out = calloc(1, sizeof *node);
-    if (!node) return mr_error_set(p->error, MR_OUT_OF_MEMORY, "%s: out of memory", p->made->where);
-    *node = (mr_node){ .type = type, .at = p->now.at, .allocated = p->made->allocated };
-    p->made->allocated = node;
-    return MR_OK;
+    *out = mr_template_add_node(p->made, type, p->now.at);
+    return *out ? MR_OK : mr_error_set(p->error, MR_OUT_OF_MEMORY, "%s: out of memory", p->made->where);
 }
 
 static mr_status make_literal(parser *p, json_t *literal, mr_node **out)

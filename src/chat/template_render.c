@@ -473,11 +473,7 @@ mr_status mr_chat_template_open(mr_str source, const char *where, mr_chat_templa
 void mr_chat_template_close(mr_chat_template *made)
 {
     if (!made) return;
-    for (mr_node *node = made->allocated, *before; node; node = before) {
-        before = node->allocated;
-        json_decref(node->literal);
-        free(node);
-    }
+    mr_template_free_nodes(made);
     free(made->source);
     free(made->where);
     free(made);
