@@ -2,6 +2,8 @@
 
 #include <assert.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "core/checked.h"
 
@@ -98,6 +100,14 @@ void mr_arena_release(mr_arena *arena, size_t mark)
 void mr_arena_reset(mr_arena *arena)
 {
     mr_arena_release(arena, 0);
+}
+
+void mr_arena_give_back(mr_arena *arena)
+{
+    mr_arena_reset(arena);
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), before = (page - (uintptr_t)arena->base % page) % page;
+    if (arena->capacity < before + page) return;
+    (void)madvise(arena->base + before, (arena->capacity - before) / page * page, MADV_DONTNEED); /* refused: it stays */
 }
 
 bool mr_arena_check(const mr_arena *arena)

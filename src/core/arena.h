@@ -26,6 +26,9 @@ size_t mr_arena_mark(const mr_arena *arena);
 void mr_arena_release(mr_arena *arena, size_t mark);
 void mr_arena_reset(mr_arena *arena);
 
+/* Resets, and gives the memory back to the system: it comes again when it is used. */
+void mr_arena_give_back(mr_arena *arena);
+
 /* False when a red zone between live blocks was overwritten (always true where ASan checks instead). */
 bool mr_arena_check(const mr_arena *arena);
 

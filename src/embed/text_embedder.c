@@ -119,7 +119,8 @@ static mr_status create_worker(void *opaque, const mr_model_options *options, vo
     size_t scratch = 0;
     MR_TRY(worker_scratch(model, options, &scratch, error));
     const mr_embed_worker settings = { .model = model, .dimension = model->config->dimension, .threads = options->threads_per_worker,
-                                       .max_inputs = options->max_batch_inputs, .max_tokens = most_tokens(model, options) };
+                                       .max_inputs = options->max_batch_inputs, .max_tokens = most_tokens(model, options),
+                                       .batch_tokens = options->max_batch_tokens };
     return mr_embed_worker_create(&settings, scratch, out, error);
 }
 
@@ -193,6 +194,7 @@ static mr_status run_batch(void *opaque, const void *opaque_request, void *opaqu
     MR_TRY(mr_encoder_forward(model->encoder, &batch, worker->threads, &scratch, buffers.hidden, worker->trace, error));
     int64_t pooling = mr_trace_begin();
     for (size_t i = 0; i < request->count; i++) finish_input(worker, request, i, &buffers, response);
+    if (tokens > worker->batch_tokens) mr_arena_give_back(worker->arena); /* such a text is rare, and seconds of work */
     mr_trace_end(pooling, "pooling", "texts", request->count);
     mr_trace_end(begin, "batch", "tokens", tokens);
     return MR_OK;

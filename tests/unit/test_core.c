@@ -93,6 +93,21 @@ static void arena_bounds_and_marks(void **state)
     mr_arena_destroy(arena);
 }
 
+static void arena_gives_its_pages_back(void **state)
+{
+    (void)state;
+    enum { BYTES = 16 << 20 };
+    mr_arena *arena;
+    assert_int_equal(mr_arena_create(mr_arena_bytes_needed(BYTES, 1), MR_MEM_SCRATCH, &arena, NULL), MR_OK);
+    memset(mr_arena_alloc(arena, BYTES), 1, BYTES);
+    const uint64_t full = mr_mem_rss();
+    mr_arena_give_back(arena);
+    assert_true(mr_mem_rss() < full - BYTES / 2);
+    memset(mr_arena_alloc(arena, BYTES), 1, BYTES);
+    assert_true(mr_arena_check(arena));
+    mr_arena_destroy(arena);
+}
+
 static void utf8_check_finds_the_first_bad_byte(void **state)
 {
     (void)state;
@@ -213,7 +228,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(status_list_is_consistent), cmocka_unit_test(error_text_and_prefix), cmocka_unit_test(checked_arithmetic),
-        cmocka_unit_test(memory_is_counted_by_tag), cmocka_unit_test(arena_bounds_and_marks), cmocka_unit_test(utf8_check_finds_the_first_bad_byte),
+        cmocka_unit_test(memory_is_counted_by_tag), cmocka_unit_test(arena_bounds_and_marks), cmocka_unit_test(arena_gives_its_pages_back), cmocka_unit_test(utf8_check_finds_the_first_bad_byte),
         cmocka_unit_test(byte_sizes), cmocka_unit_test(nearest_word), cmocka_unit_test(buffers_and_files),
         cmocka_unit_test(json_members_are_typed), cmocka_unit_test(log_filters_by_module),
     };
