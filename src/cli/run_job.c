@@ -33,9 +33,13 @@ static void print_estimate(FILE *out, const mr_job_plan *plan)
 {
     if (plan->flops_per_token <= 0.0) return;
     double seconds_per_million = plan->flops_per_token * 1e6 / peak_of(plan);
-    if (plan->input_tokens > 0) fprintf(out, "estimate   at most %.1f %s a second at this machine's measured peak\n", 1e6 / seconds_per_million / (double)plan->input_tokens, plan->modality->inputs);
+    if (plan->input_tokens > 0)
+        fprintf(out, "estimate   at most %.1f %s a second at this machine's measured peak\n",
+                1e6 / seconds_per_million / (double)plan->input_tokens, plan->modality->inputs);
     else fprintf(out, "estimate   at least %.1f s per million tokens at this machine's measured peak\n", seconds_per_million);
 }
+
+static const char *plural(size_t count) { return count == 1 ? "" : "s"; }
 
 static void print_plan(FILE *out, const mr_job *job, const mr_job_plan *plan)
 {
@@ -46,12 +50,12 @@ static void print_plan(FILE *out, const mr_job *job, const mr_job_plan *plan)
         fprintf(out, "images as %zu x %zu pixels, %.0f megapixels at most\n", plan->image.processor.width, plan->image.processor.height, (double)plan->max_pixels / 1e6);
     else if (plan->max_tokens > 0) fprintf(out, "texts up to %zu tokens\n", plan->max_tokens);
     else fprintf(out, "texts of any length\n");
-    fprintf(out, "input      %zu file%s, %s\n", plan->input_files, plan->input_files == 1 ? "" : "s",
+    fprintf(out, "input      %zu file%s, %s\n", plan->input_files, plural(plan->input_files),
             plan->input_bytes ? mr_str_bytes(a, plan->input_bytes) : "size unknown");
     fprintf(out, "output     %s\n", job->output_path);
     fprintf(out, "stages     read %zu thread%s -> %s %zu -> embed %zu worker%s x %zu thread%s -> write 1   (%zu cores)\n",
-            plan->readers, plan->readers == 1 ? "" : "s", plan->modality->preparing, plan->prepare_threads, plan->workers, plan->workers == 1 ? "" : "s", plan->model_options.threads_per_worker,
-            plan->model_options.threads_per_worker == 1 ? "" : "s", plan->cores);
+            plan->readers, plural(plan->readers), plan->modality->preparing, plan->prepare_threads, plan->workers, plural(plan->workers),
+            plan->model_options.threads_per_worker, plural(plan->model_options.threads_per_worker), plan->cores);
     fprintf(out, "batches    up to %zu tokens, %zu %s; %zu records in flight\n", plan->model_options.max_batch_tokens, plan->model_options.max_batch_inputs,
             plan->modality->inputs, plan->window_records);
     fprintf(out, "memory     %s = program %s", mr_str_bytes(a, plan->total_bytes), mr_str_bytes(b, plan->base_bytes));
