@@ -63,6 +63,18 @@ static mr_status create(const mr_record_content *content, mr_record **out, mr_er
     return MR_OK;
 }
 
+void mr_record_drop_image(mr_record **record)
+{
+    mr_record *old = *record, *slim;
+    const mr_record_content rest = { .id = old->id, .text = old->text, .messages = old->messages, .error_text = old->error_text };
+    if (old->image.length == 0 || create(&rest, &slim, NULL) != MR_OK) return;
+    slim->ordinal = old->ordinal;
+    slim->source_index = old->source_index;
+    slim->source_record = old->source_record;
+    mr_record_free(old);
+    *record = slim;
+}
+
 static bool is_clean(mr_str text)
 {
     return mr_utf8_check(text.data, text.length) == text.length;

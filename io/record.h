@@ -23,6 +23,8 @@ typedef struct mr_record {
 
 void mr_record_free(mr_record *record); /* NULL is fine */
 size_t mr_record_bytes(const mr_record *record);
+/* The image is not needed any more: its memory is given back, and *record is another block. Without memory for that nothing happens. */
+void mr_record_drop_image(mr_record **record);
 
 /* What a reader has found; views with length 0 may be NULL. */
 typedef struct mr_record_content {

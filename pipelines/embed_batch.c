@@ -112,6 +112,12 @@ static void batch_submit(batch *b, uint64_t number)
     if (status != MR_OK) batch_done(b, status, &error);
 }
 
+/* Company for the records of a batch is on its way: it is the preparing that takes long (photographs), not the input. */
+static bool is_preparing(mr_job_run *run)
+{
+    return atomic_load(&run->read) > atomic_load(&run->prepared);
+}
+
 void *mr_embed_batch(void *argument)
 {
     mr_job_run *run = argument;
@@ -124,6 +130,7 @@ void *mr_embed_batch(void *argument)
         void *taken;
         mr_status status = mr_queue_pop(run->to_batch, &taken, filling ? mr_clock_deadline(run->clock, BATCH_LINGER) : MR_CLOCK_FOREVER);
         mr_embed_item *item = status == MR_OK ? taken : NULL;
+        if (status == MR_TIMEOUT && is_preparing(run)) continue;
         if (filling && (!item || !mr_batch_fits(&budget, &filling->fill, item->prepared.tokens))) {
             batch_submit(filling, number++);
             filling = NULL;

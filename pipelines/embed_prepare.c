@@ -19,6 +19,16 @@ static void prepare_item(mr_job_run *run, mr_tokenizer_scratch *scratch, mr_embe
     }
 }
 
+/* A photograph's file is many times what is left of it: the window has room for others. */
+static void drop_image(mr_job_run *run, mr_embed_item *item)
+{
+    size_t before = mr_record_bytes(item->record);
+    mr_record_drop_image(&item->record);
+    size_t freed = before - mr_record_bytes(item->record);
+    item->window_bytes -= freed;
+    if (freed > 0) mr_window_shrink(run->window, freed);
+}
+
 static void prepare_all(mr_job_run *run, mr_tokenizer_scratch *scratch)
 {
     const char *stage = run->plan->modality->preparing;
@@ -29,6 +39,7 @@ static void prepare_all(mr_job_run *run, mr_tokenizer_scratch *scratch)
         mr_pulse_begin(&run->watchdog.pulses[MR_STAGE_PREPARE]);
         MR_FAULT("prepare");
         prepare_item(run, scratch, item);
+        drop_image(run, item);
         mr_pulse_end(&run->watchdog.pulses[MR_STAGE_PREPARE]);
         mr_trace_end(begin, stage, "tokens", item->prepared.tokens);
         atomic_fetch_add(&run->prepared, 1);

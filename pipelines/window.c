@@ -63,6 +63,15 @@ mr_status mr_window_enter(mr_window *window, size_t bytes, uint64_t *sequence)
     return status;
 }
 
+void mr_window_shrink(mr_window *window, size_t bytes)
+{
+    pthread_mutex_lock(&window->lock);
+    assert(window->bytes >= bytes);
+    window->bytes -= bytes;
+    pthread_cond_signal(&window->room);
+    pthread_mutex_unlock(&window->lock);
+}
+
 void mr_window_close(mr_window *window)
 {
     pthread_mutex_lock(&window->lock);

@@ -20,6 +20,9 @@ mr_status mr_window_enter(mr_window *window, size_t bytes, uint64_t *sequence);
 /* No more enters: next returns END after the last delivered one. */
 void mr_window_close(mr_window *window);
 
+/* A record inside takes so many bytes less from now on: mr_window_leave is to be told the rest. */
+void mr_window_shrink(mr_window *window, size_t bytes);
+
 /* `item` must not be NULL; ownership goes to the one who calls next. Never blocks. */
 void mr_window_deliver(mr_window *window, uint64_t sequence, void *item);
 

@@ -27,6 +27,26 @@ static void out_of_order_goes_in_order_comes_out(void **state)
     mr_window_destroy(window);
 }
 
+static void what_shrinks_makes_room(void **state)
+{
+    (void)state;
+    mr_window *window;
+    uint64_t first, second;
+    int items[2];
+    void *got;
+    assert_int_equal(mr_window_create(3, 100, mr_clock_monotonic(), &window, NULL), MR_OK);
+    assert_int_equal(mr_window_enter(window, 90, &first), MR_OK);
+    mr_window_shrink(window, 80);
+    assert_int_equal(mr_window_enter(window, 90, &second), MR_OK); /* would wait for ever */
+    mr_window_deliver(window, first, &items[0]);
+    mr_window_deliver(window, second, &items[1]);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(mr_window_next(window, &got, MR_CLOCK_FOREVER), MR_OK);
+        mr_window_leave(window, i == 0 ? 10 : 90);
+    }
+    mr_window_destroy(window);
+}
+
 enum { RECORDS = 20000, CARRIERS = 3 };
 
 typedef struct carried { uint64_t sequence; size_t bytes; } carried;
@@ -132,6 +152,7 @@ static void batches_fill_by_cost(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(out_of_order_goes_in_order_comes_out), cmocka_unit_test(many_threads_keep_order),
-                                        cmocka_unit_test(cancel_ends_waiting), cmocka_unit_test(batches_fill_by_cost) };
+                                        cmocka_unit_test(what_shrinks_makes_room),
+        cmocka_unit_test(cancel_ends_waiting), cmocka_unit_test(batches_fill_by_cost) };
     return RUN_TESTS(tests);
 }
