@@ -1,5 +1,6 @@
 #include "embed/text_embedder.h"
 #include "pipelines/embed_attributes.h"
+#include "pipelines/job_cache.h"
 #include "pipelines/job_run.h"
 #include "pipelines/modality.h"
 
@@ -10,8 +11,11 @@
 /* Also finds out now what would fail for every record: an unknown prompt, a limit above the model's. */
 static mr_status plan_texts(const mr_job *job, mr_job_plan *plan, mr_error *error)
 {
-    (void)job;
-    MR_TRY(mr_text_preparer_create(plan->model_path, &plan->embed_options, &plan->preparer, error));
+    mr_cache *cache = NULL;
+    MR_TRY(mr_job_cache_open(job, &cache, error));
+    mr_status status = mr_text_preparer_create(plan->model_path, &plan->embed_options, cache, &plan->preparer, error);
+    mr_cache_close(cache);
+    MR_TRY(status);
     const mr_sentence_config *config = mr_text_preparer_config(plan->preparer);
     plan->dimension = config->dimension;
     plan->max_tokens = plan->embed_options.max_tokens ? plan->embed_options.max_tokens : config->max_tokens;

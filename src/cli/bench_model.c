@@ -63,7 +63,7 @@ static mr_status make_texts(mr_bench_model *model, const mr_text_preparer *prepa
 static mr_status open_texts(mr_bench_model *model, const size_t *lengths, size_t count, const char *text, mr_error *error)
 {
     mr_text_preparer *preparer = NULL;
-    MR_TRY(mr_text_preparer_create(model->path, NULL, &preparer, error));
+    MR_TRY(mr_text_preparer_create(model->path, NULL, NULL, &preparer, error));
     const mr_sentence_config *config = mr_text_preparer_config(preparer);
     model->vtable = &mr_text_embedder;
     model->dimension = config->dimension;

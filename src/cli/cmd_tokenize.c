@@ -9,6 +9,7 @@
 #include "cli/tokenize_decode.h"
 #include "core/str.h"
 #include "io/source.h"
+#include "pipelines/job_cache.h"
 #include "registry/model_store.h"
 #include "tokenizer/tokenizer.h"
 
@@ -201,6 +202,7 @@ static mr_status run_worker(worker *w, mr_error *error)
 static mr_status tokenize(const request *wanted, size_t *failed, mr_error *error)
 {
     mr_model_store *store;
+    mr_cache *cache = NULL;
     mr_tokenizer *tokenizer = NULL;
     mr_chat *chat = NULL;
     char *path = NULL;
@@ -209,7 +211,8 @@ static mr_status tokenize(const request *wanted, size_t *failed, mr_error *error
     mr_status status = mr_model_store_resolve(store, wanted->model, &path, error);
     mr_model_store_close(store);
     MR_TRY(status);
-    MR_TRY_OR(status, mr_tokenizer_open(path, &tokenizer, error), done);
+    MR_TRY_OR(status, mr_job_cache_open(&(mr_job){ 0 }, &cache, error), done);
+    MR_TRY_OR(status, mr_tokenizer_open(path, cache, &tokenizer, error), done);
     if (wanted->chat) MR_TRY_OR(status, mr_chat_open(path, wanted->template_name, &chat, error), done);
     MR_TRY_OR(status, mr_tokenizer_scratch_create(&w.scratch, error), done);
     w.tokenizer = tokenizer;
@@ -221,6 +224,7 @@ done:
     mr_tokenizer_scratch_destroy(w.scratch);
     mr_chat_close(chat);
     mr_tokenizer_close(tokenizer);
+    mr_cache_close(cache);
     free(path);
     return status;
 }

@@ -7,7 +7,7 @@
 
 #define SECOND INT64_C(1000000000)
 #define SETTLED_NS (2 * SECOND)            /* FAT's resolution, the coarsest */
-#define LEAST_BYTES (UINT64_C(16) << 20) /* 10 ms of hashing: less is not worth an entry */
+#define LEAST_BYTES (UINT64_C(1) << 20) /* a millisecond of reading and hashing: less is not worth an entry */
 
 bool mr_file_stamp_is_settled(const mr_file_stamp *stamp)
 {

@@ -48,7 +48,7 @@ static mr_status count_prompt_tokens(mr_text_preparer *preparer, mr_error *error
     return status;
 }
 
-mr_status mr_text_preparer_create(const char *directory, const mr_embed_options *options, mr_text_preparer **out, mr_error *error)
+mr_status mr_text_preparer_create(const char *directory, const mr_embed_options *options, const mr_cache *cache, mr_text_preparer **out, mr_error *error)
 {
     mr_text_preparer *preparer = calloc(1, sizeof *preparer);
     if (!preparer) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a text preparer", directory);
@@ -60,7 +60,7 @@ mr_status mr_text_preparer_create(const char *directory, const mr_embed_options 
         status = mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate the prompt", directory);
         goto fail;
     }
-    MR_TRY_OR(status, mr_tokenizer_open(preparer->config->backbone_directory, &preparer->tokenizer, error), fail);
+    MR_TRY_OR(status, mr_tokenizer_open(preparer->config->backbone_directory, cache, &preparer->tokenizer, error), fail);
     MR_TRY_OR(status, mr_eos_suffix_read(preparer->config->backbone_directory, &preparer->suffix, error), fail);
     MR_TRY_OR(status, mr_eos_rule_read(preparer->config->backbone_directory, preparer->tokenizer, &preparer->eos, error), fail);
     if (!preparer->config->include_prompt && prompt.length > 0) MR_TRY_OR(status, count_prompt_tokens(preparer, error), fail);

@@ -7,9 +7,10 @@
 
 typedef struct mr_text_preparer mr_text_preparer;
 
-/* Opens the settings and the tokenizer of a model directory. `options` NULL = the model's own. Errors as of mr_sentence_config_open,
+/* Opens the settings and the tokenizer of a model directory. `options` NULL = the model's own; `cache` as for
+ * mr_tokenizer_open. Errors as of mr_sentence_config_open,
  * mr_sentence_config_prompt and mr_tokenizer_open. */
-mr_status mr_text_preparer_create(const char *directory, const mr_embed_options *options, mr_text_preparer **out, mr_error *error);
+mr_status mr_text_preparer_create(const char *directory, const mr_embed_options *options, const mr_cache *cache, mr_text_preparer **out, mr_error *error);
 void mr_text_preparer_destroy(mr_text_preparer *preparer);
 
 /* All borrowed from the preparer. */

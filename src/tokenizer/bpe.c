@@ -32,11 +32,9 @@ static size_t slot_of(const mr_bpe *model, uint64_t pair)
 
 /* Most pairs that come up have no merge. The table is too large for the core's own cache, a bit for each hash is not: five of six are told
  * from it. */
-#define HASH_BITS 20
-
 static uint64_t hash_bit(uint64_t pair)
 {
-    return hash_of(pair) >> (64 - HASH_BITS);
+    return hash_of(pair) >> (64 - MR_BPE_HASH_BITS);
 }
 
 /* The rank of a pair's merge. */
@@ -64,9 +62,10 @@ mr_status mr_bpe_table_create(mr_bpe *model, size_t pairs, size_t ranks, mr_erro
     while (slots < pairs + pairs / 3 + 1) slots *= 2; /* three quarters full: half the table, half the cache misses */
     model->merges = mr_mem_alloc_array(slots, sizeof *model->merges, MR_MEM_TOKENIZER);
     model->joined = mr_mem_calloc(ranks + 1, sizeof *model->joined, MR_MEM_TOKENIZER);
-    model->hashes = mr_mem_calloc((1u << HASH_BITS) / 64, sizeof *model->hashes, MR_MEM_TOKENIZER);
+    model->hashes = mr_mem_calloc(MR_BPE_HASHES, sizeof *model->hashes, MR_MEM_TOKENIZER);
     if (!model->merges || !model->joined || !model->hashes) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory for %zu merges", pairs);
     model->merge_mask = slots - 1;
+    model->ranks = ranks;
     for (size_t i = 0; i < slots; i++) model->merges[i] = EMPTY;
     return MR_OK;
 }
@@ -79,6 +78,21 @@ void mr_bpe_table_put(mr_bpe *model, int32_t left, int32_t right, uint32_t rank,
     model->merges[slot] = pair << RANK_BITS | rank; /* a pair listed twice: the last counts */
     model->joined[rank] = id;
     model->hashes[hash_bit(pair) >> 6] |= UINT64_C(1) << (hash_bit(pair) & 63);
+}
+
+bool mr_bpe_table_is_sound(const mr_bpe *model, size_t size)
+{
+    uint32_t most = 0;
+    bool empty = false, good = true;
+    for (size_t slot = 0; slot <= model->merge_mask; slot++) {
+        bool used = model->merges[slot] != EMPTY;
+        uint32_t ranks = used ? ((uint32_t)model->merges[slot] & MAX_RANK) + 1 : 0;
+        most = ranks > most ? ranks : most;
+        empty |= !used;
+    }
+    for (size_t i = 0; model->byte_pairs && i < 65536; i++) good &= model->byte_pairs[i >> 8][i & 255] < model->ranks || model->byte_pairs[i >> 8][i & 255] == NO_MERGE;
+    bool made = !model->regular || (model->distance >= 0 && model->ranks + (size_t)model->distance <= size);
+    return empty && good && made && most <= model->ranks;
 }
 
 mr_status mr_bpe_table_finish(mr_bpe *model, mr_error *error)
@@ -228,14 +242,15 @@ static mr_status read_whole(const mr_vocabulary *vocabulary, mr_bpe *model, mr_e
 {
     size_t total = 0, count = 0;
     mr_status status = MR_OUT_OF_MEMORY;
-    for (size_t i = 0; i < vocabulary->size; i++) total += vocabulary->texts[i].length;
+    for (size_t i = 0; i < vocabulary->size; i++) total += vocabulary->places[i].length;
     char *bytes = malloc(total + 1), *to = bytes;
     mr_str *texts = malloc((vocabulary->size + 1) * sizeof *texts);
     int32_t *ids = malloc((vocabulary->size + 1) * sizeof *ids);
     if (bytes && texts && ids) {
         for (size_t i = 0; i < vocabulary->size; i++) {
-            if (!vocabulary->texts[i].data) continue;
-            size_t length = mr_byte_level_unmap(vocabulary->texts[i], to);
+            mr_str text = mr_vocabulary_text(vocabulary, (int32_t)i);
+            if (!text.data) continue;
+            size_t length = mr_byte_level_unmap(text, to);
             if (length == SIZE_MAX) continue; /* not in the alphabet: no piece can be this text */
             texts[count] = (mr_str){ to, length };
             ids[count++] = (int32_t)i;
@@ -292,11 +307,13 @@ done:
 
 void mr_bpe_fini(mr_bpe *model)
 {
-    mr_mem_free(model->merges);
-    mr_mem_free(model->joined);
-    mr_mem_free(model->hashes);
-    mr_mem_free(model->joins);
-    mr_mem_free(model->byte_pairs);
+    if (!model->borrowed) {
+        mr_mem_free(model->merges);
+        mr_mem_free(model->joined);
+        mr_mem_free(model->hashes);
+        mr_mem_free(model->joins);
+        mr_mem_free(model->byte_pairs);
+    }
     mr_vocabulary_fini(&model->whole);
     free((char *)model->suffix.data);
     *model = (mr_bpe){ 0 };

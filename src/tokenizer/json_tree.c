@@ -348,3 +348,29 @@ bool mr_json_append_quoted(mr_buf *out, mr_str text)
     }
     return done && mr_buf_append(out, text.data + from, text.length - from) && mr_buf_append(out, "\"", 1);
 }
+
+bool mr_json_append_value(mr_buf *out, mr_json_value value, const char *without)
+{
+    mr_str text = mr_json_bytes(value);
+    mr_json_type type = mr_json_type_of(value);
+    bool object = type == MR_JSON_OBJECT, done, first = true;
+    switch (type) {
+    case MR_JSON_NULL: return mr_buf_append_str(out, "null");
+    case MR_JSON_FALSE: return mr_buf_append_str(out, "false");
+    case MR_JSON_TRUE: return mr_buf_append_str(out, "true");
+    case MR_JSON_NUMBER: return mr_buf_append(out, text.data, text.length);
+    case MR_JSON_STRING: return mr_json_append_quoted(out, text);
+    case MR_JSON_ARRAY:
+    case MR_JSON_OBJECT: break;
+    }
+    done = mr_buf_append_str(out, object ? "{" : "[");
+    for (mr_json_value item = mr_json_first(value); done && mr_json_more(value, item); item = mr_json_after(item)) {
+        mr_json_value key = item;
+        if (object) item = mr_json_after(key);
+        if (object && without && mr_str_equal(mr_json_bytes(key), mr_str_of(without))) continue;
+        done = (first || mr_buf_append_str(out, ",")) && (!object || (mr_json_append_quoted(out, mr_json_bytes(key)) && mr_buf_append_str(out, ":"))) &&
+               mr_json_append_value(out, item, NULL);
+        first = false;
+    }
+    return done && mr_buf_append_str(out, object ? "}" : "]");
+}

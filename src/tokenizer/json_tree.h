@@ -75,6 +75,8 @@ bool mr_json_to_size(mr_json_value value, size_t maximum, size_t *out);
 bool mr_str_to_size(mr_str text, size_t maximum, size_t *out);
 /* Appends `text` as a JSON string. False when out of memory. */
 bool mr_json_append_quoted(mr_buf *out, mr_str text);
+/* Appends the value as JSON, an object without that member (NULL: with all). False when out of memory. */
+bool mr_json_append_value(mr_buf *out, mr_json_value value, const char *without);
 /* The file, for error texts. */
 const char *mr_json_path(mr_json_value value);
 /* Fails unless `value` is of that type; `what` names it. */

@@ -11,6 +11,7 @@
 #ifndef MR_TOKENIZER_PIPELINE_H
 #define MR_TOKENIZER_PIPELINE_H
 
+#include "core/cache.h"
 #include "tokenizer/ascii_block.h"
 #include "tokenizer/decoder.h"
 #include "tokenizer/json_tree.h"
@@ -297,11 +298,14 @@ typedef struct mr_word_level {
 } mr_word_level;
 
 #define MR_BPE_MAX_SUFFIX 64
+#define MR_BPE_HASH_BITS 20
+#define MR_BPE_HASHES ((size_t)1 << (MR_BPE_HASH_BITS - 6))
 
 typedef struct mr_bpe {
     uint64_t *merges; /* open addressing: pairs with the ranks of their merges */
     size_t merge_mask;
-    uint64_t *hashes; /* one bit for each value of the pairs' hashes */
+    size_t ranks;
+    uint64_t *hashes; /* [MR_BPE_HASHES] one bit for each value of the pairs' hashes */
     uint32_t (*byte_pairs)[256]; /* [first byte][second]: ranks; bytes only, else NULL */
     int32_t *joined; /* [rank] id of what the merge makes */
     bool regular;     /* all of those are rank + distance */
@@ -316,6 +320,7 @@ typedef struct mr_bpe {
     bool ignore_merges;
     bool parts; /* pieces can be cut between two bytes that `joins` does not have */
     bool total; /* every character has a token or byte tokens */
+    bool borrowed; /* the tables belong to an image */
     bool (*joins)[256]; /* [last byte of a left side][first byte of a right side] of some merge */
 } mr_bpe;
 
@@ -325,6 +330,7 @@ typedef struct mr_unigram {
     double unk_score;
     int32_t unk_id; /* -1: none */
     int32_t fallback[256];
+    bool borrowed; /* scores belong to an image */
 } mr_unigram;
 
 typedef enum mr_model_type { MR_MODEL_WORDPIECE, MR_MODEL_WORD_LEVEL, MR_MODEL_BPE, MR_MODEL_UNIGRAM } mr_model_type;
@@ -367,6 +373,8 @@ mr_status mr_bpe_open(mr_json_value component, const mr_vocabulary *vocabulary, 
 mr_status mr_bpe_table_create(mr_bpe *model, size_t pairs, size_t ranks, mr_error *error);
 void mr_bpe_table_put(mr_bpe *model, int32_t left, int32_t right, uint32_t rank, int32_t id);
 mr_status mr_bpe_table_finish(mr_bpe *model, mr_error *error);
+/* Every search ends, with a rank that there is and an id below `size`. */
+bool mr_bpe_table_is_sound(const mr_bpe *model, size_t size);
 void mr_bpe_fini(mr_bpe *model);
 bool mr_bpe_run(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str piece, mr_bpe_scratch *scratch, mr_ids *ids);
 /* Where the part of `piece` that begins at `at` ends: parts can be run one by one with the same result. */
@@ -414,6 +422,14 @@ void mr_post_processor_fini(mr_post_processor *post_processor);
 
 /* ---------------------------------------------------------------- the whole */
 
+/* What is slow to make from a tokenizer's files, as one block that is used in place: the model's tables, and `rest`, the tokenizer.json
+ * without its model (empty for tiktoken.model). Numbers are the machine's own: images never leave it.
+ * False when out of memory. */
+bool mr_model_image_write(const mr_model *model, mr_str rest, mr_buf *out);
+/* The model borrows `data` (at a multiple of 8), and so does *rest. Any bytes may be given: MODEL_CORRUPT unless everything the model
+ * relies on is so. */
+mr_status mr_model_image_read(const unsigned char *data, size_t length, mr_str *rest, mr_model *out, mr_error *error);
+
 struct mr_tokenizer {
     mr_normalizer normalizer;
     mr_added_tokens added;
@@ -424,6 +440,7 @@ struct mr_tokenizer {
     size_t vocab_size;
     size_t model_max_length;
     size_t bytes;
+    mr_cache_entry image; /* what the model borrows from; empty when it was read from the files */
 };
 
 /* What decoding starts from: as mr_tokenizer_piece, but an added token that is normalised appears so. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "core/file_digest.h"
 #include "core/mem.h"
 #include "tokenizer/gguf_vocabulary.h"
 #include "tokenizer/pipeline.h"
@@ -53,11 +54,13 @@ static mr_status read_added(mr_json_value list, mr_tokenizer *tokenizer, mr_erro
 /* `config`: tokenizer_config.json; may be absent. Its list of added tokens counts where `root` was made from older files. */
 static mr_status read_components(mr_json_value root, mr_json_value config, bool made, mr_tokenizer *tokenizer, mr_error *error)
 {
+    const mr_model *model = &tokenizer->model; /* there already when it came from an image */
     MR_TRY(mr_json_expect(root, MR_JSON_OBJECT, "the file", error));
     MR_TRY(mr_normalizer_open(mr_json_get(root, "normalizer"), &tokenizer->normalizer, error));
     MR_TRY(apply_bert_settings(config, &tokenizer->normalizer, error));
     MR_TRY(mr_pre_tokenizer_open(mr_json_get(root, "pre_tokenizer"), &tokenizer->pre_tokenizer, error));
-    MR_TRY(mr_model_open(mr_json_get(root, "model"), tokenizer->pre_tokenizer.bytes, &tokenizer->model, error));
+    if (!model->serial) MR_TRY(mr_model_open(mr_json_get(root, "model"), tokenizer->pre_tokenizer.bytes, &tokenizer->model, error));
+    else if ((model->type == MR_MODEL_BPE && model->bpe.bytes) != tokenizer->pre_tokenizer.bytes) return mr_error_set(error, MR_MODEL_CORRUPT, "the image of a tokenizer is damaged");
     MR_TRY(mr_post_processor_open(mr_json_get(root, "post_processor"), &tokenizer->post_processor, error));
     MR_TRY(mr_decoder_open(mr_json_get(root, "decoder"), &tokenizer->decoder, error));
     mr_json_value listed = mr_json_get(config, "added_tokens_decoder");
@@ -74,22 +77,29 @@ static mr_status read_tiktoken(const char *path, mr_json_value config, mr_tokeni
     if (!mr_type_is(class, "TikTokenTokenizer"))
         return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: which pattern splits the text is known for the tokenizer_class \"TikTokenTokenizer\" only; tokenizer_config.json says \"%.*s\"",
                             path, (int)(class.length < 64 ? class.length : 64), class.data);
-    MR_TRY(mr_file_read(path, MAX_FILE_BYTES, &data, &length, error));
-    mr_status status = mr_tiktoken_open(data, length, path, &tokenizer->model, error);
-    free(data);
-    if (status != MR_OK) return status;
+    if (!tokenizer->model.serial) {
+        MR_TRY(mr_file_read(path, MAX_FILE_BYTES, &data, &length, error));
+        mr_status status = mr_tiktoken_open(data, length, path, &tokenizer->model, error);
+        free(data);
+        if (status != MR_OK) return status;
+    }
     MR_TRY(mr_pre_tokenizer_open_pattern(mr_pattern_kimi, &tokenizer->pre_tokenizer, error));
     MR_TRY(mr_post_processor_open((mr_json_value){ 0 }, &tokenizer->post_processor, error));
     MR_TRY(mr_decoder_open_byte_level(&tokenizer->decoder, error));
     return read_added(mr_json_get(config, "added_tokens_decoder"), tokenizer, error);
 }
 
-/* From tokenizer.json (`root`; `made` from older files?), or else from tiktoken.model at `path`. */
-static mr_status open_any(mr_json_value root, bool made, const char *path, mr_json_value config, mr_tokenizer **out, mr_error *error)
+/* From tokenizer.json (`root`; `made` from older files?), or else from tiktoken.model at `path`. `model`: from an image, which then belongs
+ * to the tokenizer; NULL: from the same file. Taken over in any case. */
+static mr_status open_any(mr_json_value root, bool made, const char *path, mr_json_value config, mr_model *model, mr_tokenizer **out, mr_error *error)
 {
     size_t before = mr_mem_used(MR_MEM_TOKENIZER);
     mr_tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
-    if (!tokenizer) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    if (!tokenizer) {
+        if (model) mr_model_fini(model);
+        return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    }
+    if (model) tokenizer->model = *model;
     tokenizer->model_max_length = read_max_length(config);
     mr_status status = root.tree ? read_components(root, config, made, tokenizer, error) : read_tiktoken(path, config, tokenizer, error);
     if (status != MR_OK) {
@@ -108,7 +118,7 @@ mr_status mr_tokenizer_open_bytes(const void *json, size_t length, mr_tokenizer 
     char *copy = mr_strndup(json, length);
     if (!copy) return mr_error_set(error, MR_OUT_OF_MEMORY, "tokenizer.json: out of memory");
     MR_TRY(mr_json_tree_parse(copy, length, "tokenizer.json", &tree, error));
-    mr_status status = open_any(mr_json_root(&tree), false, NULL, (mr_json_value){ 0 }, out, error);
+    mr_status status = open_any(mr_json_root(&tree), false, NULL, (mr_json_value){ 0 }, NULL, out, error);
     mr_json_tree_fini(&tree);
     return status;
 }
@@ -136,29 +146,76 @@ static mr_status read_tree(const char *directory, const paths *p, mr_json_value 
     return mr_json_tree_parse(json.data, json.length, text ? p->vocab_txt : p->merges, tree, error);
 }
 
-static mr_status open_paths(const char *directory, const paths *p, mr_tokenizer **out, mr_error *error)
+static mr_status open_files(const char *directory, const paths *p, mr_json_value config, const mr_cache *cache, const char *key, mr_tokenizer **out, mr_error *error)
 {
-    mr_json_tree tree = { 0 }, config_tree = { 0 };
+    mr_json_tree tree = { 0 };
+    mr_buf rest = { 0 }, image = { 0 };
+    mr_status status = read_tree(directory, p, config, &tree, error);
+    mr_json_value root = tree.nodes ? mr_json_root(&tree) : (mr_json_value){ 0 };
+    if (status == MR_OK) status = open_any(root, !mr_path_exists(p->json), p->tiktoken, config, NULL, out, error);
+    if (status == MR_OK && key && (!tree.nodes || mr_json_append_value(&rest, root, "model")) &&
+        mr_model_image_write(&(*out)->model, (mr_str){ rest.data, rest.length }, &image))
+        mr_cache_store(cache, key, image.data, image.length);
+    mr_buf_fini(&rest);
+    mr_buf_fini(&image);
+    mr_json_tree_fini(&tree);
+    return status;
+}
+
+/* False when there is no image, or none that is good: then the files tell. */
+static bool open_image(const paths *p, mr_json_value config, const mr_cache *cache, const char *key, mr_tokenizer **out)
+{
+    mr_cache_entry entry;
+    mr_json_tree tree = { 0 };
+    mr_model model;
+    mr_str rest;
+    if (!mr_cache_find(cache, key, &entry)) return false;
+    mr_status status = mr_model_image_read(entry.data, entry.length, &rest, &model, NULL);
+    if (status == MR_OK) {
+        char *text = rest.length ? mr_strndup(rest.data, rest.length) : NULL;
+        if (text) status = mr_json_tree_parse(text, rest.length, p->json, &tree, NULL);
+        else if (rest.length) status = MR_OUT_OF_MEMORY;
+        if (status != MR_OK) mr_model_fini(&model);
+    }
+    if (status == MR_OK) status = open_any(tree.nodes ? mr_json_root(&tree) : (mr_json_value){ 0 }, false, p->tiktoken, config, &model, out, NULL);
+    mr_json_tree_fini(&tree);
+    if (status != MR_OK) return mr_cache_release(&entry), false;
+    (*out)->image = entry;
+    (*out)->bytes += entry.length;
+    return true;
+}
+
+/* The key of the image, malloc'ed: the files' content. NULL: none is kept, as there is no cache, or nothing slow to read. */
+static char *image_key(const paths *p, const mr_cache *cache)
+{
+    char digest[MR_SHA256_HEX];
+    const char *path = mr_path_exists(p->json) ? p->json : mr_path_exists(p->tiktoken) ? p->tiktoken : NULL;
+    if (!cache || !path || mr_sha256_file_remembered(cache, path, digest, NULL) != MR_OK) return NULL;
+    return mr_strf("tokenizer %s %s", path == p->json ? "json" : "tiktoken", digest);
+}
+
+static mr_status open_paths(const char *directory, const paths *p, const mr_cache *cache, mr_tokenizer **out, mr_error *error)
+{
+    mr_json_tree config_tree = { 0 };
     mr_json_value config = { 0 };
-    mr_status status = MR_OK;
     if (mr_path_exists(p->config)) {
-        MR_TRY_OR(status, mr_json_tree_read(p->config, MAX_FILE_BYTES, &config_tree, error), done);
+        MR_TRY(mr_json_tree_read(p->config, MAX_FILE_BYTES, &config_tree, error));
         config = mr_json_root(&config_tree);
     }
-    MR_TRY_OR(status, read_tree(directory, p, config, &tree, error), done);
-    status = open_any(tree.nodes ? mr_json_root(&tree) : (mr_json_value){ 0 }, !mr_path_exists(p->json), p->tiktoken, config, out, error);
-done:
-    mr_json_tree_fini(&tree);
+    char *key = image_key(p, cache);
+    mr_status status = MR_OK;
+    if (!key || !open_image(p, config, cache, key, out)) status = open_files(directory, p, config, cache, key, out, error);
+    free(key);
     mr_json_tree_fini(&config_tree);
     return status;
 }
 
-static mr_status open_directory(const char *directory, mr_tokenizer **out, mr_error *error)
+static mr_status open_directory(const char *directory, const mr_cache *cache, mr_tokenizer **out, mr_error *error)
 {
     paths p = { mr_path_join(directory, "tokenizer.json"), mr_path_join(directory, "tiktoken.model"), mr_path_join(directory, "vocab.txt"),
                 mr_path_join(directory, "vocab.json"), mr_path_join(directory, "merges.txt"), mr_path_join(directory, "tokenizer_config.json") };
     mr_status status = MR_OUT_OF_MEMORY;
-    if (p.json && p.tiktoken && p.vocab_txt && p.vocab_json && p.merges && p.config) status = open_paths(directory, &p, out, error);
+    if (p.json && p.tiktoken && p.vocab_txt && p.vocab_json && p.merges && p.config) status = open_paths(directory, &p, cache, out, error);
     else mr_error_set(error, status, "%s: out of memory", directory);
     free(p.json);
     free(p.tiktoken);
@@ -194,7 +251,7 @@ static mr_status open_parsed_gguf(const mr_gguf *gguf, mr_tokenizer **out, mr_er
         return status;
     }
     MR_TRY(mr_json_tree_parse(json.data, json.length, gguf->file, &tree, error));
-    status = open_any(mr_json_root(&tree), false, NULL, (mr_json_value){ 0 }, &tokenizer, error);
+    status = open_any(mr_json_root(&tree), false, NULL, (mr_json_value){ 0 }, NULL, &tokenizer, error);
     mr_json_tree_fini(&tree);
     if (status == MR_OK) status = add_gguf_facts(gguf, tokenizer, error);
     if (status == MR_OK) *out = tokenizer;
@@ -211,10 +268,10 @@ mr_status mr_tokenizer_open_gguf_bytes(const unsigned char *bytes, size_t length
     return status;
 }
 
-mr_status mr_tokenizer_open(const char *path, mr_tokenizer **out, mr_error *error)
+mr_status mr_tokenizer_open(const char *path, const mr_cache *cache, mr_tokenizer **out, mr_error *error)
 {
     mr_mapping mapping;
-    if (!mr_path_exists(path) || mr_path_is_directory(path)) return open_directory(path, out, error);
+    if (!mr_path_exists(path) || mr_path_is_directory(path)) return open_directory(path, cache, out, error);
     MR_TRY(mr_file_map(path, &mapping, error));
     mr_status status = mr_tokenizer_open_gguf_bytes(mapping.data, mapping.length, path, out, error);
     mr_file_unmap(&mapping);
@@ -230,6 +287,7 @@ void mr_tokenizer_close(mr_tokenizer *tokenizer)
     mr_model_fini(&tokenizer->model);
     mr_post_processor_fini(&tokenizer->post_processor);
     mr_decoder_fini(&tokenizer->decoder);
+    mr_cache_release(&tokenizer->image);
     free(tokenizer);
 }
 

@@ -6,6 +6,7 @@
 #ifndef MR_TOKENIZER_TOKENIZER_H
 #define MR_TOKENIZER_TOKENIZER_H
 
+#include "core/cache.h"
 #include "core/error.h"
 #include "core/str.h"
 
@@ -14,9 +15,10 @@ typedef struct mr_tokenizer_scratch mr_tokenizer_scratch;
 
 /* `path` is a .gguf file with a tokenizer inside, or a directory that holds tokenizer.json, else tiktoken.model, else BERT's vocab.txt, else vocab.json with
  * merges.txt (CLIP, GPT-2, RoBERTa, Qwen2); and tokenizer_config.json (optional with the first and third). The truncation and padding stored
- * in the file are ignored: the caller's max_tokens decides.
+ * in the file are ignored: the caller's max_tokens decides. `cache` (borrowed for the call; NULL: none) keeps what was made from a
+ * tokenizer.json or tiktoken.model, under the digest of the file: opening it again takes milliseconds.
  * MODEL_FILES_MISSING, MODEL_CORRUPT (file, key), MODEL_UNSUPPORTED (component type). */
-mr_status mr_tokenizer_open(const char *path, mr_tokenizer **out, mr_error *error);
+mr_status mr_tokenizer_open(const char *path, const mr_cache *cache, mr_tokenizer **out, mr_error *error);
 /* From the bytes of a tokenizer.json, without tokenizer_config.json. Nothing is borrowed. */
 mr_status mr_tokenizer_open_bytes(const void *json, size_t length, mr_tokenizer **out, mr_error *error);
 /* From the bytes of a GGUF file; `file` is its name for messages. Nothing is borrowed. */

@@ -201,7 +201,7 @@ done:
 
 void mr_trie_fini(mr_trie *trie)
 {
-    mr_mem_free(trie->nodes);
+    if (!trie->borrowed) mr_mem_free(trie->nodes);
     *trie = (mr_trie){ 0 };
 }
 

@@ -15,6 +15,7 @@ typedef struct mr_trie_node {
 typedef struct mr_trie {
     mr_trie_node *nodes; /* mr_mem; count is a multiple of 256 */
     size_t count;
+    bool borrowed; /* nodes belong to an image */
 } mr_trie;
 
 #define MR_TRIE_ROOT 0

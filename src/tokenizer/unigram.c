@@ -110,7 +110,7 @@ void mr_unigram_set_scores(mr_unigram *model, const mr_gguf_value *scores, size_
 void mr_unigram_fini(mr_unigram *model)
 {
     mr_trie_fini(&model->trie);
-    mr_mem_free(model->scores);
+    if (!model->borrowed) mr_mem_free(model->scores);
     *model = (mr_unigram){ 0 };
 }
 

@@ -34,19 +34,21 @@ static size_t find_slot(const mr_vocabulary *v, mr_str text, uint32_t hash)
 {
     size_t slot = hash & v->slot_mask;
     for (; v->slots[slot].id; slot = (slot + 1) & v->slot_mask)
-        if (v->slots[slot].hash == hash && mr_str_equal(v->texts[v->slots[slot].id - 1], text)) break;
+        if (v->slots[slot].hash == hash && mr_str_equal(mr_vocabulary_text(v, (int32_t)v->slots[slot].id - 1), text)) break;
     return slot;
 }
 
 static mr_status allocate(mr_vocabulary *v, size_t size, size_t count, size_t total, mr_error *error)
 {
     size_t slots = 16;
-    while (slots < 2 * count) slots *= 2;
-    *v = (mr_vocabulary){ .size = size, .slot_mask = slots - 1 };
-    v->texts = mr_mem_calloc(size + 1, sizeof *v->texts, MR_MEM_TOKENIZER);
+    while (slots < count + count / 2) slots *= 2;
+    if (total >= MR_VOCABULARY_ABSENT) return mr_error_set(error, MR_MODEL_UNSUPPORTED, "a vocabulary of %zu bytes", total);
+    *v = (mr_vocabulary){ .size = size, .total = total, .slot_mask = slots - 1 };
+    v->places = mr_mem_alloc_array(size + 1, sizeof *v->places, MR_MEM_TOKENIZER);
     v->bytes = mr_mem_alloc(total + 1, MR_MEM_TOKENIZER);
     v->slots = mr_mem_calloc(slots, sizeof *v->slots, MR_MEM_TOKENIZER);
-    if (v->texts && v->bytes && v->slots) return MR_OK;
+    for (size_t i = 0; v->places && i < size; i++) v->places[i] = (struct mr_vocabulary_place){ MR_VOCABULARY_ABSENT, 0 };
+    if (v->places && v->bytes && v->slots) return MR_OK;
     mr_vocabulary_fini(v);
     return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory for a vocabulary of %zu texts", count);
 }
@@ -57,11 +59,12 @@ static mr_status allocate(mr_vocabulary *v, size_t size, size_t count, size_t to
 static void insert(mr_vocabulary *v, mr_str copy, uint32_t hash, int32_t id)
 {
     size_t slot = find_slot(v, copy, hash);
+    struct mr_vocabulary_place *place = &v->places[id];
     if (!v->slots[slot].id) v->count++;
-    if (!v->texts[id].data) v->texts[id] = copy;
+    if (place->start == MR_VOCABULARY_ABSENT) *place = (struct mr_vocabulary_place){ (uint32_t)(copy.data - v->bytes), (uint32_t)copy.length };
     /* A slot points to its text through the id, so a text that shares its id with another one is not found:
      * no published vocabulary has such, and the first is as good as the second. */
-    if (mr_str_equal(v->texts[id], copy)) v->slots[slot] = (struct mr_vocabulary_slot){ hash, (uint32_t)id + 1 };
+    if (mr_str_equal(mr_vocabulary_text(v, id), copy)) v->slots[slot] = (struct mr_vocabulary_slot){ hash, (uint32_t)id + 1 };
 }
 
 mr_status mr_vocabulary_build(const mr_str *texts, const int32_t *ids, size_t count, mr_vocabulary *out, mr_error *error)
@@ -122,9 +125,11 @@ done:
 
 void mr_vocabulary_fini(mr_vocabulary *vocabulary)
 {
-    mr_mem_free(vocabulary->texts);
-    mr_mem_free(vocabulary->bytes);
-    mr_mem_free(vocabulary->slots);
+    if (!vocabulary->borrowed) {
+        mr_mem_free(vocabulary->places);
+        mr_mem_free(vocabulary->bytes);
+        mr_mem_free(vocabulary->slots);
+    }
     *vocabulary = (mr_vocabulary){ 0 };
 }
 

@@ -8,17 +8,25 @@
 /* Bytes of one text: models look this far ahead at every place of an input. Real ones have up to 768. */
 #define MR_VOCABULARY_MAX_TEXT 4096
 
+/* No pointers inside, so that all of it can be kept in a file and used in place (model_image.h). */
 typedef struct mr_vocabulary {
-    mr_str *texts;     /* [size] by id; data NULL where no text has that id */
+    struct mr_vocabulary_place {
+        uint32_t start; /* in `bytes`; MR_VOCABULARY_ABSENT where no text has that id */
+        uint32_t length;
+    } *places;         /* [size] by id */
     size_t size;       /* largest id + 1 */
     size_t count;      /* texts */
     char *bytes;       /* the texts' storage */
+    size_t total;      /* bytes in it */
     struct mr_vocabulary_slot {
         uint32_t hash;
         uint32_t id; /* + 1; 0: empty */
     } *slots; /* open addressing */
     size_t slot_mask;
+    bool borrowed; /* places, bytes and slots belong to an image */
 } mr_vocabulary;
+
+#define MR_VOCABULARY_ABSENT UINT32_MAX
 
 /* Texts are copied; MODEL_UNSUPPORTED when one is too long. ids [count], at most MR_VOCABULARY_MAX_ID. Of equal texts the last one's id counts; of equal
  * ids the first text is shown. */
@@ -33,7 +41,8 @@ uint32_t mr_vocabulary_prefetch(const mr_vocabulary *vocabulary, mr_str text);
 int32_t mr_vocabulary_id_hashed(const mr_vocabulary *vocabulary, mr_str text, uint32_t hash);
 static inline mr_str mr_vocabulary_text(const mr_vocabulary *vocabulary, int32_t id)
 {
-    return id >= 0 && (size_t)id < vocabulary->size ? vocabulary->texts[id] : (mr_str){ 0 };
+    if (id < 0 || (size_t)id >= vocabulary->size || vocabulary->places[id].start == MR_VOCABULARY_ABSENT) return (mr_str){ 0 };
+    return (mr_str){ vocabulary->bytes + vocabulary->places[id].start, vocabulary->places[id].length };
 }
 
 /* Hash of short texts; used by the other tables of this folder too. */

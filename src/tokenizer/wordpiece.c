@@ -15,10 +15,14 @@ mr_status mr_wordpiece_open(mr_json_value component, const mr_vocabulary *vocabu
         return mr_error_set(error, MR_MODEL_CORRUPT, "%s: WordPiece: the unknown token \"%.*s\" is not in the vocabulary", mr_json_path(component),
                             (int)(unk.length < 64 ? unk.length : 64), unk.data);
     int32_t *ids = malloc((vocabulary->size + 1) * sizeof *ids);
-    if (!ids) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
-    for (size_t i = 0; i < vocabulary->size; i++) ids[i] = (int32_t)i;
-    mr_status status = mr_trie_build(vocabulary->texts, ids, vocabulary->size, &model.trie, error);
+    mr_str *texts = malloc((vocabulary->size + 1) * sizeof *texts);
+    for (size_t i = 0; ids && texts && i < vocabulary->size; i++) {
+        ids[i] = (int32_t)i;
+        texts[i] = mr_vocabulary_text(vocabulary, ids[i]);
+    }
+    mr_status status = ids && texts ? mr_trie_build(texts, ids, vocabulary->size, &model.trie, error) : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
     free(ids);
+    free(texts);
     if (status != MR_OK) return status;
     model.continuation = mr_trie_walk(&model.trie, MR_TRIE_ROOT, prefix);
     *out = model;

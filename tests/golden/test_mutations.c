@@ -145,7 +145,7 @@ static size_t other_ids(const char *directory, const golden_case *golden)
         mr_text_preparer *preparer = NULL;
         size_t prompt_tokens = 0;
         bool truncated = false;
-        changed_model_must(mr_text_preparer_create(directory, &options, &preparer, &error), &error);
+        changed_model_must(mr_text_preparer_create(directory, &options, NULL, &preparer, &error), &error);
         mr_status status = mr_text_preparer_run(preparer, scratch, (mr_str){ input->text, input->text_length }, &encoding, &prompt_tokens, &truncated, &error);
         others += status != MR_OK || encoding.count != input->count || memcmp(encoding.ids, input->ids, input->count * sizeof *encoding.ids) != 0;
         mr_text_preparer_destroy(preparer);

@@ -381,7 +381,7 @@ static void texts_give_the_same_ids(void **state)
             const mr_embed_options options = { .prompt_text = input->prompt };
             mr_text_preparer_destroy(preparer);
             preparer = NULL;
-            must(mr_text_preparer_create(model_directory, &options, &preparer, &error), &error);
+            must(mr_text_preparer_create(model_directory, &options, NULL, &preparer, &error), &error);
             last_prompt = input->prompt;
         }
         size_t prompt_tokens = 0;

@@ -67,7 +67,7 @@ static void texts_give_the_references_ids(void **state)
     mr_text_preparer *preparer = NULL;
     mr_tokenizer_scratch *scratch = NULL;
     mr_encoding encoding = {0};
-    must(mr_text_preparer_create(directory, &options, &preparer, &error), &error);
+    must(mr_text_preparer_create(directory, &options, NULL, &preparer, &error), &error);
     must(mr_tokenizer_scratch_create(&scratch, &error), &error);
     for (size_t i = 0; i < count; i++) {
         size_t prompt;

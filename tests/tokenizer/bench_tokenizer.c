@@ -1,4 +1,4 @@
-/* How fast a tokenizer is, and what ids it gives: `bench_tokenizer TOKENIZER TEXTS.jsonl [--threads N] [--rounds N] [--ids | --offsets]`.
+/* How fast a tokenizer is, and what ids it gives: `bench_tokenizer TOKENIZER TEXTS.jsonl [--threads N] [--rounds N] [--cache DIR] [--ids | --offsets]`.
  * Prints one JSON object; with --ids instead the ids of every text, one JSON array a line; with --offsets [id, start, end] of each token. The first round begins with
  * empty word caches, the others find them filled. perf/tokenizers compares this with other implementations. */
 #include <jansson.h>
@@ -145,20 +145,23 @@ int main(int argc, char **argv)
     mr_tokenizer *tokenizer;
     mr_tokenizer_scratch *scratch;
     mr_error error;
+    mr_cache *cache = NULL;
     size_t threads = 1, rounds = 3;
     bool ids = false, offsets = false;
-    if (argc < 3) return fail("usage: bench_tokenizer TOKENIZER TEXTS.jsonl [--threads N] [--rounds N] [--ids | --offsets]");
+    if (argc < 3) return fail("usage: bench_tokenizer TOKENIZER TEXTS.jsonl [--threads N] [--rounds N] [--cache DIR] [--ids | --offsets]");
     for (int i = 3; i < argc; i++) {
         if (strcmp(argv[i], "--ids") == 0) ids = true;
         else if (strcmp(argv[i], "--offsets") == 0) ids = offsets = true;
-        else if (strcmp(argv[i], "--threads") == 0 && i + 1 < argc) threads = strtoul(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--cache") == 0 && i + 1 < argc) {
+            if (mr_cache_open(argv[++i], 1u << 30, "bench_tokenizer", &cache, &error) != MR_OK) return fail(error.text);
+        } else if (strcmp(argv[i], "--threads") == 0 && i + 1 < argc) threads = strtoul(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc) rounds = strtoul(argv[++i], NULL, 10);
         else return fail("unknown argument");
     }
     if (threads < 1 || threads > MAX_THREADS) return fail("--threads: 1 to 64");
     if (!read_corpus(argv[2], &c)) return fail("the texts must be JSON lines with \"text\"");
     double start = processor_now();
-    if (mr_tokenizer_open(argv[1], &tokenizer, &error) != MR_OK) return fail(error.text);
+    if (mr_tokenizer_open(argv[1], cache, &tokenizer, &error) != MR_OK) return fail(error.text);
     double load = processor_now() - start;
     int code = 0;
     if (ids) {
@@ -169,6 +172,7 @@ int main(int argc, char **argv)
         code = measure(tokenizer, &c, threads, rounds, load);
     }
     mr_tokenizer_close(tokenizer);
+    mr_cache_close(cache);
     json_decref(c.records);
     free(c.texts);
     return code;

@@ -74,7 +74,7 @@ static void test_missing_directory(void **state)
     mr_tokenizer *tokenizer;
     mr_error error;
     (void)state;
-    assert_int_equal(mr_tokenizer_open(MR_TEST_TMP, &tokenizer, &error), MR_MODEL_FILES_MISSING);
+    assert_int_equal(mr_tokenizer_open(MR_TEST_TMP, NULL, &tokenizer, &error), MR_MODEL_FILES_MISSING);
     assert_non_null(strstr(error.text, "tokenizer.json"));
 }
 
@@ -92,7 +92,7 @@ static void test_vocab_txt(void **state)
     assert_non_null(file);
     fputs("[PAD]\n[UNK]\r\n[CLS]\n[SEP]\n\"\n\\\nhi\n##gh", file);
     fclose(file);
-    if (mr_tokenizer_open(directory, &tokenizer, &error) != MR_OK) fail_msg("%s", error.text);
+    if (mr_tokenizer_open(directory, NULL, &tokenizer, &error) != MR_OK) fail_msg("%s", error.text);
     assert_int_equal(mr_tokenizer_scratch_create(&scratch, NULL), MR_OK);
     assert_int_equal(mr_tokenizer_encode(tokenizer, scratch, MR_STR("HIGH \"\\ ho[SEP]"), &(mr_encode_options){ .add_special_tokens = true }, &encoding, &error), MR_OK);
     static const int32_t expected[] = { 2, 6, 7, 4, 5, 1, 3, 3 };
@@ -105,7 +105,7 @@ static void test_vocab_txt(void **state)
     assert_non_null(file);
     fputs("a\nb\n", file);
     fclose(file);
-    assert_int_equal(mr_tokenizer_open(directory, &tokenizer, &error), MR_MODEL_UNSUPPORTED);
+    assert_int_equal(mr_tokenizer_open(directory, NULL, &tokenizer, &error), MR_MODEL_UNSUPPORTED);
     assert_int_equal(remove(path), 0);
 }
 

@@ -317,7 +317,7 @@ static void test_directory(void **state)
     mr_error error;
     golden g = { .name = *state };
     g.expect = mr_strf(MR_TEST_DATA "/tokenizer/%s", g.name);
-    if (mr_tokenizer_open(g.expect, &g.tokenizer, &error) != MR_OK) fail_msg("%s", error.text);
+    if (mr_tokenizer_open(g.expect, NULL, &g.tokenizer, &error) != MR_OK) fail_msg("%s", error.text);
     check_all(&g);
     free(g.expect);
 }
@@ -349,11 +349,11 @@ static void test_older_files(void **state)
     write_file(directory, "vocab.json", vocab);
     write_file(directory, "merges.txt", lines.data);
     write_file(directory, "tokenizer_config.json", "{\"tokenizer_class\": \"CLIPTokenizer\", \"model_max_length\": 77}");
-    if (mr_tokenizer_open(directory, &g.tokenizer, &error) != MR_OK) fail_msg("%s", error.text);
+    if (mr_tokenizer_open(directory, NULL, &g.tokenizer, &error) != MR_OK) fail_msg("%s", error.text);
     assert_int_equal(mr_tokenizer_model_max_length(g.tokenizer), 77);
     check_all(&g);
     write_file(directory, "tokenizer_config.json", "{\"tokenizer_class\": \"OtherTokenizer\"}");
-    assert_int_equal(mr_tokenizer_open(directory, &g.tokenizer, &error), MR_MODEL_UNSUPPORTED);
+    assert_int_equal(mr_tokenizer_open(directory, NULL, &g.tokenizer, &error), MR_MODEL_UNSUPPORTED);
     assert_non_null(strstr(error.text, "OtherTokenizer"));
     free(vocab);
     json_decref(whole);
@@ -419,7 +419,7 @@ static void test_real(void **state)
     mr_error error;
     golden g = { .name = real_directory, .expect = real_expect };
     (void)state;
-    if (mr_tokenizer_open(real_directory, &g.tokenizer, &error) != MR_OK) fail_msg("%s", error.text);
+    if (mr_tokenizer_open(real_directory, NULL, &g.tokenizer, &error) != MR_OK) fail_msg("%s", error.text);
     check_all(&g);
 }
 
