@@ -46,10 +46,12 @@ static void write_file(const char *path, const char *data)
 static void test_same_ids(void **state)
 {
     static const char folder[] = MR_TEST_TMP "/image_model", path[] = MR_TEST_TMP "/image_model/tokenizer.json";
+    char cache_folder[] = MR_TEST_TMP "/image_cache-XXXXXX"; /* a new one: it must be empty */
     mr_cache *cache;
     (void)state;
+    assert_non_null(mkdtemp(cache_folder));
     assert_int_equal(mr_path_make_directories(folder, NULL), MR_OK);
-    assert_int_equal(mr_cache_open(MR_TEST_TMP "/image_cache", 1 << 24, "test", &cache, NULL), MR_OK);
+    assert_int_equal(mr_cache_open(cache_folder, 1 << 24, "test", &cache, NULL), MR_OK);
     for (size_t i = 0; i < MODELS; i++) {
         mr_encoding expected = { 0 }, got = { 0 };
         mr_tokenizer *tokenizer;
