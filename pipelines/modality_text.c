@@ -69,6 +69,7 @@ static void describe(const mr_job_plan *plan, mr_embed_attributes *out)
     for (size_t i = 0; i < config->pooling_count; i++) mr_buf_printf(&pooling, "%s%s", i ? "+" : "", mr_pooling_text(config->poolings[i]));
     mr_embed_attributes_add(out, "pooling", mr_buf_detach(&pooling));
     mr_embed_attributes_add(out, "normalized", mr_strdup(is_normalized(config) ? "true" : "false"));
+    mr_embed_attributes_add(out, "similarity", mr_strdup(mr_similarity_text(config->similarity)));
     mr_embed_attributes_add(out, "prompt", mr_strndup(prompt.data, prompt.length));
     mr_embed_attributes_add(out, "max_tokens", mr_strf("%zu", plan->max_tokens));
 }

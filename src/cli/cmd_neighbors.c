@@ -24,8 +24,9 @@ const mr_command mr_command_neighbors = {
         "       millrace neighbors OUT.h5 --id ID [-k N]\n"
         "       millrace neighbors OUT.h5 --image FILE [-k N]\n"
         "\n"
-        "Prints the N rows with the largest cosine: rank, score, id (and text, when stored by --store-text). The query is embedded as the file was: same model, pooling\n"
-        "and dimension; with the model's \"query\" prompt when it has one.\n"
+        "Prints the N nearest rows: rank, score, id (and text, when stored by --store-text). The score is the model's own: mostly the cosine, else\n"
+        "the dot product or a distance with a minus. The query is embedded as the file was: same model, pooling and dimension; with the\n"
+        "model's \"query\" prompt when it has one.\n"
         "\n"
         "  -k N              how many (default 10)\n"
         "      --id ID       nearest to this row instead of a text\n"
@@ -169,11 +170,13 @@ static mr_status find_and_print(const request *wanted, mr_error *error)
     MR_TRY(mr_embedding_file_open(wanted->path, &file, error));
     size_t count = 0;
     uint64_t row;
+    mr_similarity similarity;
     float *vector = malloc(mr_embedding_file_dimension(file) * sizeof *vector);
     mr_neighbor *found = malloc(wanted->k * sizeof *found);
     mr_status status = vector && found ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
     if (status == MR_OK) status = query_vector(wanted, file, vector, &row, error);
-    if (status == MR_OK) status = mr_neighbors_find(file, vector, row, wanted->k, found, &count, error);
+    if (status == MR_OK) status = mr_neighbors_similarity(file, &similarity, error);
+    if (status == MR_OK) status = mr_neighbors_find(file, similarity, vector, row, wanted->k, found, &count, error);
     if (status == MR_OK) status = print_neighbors(wanted, file, found, count, error);
     if (status == MR_OK && wanted->thumbnails) status = write_thumbnails(wanted, file, found, count, error);
     free(found);

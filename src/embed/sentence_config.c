@@ -136,17 +136,26 @@ static const mr_prompt *find_prompt(const mr_sentence_config *config, const char
     return NULL;
 }
 
+static const char *const similarity_names[] = { [MR_SIMILARITY_COSINE] = "cosine", [MR_SIMILARITY_DOT] = "dot",
+                                                [MR_SIMILARITY_EUCLIDEAN] = "euclidean", [MR_SIMILARITY_MANHATTAN] = "manhattan" };
+
+const char *mr_similarity_text(mr_similarity similarity) { return similarity_names[similarity]; }
+
+bool mr_similarity_parse(const char *text, mr_similarity *out)
+{
+    for (size_t i = 0; i < sizeof similarity_names / sizeof *similarity_names; i++) {
+        if (strcmp(text, similarity_names[i]) != 0) continue;
+        *out = (mr_similarity)i;
+        return true;
+    }
+    return false;
+}
+
 static mr_status read_similarity(const json_t *document, const char *where, mr_similarity *out, mr_error *error)
 {
-    static const char *const names[] = { [MR_SIMILARITY_COSINE] = "cosine", [MR_SIMILARITY_DOT] = "dot", [MR_SIMILARITY_EUCLIDEAN] = "euclidean",
-                                         [MR_SIMILARITY_MANHATTAN] = "manhattan" };
     const char *text = NULL;
-    MR_TRY(mr_json_string(document, "similarity_fn_name", names[MR_SIMILARITY_COSINE], &text, where, error));
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(text, names[i]) != 0) continue;
-        *out = (mr_similarity)i;
-        return MR_OK;
-    }
+    MR_TRY(mr_json_string(document, "similarity_fn_name", similarity_names[MR_SIMILARITY_COSINE], &text, where, error));
+    if (mr_similarity_parse(text, out)) return MR_OK;
     return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: \"similarity_fn_name\" \"%s\" is not known here", where, text);
 }
 

@@ -33,7 +33,11 @@ typedef struct mr_prompt {
     size_t length;
 } mr_prompt;
 
+/* How two of a model's vectors are compared; distances count the other way round. */
 typedef enum mr_similarity { MR_SIMILARITY_COSINE, MR_SIMILARITY_DOT, MR_SIMILARITY_EUCLIDEAN, MR_SIMILARITY_MANHATTAN } mr_similarity;
+
+const char *mr_similarity_text(mr_similarity similarity);
+bool mr_similarity_parse(const char *text, mr_similarity *out);
 
 typedef struct mr_sentence_config {
     char *backbone_directory; /* config.json, weights and tokenizer of the Transformer module */

@@ -15,7 +15,7 @@ from harness import MILLRACE, MODEL, TIMEOUT, Case, datasets
 
 ROWS = int(os.environ.get("MILLRACE_OUTPUT_ROWS", "60000"))  # several parts of 16384
 ATTRIBUTES = """schema schema_version dtype dimension created_utc tool build job_settings model model_path model_sha256 inputs precision isa pooling
-normalized prompt max_tokens shard fingerprint job first_ordinal end_ordinal rows rows_ok rows_truncated rows_failed rows_skipped written_utc""".split()
+normalized similarity prompt max_tokens shard fingerprint job first_ordinal end_ordinal rows rows_ok rows_truncated rows_failed rows_skipped written_utc""".split()
 
 
 class Formats(Case):

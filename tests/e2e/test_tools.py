@@ -1,6 +1,7 @@
 """The other commands, help, errors and exit codes."""
 import json
 import pathlib
+import shutil
 import unittest
 
 import h5py
@@ -98,6 +99,26 @@ class Reading(Case):
         rows = [json.loads(line) for line in lines.splitlines()]
         self.assertEqual([r["id"] for r in rows], [f"t{i}" for i in range(5)])
         np.testing.assert_array_equal(np.array([r["embedding"] for r in rows], dtype=np.float32), vectors.astype(np.float32))
+
+    def test_neighbors_as_the_model_compares(self):
+        """The score is what config_sentence_transformers.json names; vectors are not normalised, so that they differ."""
+        model = self.dir / "model"
+        shutil.copytree(GOLDEN / "jina", model)
+        settings = json.loads((model / "config_sentence_transformers.json").read_text())
+        source = self.write_jsonl("in.jsonl", [{"id": str(i), "text": "alpha beta gamma " * i} for i in range(6)])
+        unit = lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True)
+        scores = {"cosine": lambda x, q: unit(x) @ unit(q), "dot": lambda x, q: x @ q, "euclidean": lambda x, q: -np.linalg.norm(x - q, axis=1),
+                  "manhattan": lambda x, q: -np.abs(x - q).sum(axis=1)}
+        for name, score in scores.items():
+            (model / "config_sentence_transformers.json").write_text(json.dumps({**settings, "similarity_fn_name": name}))
+            self.run_millrace("embed", source, "-m", model, "-o", f"{name}.h5")
+            with h5py.File(self.dir / f"{name}.h5") as file:
+                vectors = file["embedding"][:].astype(np.float64)
+                self.assertEqual(file.attrs["similarity"], name)
+            expected = score(vectors, vectors[2])
+            rows = [json.loads(line) for line in self.run_millrace("neighbors", f"{name}.h5", "--id", "2", "--json")[0].splitlines()]
+            self.assertEqual([row["row"] for row in rows], [i for i in np.argsort(-expected, kind="stable") if i != 2])
+            np.testing.assert_allclose([row["score"] for row in rows], expected[[row["row"] for row in rows]], rtol=1e-5)
 
     def test_tokenize_there_and_back(self):
         meta = json.loads((GOLDEN / "minilm/expect/cases.json").read_text())
