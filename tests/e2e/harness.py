@@ -1,5 +1,6 @@
 """What the end-to-end tests share: running the program, making inputs, reading outputs."""
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -7,6 +8,8 @@ import random
 import struct
 import subprocess
 import tempfile
+import termios
+import time
 import unittest
 
 import h5py
@@ -52,6 +55,15 @@ class Case(unittest.TestCase):
 
     def start(self, *arguments, **options):
         return subprocess.Popen([MILLRACE, *map(str, arguments)], env=self.env, cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+    def write_and_await(self, process, data):
+        """Onto its standard input, until all of it has been taken: the job has begun then."""
+        process.stdin.write(data)
+        process.stdin.flush()
+        deadline = time.monotonic() + TIMEOUT
+        while struct.unpack("i", fcntl.ioctl(process.stdin, termios.FIONREAD, b"    "))[0] > 0 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        time.sleep(0.2)  # from there to the batch
 
     def run_millrace(self, *arguments, code=0, stdin=None):
         done = subprocess.run([MILLRACE, *map(str, arguments)], env=self.env, cwd=self.dir, input=stdin, capture_output=True, timeout=TIMEOUT)

@@ -96,9 +96,7 @@ class Resume(Case):
 
     def test_stop_while_waiting_for_stdin(self):
         process = self.start("embed", "-", "-m", MODEL, "-o", "pipe.h5", "-q", stdin=subprocess.PIPE)
-        process.stdin.write(b'{"id":"a","text":"one"}\n')
-        process.stdin.flush()
-        time.sleep(0.5)
+        self.write_and_await(process, b'{"id":"a","text":"one"}\n')
         process.terminate()
         begun = time.monotonic()
         self.assertEqual(process.wait(timeout=20), 75)

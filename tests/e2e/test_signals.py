@@ -41,9 +41,7 @@ class Signals(Case):
         prom = self.dir / "stopped.prom"
         self.env["MILLRACE_LOG"] = "pool=info"
         job = self.start("embed", "-", "-m", MODEL, "-o", "piped.h5", "-q", "--metrics", prom, stdin=-1)
-        job.stdin.write(b'{"text":"one"}\n' * 50)
-        job.stdin.flush()
-        time.sleep(0.5)
+        self.write_and_await(job, b'{"text":"one"}\n' * 50)
         code, stderr = self.end(job, [signal.SIGTERM], 0)
         self.assertEqual(code, 75)
         self.assertRegex(stderr, r"graceful shutdown complete \(\d\.\ds, \d+ requests drained\)")

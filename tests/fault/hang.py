@@ -69,7 +69,8 @@ class Hang(unittest.TestCase):
         for stage in ("read", "write"):
             with self.subTest(stage=stage):
                 process = self.start(f"{stage}:stall:{PASSES[stage]}", f"{stage}.h5")
-                time.sleep(1)
+                while not list((self.dir / f"{stage}.h5.parts").glob("part-*.h5")) and process.poll() is None:
+                    time.sleep(0.01)
                 process.terminate()
                 stderr = self.end(process)
                 self.assertIn(process.returncode, (70, 75), stderr)
