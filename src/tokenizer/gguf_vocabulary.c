@@ -40,9 +40,6 @@ typedef struct pre_rules {
 } pre_rules;
 
 #define NFC "{\"type\":\"NFC\"}"
-#define DEEPSEEK_CJK "[\xE4\xB8\x80-\xE9\xBE\xA5\xE3\x81\x80-\xE3\x82\x9F\xE3\x82\xA0-\xE3\x83\xBF]+"
-#define DEEPSEEK_WORDS \
-    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define CODER_CJK "[\xE4\xB8\x80-\xE9\xBE\xA5\xE0\xA0\x80-\xE4\xB8\x80\xEA\xB0\x80-\xED\x9F\xBF]+"
 #define QWEN35_WORDS \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
@@ -69,7 +66,7 @@ static const pre_rules pres[] = {
     { "gpt-4o", NULL, { mr_pattern_o200k }, false, false, false },
     { "llama4", NULL, { mr_pattern_o200k }, false, false, false },
     { "kimi-k2", NULL, { mr_pattern_kimi }, false, false, false },
-    { "deepseek-v3", NULL, { "\\p{N}{1,3}", DEEPSEEK_CJK, DEEPSEEK_WORDS }, false, false, false },
+    { "deepseek-v3", NULL, { mr_pattern_numbers, mr_pattern_cjk, mr_pattern_deepseek }, false, false, false },
     { "deepseek-coder", NULL, { "[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CODER_CJK }, true, false, false },
 };
 

@@ -132,8 +132,8 @@ static inline bool mr_pieces_add(mr_pieces *pieces, size_t start, size_t end)
     return true;
 }
 
-/* Adds the matches of a known pattern in text[piece], which cover it. False when out of memory. */
-bool mr_scanner_split(const mr_scanner *scanner, mr_str text, mr_piece piece, mr_pieces *out);
+/* Adds the matches of a known pattern in text[piece], and the gaps between them if they are kept. False when out of memory. */
+bool mr_scanner_split(const mr_scanner *scanner, mr_str text, mr_piece piece, bool keep_gaps, mr_pieces *out);
 
 /* Texts longer than this are refused: a piece without borders takes up to 50 times its bytes of scratch. */
 #define MR_TEXT_MAX_BYTES (16u << 20)

@@ -24,6 +24,7 @@ static mr_status read_split(mr_json_value component, mr_pre_tokenizer_step *step
     MR_TRY(mr_json_get_bool(component, "invert", false, &step->split.invert, error));
     mr_json_value regex = mr_json_get(pattern, "Regex");
     if (mr_json_type_of(regex) == MR_JSON_STRING) {
+        /* Isolated keeps what is between matches; what is removed where matches stay is just that. */
         bool matches = step->split.behavior == MR_SPLIT_ISOLATED || (step->split.behavior == MR_SPLIT_REMOVED && step->split.invert);
         step->split.scanner = matches ? mr_scanner_find(mr_json_bytes(regex)) : NULL;
         return step->split.scanner ? MR_OK : mr_regex_open(mr_json_bytes(regex), mr_json_path(component), &step->split.regex, error);
@@ -369,12 +370,12 @@ static bool run_piece(const mr_pre_tokenizer_step *step, mr_str text, mr_piece p
     case MR_PRE_WHITESPACE: return split_words(text, piece, out);
     case MR_PRE_PUNCTUATION:
     case MR_PRE_DIGITS: return split_characters(step, text, piece, out);
-    case MR_PRE_SPLIT: return step->split.scanner ? mr_scanner_split(step->split.scanner, text, piece, out) : split_string(step, text, piece, out);
+    case MR_PRE_SPLIT: return step->split.scanner ? mr_scanner_split(step->split.scanner, text, piece, step->split.behavior == MR_SPLIT_ISOLATED, out) : split_string(step, text, piece, out);
     case MR_PRE_FIXED_LENGTH: return split_fixed(step->length, text, piece, out);
     case MR_PRE_METASPACE: return run_metaspace(step, (mr_str){ text.data + piece.start, piece.length }, first, spaced, out);
     case MR_PRE_PREFIX_SPACE: return run_prefix_space((mr_str){ text.data + piece.start, piece.length }, spaced, out);
     case MR_PRE_BYTE_LEVEL:
-        return mr_scanner_split(step->byte_level.scanner, text, piece, out);
+        return mr_scanner_split(step->byte_level.scanner, text, piece, true, out);
     }
     return true;
 }

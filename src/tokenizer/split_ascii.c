@@ -80,16 +80,17 @@ static size_t split_block(const mr_scanner *scanner, mr_str window, size_t base,
     return at + begin;
 }
 
-bool mr_scanner_split(const mr_scanner *scanner, mr_str text, mr_piece piece, mr_pieces *out)
+bool mr_scanner_split(const mr_scanner *scanner, mr_str text, mr_piece piece, bool keep_gaps, mr_pieces *out)
 {
     mr_str window = { text.data + piece.start, piece.length };
+    bool blocks = !mr_scanner_has_gaps(scanner), gap;
     for (size_t at = 0, next; at < window.length; at = next) {
         next = at;
-        if (window.length - at > 1 && ((window.data[at] | window.data[at + 1]) & 0x80) == 0) next = split_block(scanner, window, piece.start, at, out);
+        if (blocks && window.length - at > 1 && ((window.data[at] | window.data[at + 1]) & 0x80) == 0) next = split_block(scanner, window, piece.start, at, out);
         if (next == SIZE_MAX) return false;
         if (next > at) continue;
-        next = mr_scanner_next(scanner, window, at);
-        if (!mr_pieces_add(out, piece.start + at, piece.start + next)) return false;
+        next = mr_scanner_next(scanner, window, at, &gap);
+        if ((!gap || keep_gaps) && !mr_pieces_add(out, piece.start + at, piece.start + next)) return false;
     }
     return true;
 }

@@ -1,5 +1,7 @@
 #include "tokenizer/split_scanner.h"
 
+#include <string.h>
+
 #include "tokenizer/unicode.h"
 
 #define CONTRACTIONS "'s|'t|'re|'ve|'m|'ll|'d"
@@ -20,12 +22,25 @@ const char mr_pattern_qwen2[] = LETTERS("\\p{N}");
 const char mr_pattern_o200k[] = CASED(UPPER, LOWER) "[\\r\\n/]*|" TAIL;
 const char mr_pattern_kimi[] = "[\\p{Han}]+|" CASED(NOT_HAN(UPPER), NOT_HAN(LOWER)) "[\\r\\n]*|" TAIL;
 
+/* Carriage return and line feed stand for themselves in the published one. */
+const char mr_pattern_deepseek[] = "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|"
+                                   "\\s*[\r\n]+|\\s+(?!\\S)|\\s+";
+const char mr_pattern_numbers[] = "\\p{N}{1,3}";
+const char mr_pattern_cjk[] = "[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+";
+#define CLIP_START "<|startoftext|>"
+#define CLIP_END "<|endoftext|>"
+const char mr_pattern_clip[] = "<\\|startoftext\\|>|<\\|endoftext\\|>|" CONTRACTIONS "|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+";
+
 static const mr_scanner scanners[] = {
     { mr_pattern_gpt2, MR_WORDS_GPT2, 0, false },
     { mr_pattern_cl100k, MR_WORDS_LETTERS, 3, false },
     { mr_pattern_qwen2, MR_WORDS_LETTERS, 1, false },
     { mr_pattern_o200k, MR_WORDS_CASED, 3, true },
     { mr_pattern_kimi, MR_WORDS_CASED_HAN, 3, false },
+    { mr_pattern_deepseek, MR_WORDS_DEEPSEEK, 0, false },
+    { mr_pattern_numbers, MR_RUNS_OF_NUMBERS, 3, false },
+    { mr_pattern_cjk, MR_RUNS_OF_CJK, 0, false },
+    { mr_pattern_clip, MR_WORDS_CLIP, 1, false },
 };
 
 const mr_scanner *mr_scanner_find(mr_str pattern)
@@ -49,13 +64,18 @@ enum {
     LINE_END = 8, /* CR, LF; also SPACE */
     IS_UPPER = 16, /* may stand in UPPER */
     IS_LOWER = 32, /* may stand in LOWER */
-    HAN = 64
+    HAN = 64,
+    SIGN = 128, /* P and S */
 };
+
+#define WORD (IS_UPPER | IS_LOWER) /* L and M, but no other */
 
 static const uint8_t kind_of_category[32] = {
     [MR_LU] = LETTER | IS_UPPER, [MR_LT] = LETTER | IS_UPPER, [MR_LL] = LETTER | IS_LOWER, [MR_LM] = LETTER | IS_UPPER | IS_LOWER,
     [MR_LO] = LETTER | IS_UPPER | IS_LOWER, [MR_MC] = IS_UPPER | IS_LOWER, [MR_ME] = IS_UPPER | IS_LOWER, [MR_MN] = IS_UPPER | IS_LOWER,
     [MR_ND] = NUMBER, [MR_NL] = NUMBER, [MR_NO] = NUMBER,
+    [MR_PC] = SIGN, [MR_PD] = SIGN, [MR_PE] = SIGN, [MR_PF] = SIGN, [MR_PI] = SIGN, [MR_PO] = SIGN, [MR_PS] = SIGN,
+    [MR_SC] = SIGN, [MR_SK] = SIGN, [MR_SM] = SIGN, [MR_SO] = SIGN,
 };
 
 /* Rows of 16: controls (TAB LF VT FF CR are space), space and punctuation, digits, upper case, lower case. */
@@ -64,17 +84,19 @@ static const uint8_t kind_of_category[32] = {
 #define S SPACE
 #define L SPACE | LINE_END
 #define N NUMBER
+#define P SIGN
 static const uint8_t kind_of_ascii[128] = {
     0, 0, 0, 0, 0, 0, 0, 0, 0, S, L, S, S, L, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    S, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, N, N, N, N, N, N, N, N, N, N, 0, 0, 0, 0, 0, 0,
-    0, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, 0, 0, 0, 0, 0,
-    0, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, 0, 0, 0, 0, 0,
+    S, P, P, P, P, P, P, P, P, P, P, P, P, P, P, P, N, N, N, N, N, N, N, N, N, N, P, P, P, P, P, P,
+    P, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, P, P, P, P, P,
+    P, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, P, P, P, P, 0,
 };
 #undef A
 #undef B
 #undef S
 #undef L
 #undef N
+#undef P
 
 /* Class of the character at `at`, and where the next begins. At the end of the text: 0 and no step. */
 static inline unsigned kind_at(mr_str text, size_t at, size_t *next)
@@ -207,10 +229,89 @@ static size_t numbers(const mr_scanner *scanner, mr_str text, size_t at)
     return next;
 }
 
-size_t mr_scanner_next(const mr_scanner *scanner, mr_str text, size_t at)
+static bool is_cjk(mr_str text, size_t at)
 {
+    size_t length;
+    if ((unsigned char)text.data[at] < 0xE3) return false;
+    uint32_t c = mr_utf8_decode(text.data + at, &length);
+    return (c >= 0x3040 && c <= 0x30FF) || (c >= 0x4E00 && c <= 0x9FA5);
+}
+
+static size_t cjk_run(mr_str text, size_t at)
+{
+    while (at < text.length && is_cjk(text, at)) at += 3;
+    return at;
+}
+
+static size_t ascii_letters(mr_str text, size_t at)
+{
+    while (at < text.length && (text.data[at] & 0x80) == 0 && (kind_of_ascii[(unsigned char)text.data[at]] & LETTER)) at++;
+    return at;
+}
+
+static size_t deepseek_word(const mr_scanner *scanner, mr_str text, size_t at)
+{
+    size_t next, end, behind;
+    unsigned kind = kind_at(text, at, &next);
+    if ((kind & SIGN) && (text.data[at] & 0x80) == 0 && (end = ascii_letters(text, next)) > next) return end;
+    if (kind & WORD) return run_end(text, at, WORD, 0);
+    if (!(kind & (SIGN | LINE_END)) && (end = run_end(text, next, WORD, 0)) > next) return end;
+    size_t start = at + (text.data[at] == ' ');
+    if (kind_at(text, start, &behind) & SIGN) {
+        end = run_end(text, start, SIGN, 0);
+        while (end < text.length && (text.data[end] == '\r' || text.data[end] == '\n')) end++;
+        return end;
+    }
+    return blanks(scanner, text, at);
+}
+
+static bool begins(mr_str text, size_t at, const char *with)
+{
+    size_t length = strlen(with);
+    return text.length - at >= length && memcmp(text.data + at, with, length) == 0;
+}
+
+static size_t clip_word(mr_str text, size_t at)
+{
+    size_t next, end;
+    unsigned kind = kind_at(text, at, &next);
+    if (begins(text, at, CLIP_START)) return at + strlen(CLIP_START);
+    if (begins(text, at, CLIP_END)) return at + strlen(CLIP_END);
+    if ((end = contraction(text, at, false)) > at) return end;
+    if (kind & LETTER) return run_end(text, at, LETTER, 0);
+    if (kind & NUMBER) return next;
+    for (end = at; end < text.length; end = next)
+        if (kind_at(text, end, &next) & (LETTER | NUMBER | SPACE)) break;
+    return end;
+}
+
+/* End of a match of a pattern that leaves gaps; `at` where none begins. */
+static size_t match_end(const mr_scanner *scanner, mr_str text, size_t at)
+{
+    switch (scanner->words) {
+    case MR_RUNS_OF_NUMBERS: return numbers(scanner, text, at);
+    case MR_RUNS_OF_CJK: return cjk_run(text, at);
+    case MR_WORDS_CLIP: return clip_word(text, at);
+    default: return deepseek_word(scanner, text, at);
+    }
+}
+
+static size_t next_with_gaps(const mr_scanner *scanner, mr_str text, size_t at, bool *gap)
+{
+    size_t end = match_end(scanner, text, at);
+    *gap = end == at;
+    if (end > at) return end;
+    do end += mr_utf8_length((unsigned char)text.data[end]);
+    while (end < text.length && match_end(scanner, text, end) == end);
+    return end;
+}
+
+size_t mr_scanner_next(const mr_scanner *scanner, mr_str text, size_t at, bool *gap)
+{
+    if (mr_scanner_has_gaps(scanner)) return next_with_gaps(scanner, text, at, gap);
     size_t next, end = at;
     unsigned kind = kind_at(text, at, &next);
+    *gap = false;
     bool cased = scanner->words >= MR_WORDS_CASED;
     unsigned without = scanner->words == MR_WORDS_CASED_HAN ? HAN : 0;
     if (without && (kind & HAN)) return run_end(text, at, HAN, 0);

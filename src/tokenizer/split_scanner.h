@@ -1,6 +1,6 @@
 /* Hand-written forms of the well-known splitting patterns. They give exactly the matches of the regular expression
- * (tests compare them on random texts), many times faster. All of them match at every place, so the matches of a text
- * cover it. */
+ * (tests compare them on random texts), many times faster. Most match at every place, so the matches of a text
+ * cover it; what others leave between them is a gap. */
 #ifndef MR_TOKENIZER_SPLIT_SCANNER_H
 #define MR_TOKENIZER_SPLIT_SCANNER_H
 
@@ -8,7 +8,11 @@
 
 /* What a match may be: GPT-2's words, cl100k's (letters with one character in front), o200k's (by case, contraction
  * behind), Kimi's (o200k without Han, runs of Han by themselves). */
-typedef enum mr_word_rule { MR_WORDS_GPT2, MR_WORDS_LETTERS, MR_WORDS_CASED, MR_WORDS_CASED_HAN } mr_word_rule;
+typedef enum mr_word_rule {
+    MR_WORDS_GPT2, MR_WORDS_LETTERS, MR_WORDS_CASED, MR_WORDS_CASED_HAN,
+    MR_WORDS_DEEPSEEK, MR_RUNS_OF_NUMBERS, MR_RUNS_OF_CJK, /* DeepSeek's three: they leave gaps */
+    MR_WORDS_CLIP                                          /* leaves white space out */
+} mr_word_rule;
 
 typedef struct mr_scanner {
     const char *pattern;
@@ -21,12 +25,17 @@ extern const char mr_pattern_gpt2[];
 extern const char mr_pattern_cl100k[]; /* GPT-4, Llama-3, Phi-4 */
 extern const char mr_pattern_qwen2[];
 extern const char mr_pattern_o200k[]; /* GPT-4o */
+extern const char mr_pattern_deepseek[]; /* DeepSeek-V3 behind the next two */
+extern const char mr_pattern_numbers[];
+extern const char mr_pattern_cjk[];
+extern const char mr_pattern_clip[];
 extern const char mr_pattern_kimi[]; /* with class intersection written as lookahead, as PCRE2 understands it */
 
 /* NULL when the pattern is not a known one. */
 const mr_scanner *mr_scanner_find(mr_str pattern);
-/* End of the match that starts at `at`; at < text.length. */
-size_t mr_scanner_next(const mr_scanner *scanner, mr_str text, size_t at);
+/* End of the match that starts at `at`, or of the gap; at < text.length. */
+size_t mr_scanner_next(const mr_scanner *scanner, mr_str text, size_t at, bool *gap);
+static inline bool mr_scanner_has_gaps(const mr_scanner *scanner) { return scanner->words >= MR_WORDS_DEEPSEEK; }
 /* All known patterns, for tests: NULL behind the last. */
 const char *mr_scanner_pattern(size_t index);
 
