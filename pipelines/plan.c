@@ -105,7 +105,7 @@ static mr_status add_up(mr_job_plan *plan, mr_error *error)
     MR_TRY(plan->modality->model->estimate(plan->model_path, &plan->model_options, &estimate, error));
     plan->shared_bytes = estimate.shared_bytes;
     plan->worker_bytes = estimate.worker_bytes;
-    plan->flops_per_token = estimate.flops_per_token;
+    plan->flops_per_token = mr_work_linear_flops(&estimate.work);
     plan->window_records = (plan->workers + 1) * BATCHES_IN_FLIGHT * plan->model_options.max_batch_inputs;
     if (plan->window_records < plan->least_window_records) plan->window_records = plan->least_window_records;
     plan->window_bytes = plan->window_records * plan->record_bytes;

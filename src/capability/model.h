@@ -57,8 +57,7 @@ typedef struct mr_model_options {
 typedef struct mr_memory_estimate {
     size_t shared_bytes; /* weights, packed or decoded copies included */
     size_t worker_bytes; /* scratch, KV cache */
-    double flops_per_token; /* of the linear layers; 0 = unknown */
-    mr_work work;           /* no layers: unknown */
+    mr_work work;        /* of a token; no layers: unknown */
 } mr_memory_estimate;
 
 /* One model implementation. `path` is a model directory (or a .gguf file), borrowed during the call.

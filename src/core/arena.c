@@ -34,7 +34,6 @@ struct mr_arena {
     unsigned char *base;
     size_t capacity;
     size_t used;
-    size_t peak;
     mr_mem_tag tag;
 };
 
@@ -74,32 +73,14 @@ void *mr_arena_alloc(mr_arena *arena, size_t bytes)
     memcpy(block + total - sizeof previous, &previous, sizeof previous);
 #endif
     arena->used += total;
-    if (arena->used > arena->peak) arena->peak = arena->used;
     return block;
-}
-
-void *mr_arena_alloc_array(mr_arena *arena, size_t count, size_t size)
-{
-    size_t bytes;
-    return mr_checked_mul(count, size, &bytes) ? mr_arena_alloc(arena, bytes) : NULL;
-}
-
-size_t mr_arena_mark(const mr_arena *arena)
-{
-    return arena->used;
-}
-
-void mr_arena_release(mr_arena *arena, size_t mark)
-{
-    assert(mark <= arena->used);
-    assert(mr_arena_check(arena));
-    POISON(arena->base + mark, arena->used - mark);
-    arena->used = mark;
 }
 
 void mr_arena_reset(mr_arena *arena)
 {
-    mr_arena_release(arena, 0);
+    assert(mr_arena_check(arena));
+    POISON(arena->base, arena->used);
+    arena->used = 0;
 }
 
 void mr_arena_give_back(mr_arena *arena)
@@ -128,8 +109,6 @@ bool mr_arena_check(const mr_arena *arena)
     return true;
 }
 
-size_t mr_arena_used(const mr_arena *arena) { return arena->used; }
-size_t mr_arena_peak(const mr_arena *arena) { return arena->peak; }
 size_t mr_arena_capacity(const mr_arena *arena) { return arena->capacity; }
 
 size_t mr_arena_bytes_needed(size_t bytes, size_t blocks)

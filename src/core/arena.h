@@ -19,11 +19,7 @@ void mr_arena_destroy(mr_arena *arena);
 /* Uninitialised memory, or NULL when `capacity` is used up: the caller turns that into
  * MEMORY_EXHAUSTED, since its own estimate was wrong. */
 void *mr_arena_alloc(mr_arena *arena, size_t bytes);
-void *mr_arena_alloc_array(mr_arena *arena, size_t count, size_t size);
-
-/* Stack discipline inside one batch: everything allocated after the mark is given back. */
-size_t mr_arena_mark(const mr_arena *arena);
-void mr_arena_release(mr_arena *arena, size_t mark);
+/* Everything taken is given back. */
 void mr_arena_reset(mr_arena *arena);
 
 /* Resets, and gives the memory back to the system: it comes again when it is used. */
@@ -32,8 +28,6 @@ void mr_arena_give_back(mr_arena *arena);
 /* False when a red zone between live blocks was overwritten (always true where ASan checks instead). */
 bool mr_arena_check(const mr_arena *arena);
 
-size_t mr_arena_used(const mr_arena *arena);
-size_t mr_arena_peak(const mr_arena *arena);
 size_t mr_arena_capacity(const mr_arena *arena);
 /* Bytes of capacity that `blocks` allocations totalling `bytes` need at most, red zones included. */
 size_t mr_arena_bytes_needed(size_t bytes, size_t blocks);

@@ -81,7 +81,7 @@ mr_status mr_log_configure(const char *specification, mr_error *error)
     return MR_OK;
 }
 
-bool mr_log_enabled(mr_log_level level, const char *module)
+static bool is_enabled(mr_log_level level, const char *module)
 {
     if (!logger.sink) return false;
     for (size_t i = 0; i < logger.module_count; i++)
@@ -91,7 +91,7 @@ bool mr_log_enabled(mr_log_level level, const char *module)
 
 void mr_log(mr_log_level level, const char *module, const char *format, ...)
 {
-    if (!mr_log_enabled(level, module)) return;
+    if (!is_enabled(level, module)) return;
     char line[LINE_MAX_BYTES];
     va_list arguments;
     va_start(arguments, format);

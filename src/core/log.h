@@ -17,7 +17,6 @@ void mr_log_set_sink(mr_log_sink *sink, void *context);
  * CONFIG on an unknown level, naming it. Call before threads start. */
 mr_status mr_log_configure(const char *specification, mr_error *error);
 
-bool mr_log_enabled(mr_log_level level, const char *module);
 void mr_log(mr_log_level level, const char *module, const char *format, ...) MR_PRINTF(3, 4);
 const char *mr_log_level_name(mr_log_level level);
 

@@ -74,15 +74,6 @@ mr_status mr_queue_push(mr_queue *queue, void *item, size_t weight, int64_t dead
     return status;
 }
 
-mr_status mr_queue_try_push(mr_queue *queue, void *item, size_t weight)
-{
-    pthread_mutex_lock(&queue->lock);
-    mr_status status = queue->closed ? MR_CANCELLED : is_full(queue, weight) ? MR_QUEUE_FULL : MR_OK;
-    if (status == MR_OK) put(queue, item, weight);
-    pthread_mutex_unlock(&queue->lock);
-    return status;
-}
-
 mr_status mr_queue_pop(mr_queue *queue, void **item, int64_t deadline_ns)
 {
     bool in_time = true;

@@ -15,8 +15,6 @@ void mr_queue_destroy(mr_queue *queue); /* items still inside are the caller's: 
 
 /* Blocks while full. CANCELLED once closed (the item stays the caller's), TIMEOUT at the deadline. */
 mr_status mr_queue_push(mr_queue *queue, void *item, size_t weight, int64_t deadline_ns);
-/* QUEUE_FULL instead of waiting. */
-mr_status mr_queue_try_push(mr_queue *queue, void *item, size_t weight);
 /* Blocks while empty. END once closed and empty, TIMEOUT at the deadline. */
 mr_status mr_queue_pop(mr_queue *queue, void **item, int64_t deadline_ns);
 /* No more pushes; pops go on until empty. Idempotent. */

@@ -83,7 +83,6 @@ static mr_status estimate(const char *path, const mr_model_options *options, mr_
     MR_TRY(open_parts(path, options, true, &model, error));
     *out = (mr_memory_estimate){ .shared_bytes = model_bytes(model), .worker_bytes = sizeof(mr_embed_worker) + worker_scratch(model, options) };
     mr_vision_tower_work(model->tower, &out->work);
-    out->flops_per_token = mr_work_linear_flops(&out->work);
     close_model(model);
     return MR_OK;
 }

@@ -106,8 +106,7 @@ static mr_status estimate(const char *path, const mr_model_options *options, mr_
     MR_TRY(open_parts(path, options, true, &model, error));
     mr_status status = worker_scratch(model, options, &scratch, error);
     if (status == MR_OK)
-        *out = (mr_memory_estimate){ .shared_bytes = model_bytes(model), .worker_bytes = sizeof(mr_embed_worker) + scratch,
-                                     .flops_per_token = mr_encoder_flops_per_token(model->encoder) };
+        *out = (mr_memory_estimate){ .shared_bytes = model_bytes(model), .worker_bytes = sizeof(mr_embed_worker) + scratch };
     if (status == MR_OK) mr_encoder_work(model->encoder, &out->work);
     close_model(model);
     return status;

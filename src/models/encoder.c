@@ -88,7 +88,6 @@ void mr_encoder_close(mr_encoder *encoder)
 }
 
 size_t mr_encoder_bytes(const mr_encoder *encoder) { return mr_params_bytes(encoder->params); }
-double mr_encoder_flops_per_token(const mr_encoder *encoder) { return mr_params_flops_per_row(encoder->params); }
 
 size_t mr_encoder_scratch_bytes(const mr_encoder *encoder, size_t tokens, size_t threads)
 {

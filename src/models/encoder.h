@@ -59,7 +59,6 @@ mr_status mr_encoder_open(const char *directory, const mr_params_options *option
 void mr_encoder_close(mr_encoder *encoder);
 
 size_t mr_encoder_bytes(const mr_encoder *encoder); /* weights, shared by all workers */
-double mr_encoder_flops_per_token(const mr_encoder *encoder); /* of the linear layers */
 void mr_encoder_work(const mr_encoder *encoder, mr_work *out);
 
 /* Arena capacity for one forward pass of at most `tokens` tokens. */

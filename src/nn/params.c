@@ -36,7 +36,7 @@ struct mr_params {
     size_t decoded_capacity;
 };
 
-mr_status mr_params_create(const mr_checkpoint *checkpoint, const mr_params_options *options, mr_params **out, mr_error *error)
+static mr_status create(const mr_checkpoint *checkpoint, const mr_params_options *options, mr_params **out, mr_error *error)
 {
     mr_params *params = mr_mem_calloc(1, sizeof *params, MR_MEM_WEIGHTS);
     if (!params) return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate a model");
@@ -46,6 +46,14 @@ mr_status mr_params_create(const mr_checkpoint *checkpoint, const mr_params_opti
     params->prefix = "";
     *out = params;
     return MR_OK;
+}
+
+/* Gives back working memory once the last layer is opened. */
+static void trim(mr_params *params)
+{
+    mr_mem_free(params->decoded);
+    params->decoded = NULL;
+    params->decoded_capacity = 0;
 }
 
 static void free_blocks(mr_params *params)
@@ -61,25 +69,18 @@ static void free_blocks(mr_params *params)
 void mr_params_destroy(mr_params *params)
 {
     if (!params) return;
-    mr_params_trim(params);
+    trim(params);
     mr_packed_image_close(&params->image);
     mr_buf_fini(&params->recipe);
     free_blocks(params);
     mr_mem_free(params);
 }
 
-void mr_params_trim(mr_params *params)
-{
-    mr_mem_free(params->decoded);
-    params->decoded = NULL;
-    params->decoded_capacity = 0;
-}
-
 static mr_status create_filled(const mr_checkpoint *checkpoint, const mr_params_options *options, const mr_params *measured, mr_params_taker *take,
                                void *context, mr_params **out, mr_error *error)
 {
     mr_params *params = NULL;
-    MR_TRY(mr_params_create(checkpoint, options, &params, error));
+    MR_TRY(create(checkpoint, options, &params, error));
     mr_status status = MR_OK;
     if (measured && measured->packed_bytes > 0)
         status = mr_packed_image_open(checkpoint, options->cache, options->format, measured->recipe.data, measured->packed_bytes, &params->image, error);
@@ -88,7 +89,7 @@ static mr_status create_filled(const mr_checkpoint *checkpoint, const mr_params_
         mr_params_destroy(params);
         return status;
     }
-    mr_params_trim(params);
+    trim(params);
     mr_packed_image_keep(&params->image);
     *out = params;
     return MR_OK;
@@ -113,11 +114,6 @@ mr_status mr_params_open(const mr_checkpoint *checkpoint, const mr_params_option
 size_t mr_params_bytes(const mr_params *params)
 {
     return params->bytes;
-}
-
-double mr_params_flops_per_row(const mr_params *params)
-{
-    return mr_work_linear_flops(&params->work);
 }
 
 const mr_work *mr_params_work(const mr_params *params)
@@ -440,7 +436,7 @@ mr_status mr_params_project(mr_params *params, const mr_linear_part *part, size_
         temporary.options.format = MR_LINEAR_F32;
         mr_status status = mr_params_linear(&temporary, &slice, 1, k, &linear, error);
         if (status == MR_OK && !params->options.measure) mr_linear_run(&linear, x, k, y + done, part->rows, rows, NULL, NULL);
-        mr_params_trim(&temporary);
+        trim(&temporary);
         mr_buf_fini(&temporary.recipe);
         free_blocks(&temporary);
         if (status != MR_OK) return status;

@@ -17,16 +17,13 @@ typedef struct mr_params_options {
     const mr_cache *cache; /* borrowed during mr_params_open; NULL: none */
 } mr_params_options;
 
-/* `checkpoint` is borrowed and must outlive the params: embedding tables stay in its files. */
-mr_status mr_params_create(const mr_checkpoint *checkpoint, const mr_params_options *options, mr_params **out, mr_error *error);
-/* The same, filled by `take`, which asks for everything a model has. It is called twice, measuring at first: then all linear layers
- * find room in one block, or packed already in options->cache. What it made the first time is gone the second. */
+/* Asks for everything a model has. It is called twice, measuring at first: then all linear layers find room in one block, or packed
+ * already in options->cache. What it made the first time is gone the second. */
 typedef mr_status mr_params_taker(void *context, mr_params *params, mr_error *error);
+/* `checkpoint` is borrowed and must outlive the params: embedding tables stay in its files. */
 mr_status mr_params_open(const mr_checkpoint *checkpoint, const mr_params_options *options, mr_params_taker *take, void *context, mr_params **out,
                          mr_error *error);
 void mr_params_destroy(mr_params *params); /* frees everything handed out below */
-/* Gives back working memory once the last layer is opened. */
-void mr_params_trim(mr_params *params);
 
 /* Finds the wrapper prefix under which `name` is stored: the first of `prefixes` [NULL-terminated, "" among them] that
  * exists. All later names are looked up behind it. MODEL_CORRUPT when none is. */
@@ -80,8 +77,6 @@ mr_status mr_params_values(mr_params *params, size_t count, float **out, mr_erro
 
 /* Memory of the model: packed layers, vectors, structs, and the files' tables at full size. */
 size_t mr_params_bytes(const mr_params *params);
-/* Multiplications and additions one row takes through every linear layer. */
-double mr_params_flops_per_row(const mr_params *params);
 /* Every linear layer that was opened, by size. */
 const mr_work *mr_params_work(const mr_params *params);
 

@@ -76,12 +76,12 @@ static void queue_keeps_order_and_bounds(void **state)
     int items[4];
     void *got;
     assert_int_equal(mr_queue_create(3, 100, clock, &queue, NULL), MR_OK);
-    assert_int_equal(mr_queue_try_push(queue, &items[0], 1000), MR_OK); /* heavier than the bound, but alone */
-    assert_int_equal(mr_queue_try_push(queue, &items[1], 1), MR_QUEUE_FULL);
+    assert_int_equal(mr_queue_push(queue, &items[0], 1000, 0), MR_OK); /* heavier than the bound, but alone */
+    assert_int_equal(mr_queue_push(queue, &items[1], 1, 0), MR_TIMEOUT);
     assert_int_equal(mr_queue_pop(queue, &got, MR_CLOCK_FOREVER), MR_OK);
-    assert_int_equal(mr_queue_try_push(queue, &items[0], 50), MR_OK);
-    assert_int_equal(mr_queue_try_push(queue, &items[1], 50), MR_OK);
-    assert_int_equal(mr_queue_try_push(queue, &items[2], 1), MR_QUEUE_FULL);
+    assert_int_equal(mr_queue_push(queue, &items[0], 50, 0), MR_OK);
+    assert_int_equal(mr_queue_push(queue, &items[1], 50, 0), MR_OK);
+    assert_int_equal(mr_queue_push(queue, &items[2], 1, 0), MR_TIMEOUT);
     assert_int_equal(mr_queue_push(queue, &items[2], 1, mr_clock_deadline(clock, MR_CLOCK_MILLISECOND)), MR_TIMEOUT);
     assert_int_equal(mr_queue_pop(queue, &got, MR_CLOCK_FOREVER), MR_OK);
     assert_ptr_equal(got, &items[0]);
