@@ -36,7 +36,7 @@ def parse_arguments():
     parser.add_argument("--repeat", type=int, default=3, help="runs of each contender (default 3)")
     parser.add_argument("--corpus", type=pathlib.Path, default=ROOT / "out/debian.jsonl", help="JSON lines with \"text\", also .gz (default out/debian.jsonl)")
     parser.add_argument("--mixed", type=pathlib.Path, default=ROOT / "out/debian-mixed.jsonl", help="the same of texts of every length (default out/debian-mixed.jsonl)")
-    parser.add_argument("--seconds", type=int, default=120, help="of the kernels (default 120)")
+    parser.add_argument("--seconds", type=int, default=90, help="of the kernels (default 90)")
     parser.add_argument("--millrace", type=pathlib.Path, default=ROOT / "build/millrace")
     parser.add_argument("--results", type=pathlib.Path, default=ROOT / "perf/results", help="folder for the figures (default perf/results)")
     parser.add_argument("--page", type=pathlib.Path, default=ROOT / "docs/performance.md", help="the page that is filled (default docs/performance.md)")
@@ -62,8 +62,9 @@ def onednn(options):
 
 
 def peers(options, precision, *more, corpus=None, limit=None, repeat=None):
+    corpus = corpus or options.corpus
     subprocess.run([PEERS, "--precision", precision, "--limit", str(limit or options.limit), "--repeat", str(repeat or options.repeat),
-                    "--corpus", corpus or options.corpus, "--millrace", options.millrace, "--results", options.results, *more], check=True)
+                    "--corpus", corpus, "--graphs", pathlib.Path(options.graphs, corpus.name), "--millrace", options.millrace, "--results", options.results, *more], check=True)
 
 
 def mixed(options):
@@ -118,11 +119,12 @@ STEPS = {"kernels": kernels, "onednn": onednn, **{name: lambda options, name=nam
 def main():
     options = parse_arguments()
     options.results.mkdir(parents=True, exist_ok=True)
-    for name in options.only:
-        start = time.monotonic()
-        print(f"measure: {name}", file=sys.stderr, flush=True)
-        STEPS[name](options)
-        print(f"measure: {name} took {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(prefix="millrace-graphs.") as options.graphs:
+        for name in options.only:
+            start = time.monotonic()
+            print(f"measure: {name}", file=sys.stderr, flush=True)
+            STEPS[name](options)
+            print(f"measure: {name} took {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
     subprocess.run([sys.executable, ROOT / "perf/report.py", "--results", options.results, "--page", options.page], check=True)
 
 

@@ -30,7 +30,7 @@ CLASSES = {
 }
 COMPARED = 512  # texts, evenly spaced: enough to meet every length
 LENGTHS = 200  # of which the forward pass alone is made
-FORWARD_SECONDS = 6
+FORWARD_SECONDS = 4
 
 
 def parse_arguments():
@@ -47,6 +47,7 @@ def parse_arguments():
     parser.add_argument("--millrace", type=pathlib.Path, default=ROOT / "build/millrace")
     parser.add_argument("--model", help=f"a folder (default: where {MODEL} was fetched to)")
     parser.add_argument("--results", type=pathlib.Path, default=ROOT / "perf/results", help="folder for the results")
+    parser.add_argument("--graphs", type=pathlib.Path, metavar="FOLDER", help="keeps the peers' graphs and the reference vectors between runs of one model on one corpus (default: made anew)")
     parser.add_argument("--batches", type=pathlib.Path, metavar="RESULT", help="the peers' batch sizes from this earlier result, where they are in it (default: looked for)")
     parser.add_argument("--check", action="store_true", help="only millrace's cosine against torch, on 512 texts; nothing is kept")
     options = parser.parse_args()
@@ -257,7 +258,8 @@ def make_job(options, folder):
     compared = min(count, COMPARED)
     job = {"corpus": str(folder / "corpus.jsonl"), "model": str(model_folder(options)), "threads": options.threads, "texts": count,
            "max_tokens": options.max_tokens, "folder": str(folder), "precision": options.precision, "batches": known_batches(options),
-           "compared": [index * count // compared for index in range(compared)], "vectors": str(folder / "reference.npy")}
+           "compared": [index * count // compared for index in range(compared)], "graphs": str((options.graphs or folder).resolve())}
+    pathlib.Path(job["graphs"]).mkdir(parents=True, exist_ok=True)
     lengths = token_lengths(job)
     job["tokens"] = sum(lengths)
     job["flops"] = model_flops(job)
@@ -279,12 +281,15 @@ def main():
     with tempfile.TemporaryDirectory(prefix="millrace-bench.") as scratch:
         folder = pathlib.Path(scratch)
         job = make_job(options, folder)
-        run_peer("reference", job)
+        reference = pathlib.Path(job["graphs"], f"reference-{job['texts']}-{job['max_tokens']}.npy")
+        if not reference.exists():
+            job["vectors"] = str(reference)
+            run_peer("reference", job)
         if any(name.startswith(("ONNX", "OpenVINO")) for name in options.peers):
             run_peer("export", job)
         job["vectors"] = str(folder / "vectors.npy")
         with busy(options.busy, options.threads):
-            runs = measure(options, job, folder / "reference.npy")
+            runs = measure(options, job, reference)
     results = {"date": datetime.date.today().isoformat(), "cpu": cpu_name(), "load_before": load_before, "busy": options.busy, "versions": versions(options),
                "corpus": options.corpus.name, "threads": options.threads, "texts": job["texts"], "tokens": job["tokens"], "max_tokens": options.max_tokens,
                "precision": options.precision, "repeat": options.repeat, "compared": len(job["compared"]), "flops_per_token": job["flops"],

@@ -143,10 +143,11 @@ def quantise_openvino(job, folder):
 
 
 def export(job):
-    """In a process of its own: torch is not to count as the others' memory."""
-    folder = pathlib.Path(job["folder"])
-    export_onnx(job, folder)
-    if job["precision"] == "int8":
+    """In a process of its own: torch is not to count as the others' memory. What an earlier run has made on the same texts is kept."""
+    folder = pathlib.Path(job["graphs"])
+    if not (folder / "fused.onnx").exists():
+        export_onnx(job, folder)
+    if job["precision"] == "int8" and not (folder / "int8.xml").exists():
         quantise_onnx(folder)
         quantise_openvino(job, folder)
 
@@ -158,7 +159,7 @@ def onnxruntime(job, graph):
     options.intra_op_num_threads = job["threads"]
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    session = ort.InferenceSession(os.path.join(job["folder"], graph), options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(os.path.join(job["graphs"], graph), options, providers=["CPUExecutionProvider"])
     return batched(job, lambda inputs: session.run(None, inputs)[0])
 
 
@@ -169,7 +170,7 @@ def openvino(job, graph):
     settings = {"INFERENCE_NUM_THREADS": job["threads"], "PERFORMANCE_HINT": "LATENCY"}
     if job["precision"] != "int8":  # what an int8 graph does not quantise stays in OpenVINO's own choice
         settings["INFERENCE_PRECISION_HINT"] = job["precision"]
-    compiled = core.compile_model(core.read_model(os.path.join(job["folder"], graph)), "CPU", settings)
+    compiled = core.compile_model(core.read_model(os.path.join(job["graphs"], graph)), "CPU", settings)
     return batched(job, lambda inputs: compiled(inputs)[0])
 
 
