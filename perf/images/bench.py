@@ -3,13 +3,17 @@
 
 Three measurements, each in turns with the others so that a slow minute hits all: decoding and resizing on one core (millrace preprocess against
 Pillow); the forward pass (images that are 224 x 224 BMPs already); and end to end (JPEGs of 500 x 375). millrace is timed as the whole command,
-from its start to the synced file. The peers are timed from images in memory or on disk to vectors in memory, after loading and a warm-up, fed by
-transformers' Pillow processor in batches of 16. Pictures are made here (a smooth scene with noise). Prints a Markdown table; --json FILE.
+from its start to the synced file. The peers are timed from files to vectors in memory, after loading and a warm-up, fed by transformers' Pillow
+processor in batches of 16; their forward pass is the part of that which runs the model. Pictures are made here (a smooth scene with noise).
+Prints a Markdown table; --json FILE.
+
+On a machine that is busy otherwise: --threads 1 --cpu, which counts CPU seconds instead of the clock's.
 """
 import argparse
 import json
 import os
 import pathlib
+import resource
 import statistics
 import subprocess
 import sys
@@ -27,8 +31,9 @@ PROCESSOR = {"crop_size": 224, "size": 224, "resample": 3, "do_resize": True, "d
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--precision", default="f32,bf16,int8")
-    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--cpu", action="store_true", help="count CPU seconds")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--millrace", type=pathlib.Path, default=ROOT / "build/millrace")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE")
@@ -121,41 +126,50 @@ def peer(options):
     files = sorted(pathlib.Path(images).iterdir())
     batches = [files[i : i + BATCH] for i in range(0, len(files), BATCH)]
     load = lambda batch: processor([Image.open(file).convert("RGB") for file in batch], return_tensors="np")["pixel_values"]
+    now = time.process_time if options.cpu else time.perf_counter
     forward(load(batches[0]))
-    begin = time.perf_counter()
-    vectors = numpy.concatenate([forward(load(batch)) for batch in batches])
-    both = time.perf_counter() - begin
-    pixels = [load(batch) for batch in batches]
-    begin = time.perf_counter()
-    for batch in pixels:
-        forward(batch)
+    vectors, in_forward, begin = [], 0, now()
+    for batch in batches:
+        pixels = load(batch)
+        loaded = now()
+        vectors.append(forward(pixels))
+        in_forward += now() - loaded
+    both = now() - begin
+    vectors = numpy.concatenate(vectors)
     numpy.save(pathlib.Path(model_folder) / f"{name}-{precision}.npy", vectors / numpy.linalg.norm(vectors, axis=1, keepdims=True))
-    print(json.dumps({"forward": time.perf_counter() - begin, "both": both}))
+    print(json.dumps({"forward": in_forward, "both": both}))
 
 
 # ---------------------------------------------------------------- the turns
 
 
-def pillow_seconds(folder):
+def pillow_seconds(options, folder):
     """As millrace preprocess does it: decoded, resized, cropped; on one core."""
-    code = ("import sys, time, pathlib\nfrom PIL import Image\nbegin = time.perf_counter()\nfor f in sorted(pathlib.Path(sys.argv[1]).iterdir()):\n"
+    now = "time.process_time()" if options.cpu else "time.perf_counter()"
+    code = (f"import sys, time, pathlib\nfrom PIL import Image\nbegin = {now}\nfor f in sorted(pathlib.Path(sys.argv[1]).iterdir()):\n"
             "    im = Image.open(f).convert('RGB')\n    w, h = im.size\n    s = (224, 224 * h // w) if w <= h else (224 * w // h, 224)\n"
-            "    im = im.resize(s, Image.BICUBIC)\n    l, t = (s[0] - 224) // 2, (s[1] - 224) // 2\n    im.crop((l, t, l + 224, t + 224)).tobytes()\nprint(time.perf_counter() - begin)")
+            "    im = im.resize(s, Image.BICUBIC)\n    l, t = (s[0] - 224) // 2, (s[1] - 224) // 2\n    im.crop((l, t, l + 224, t + 224)).tobytes()\n" f"print({now} - begin)")
     return float(subprocess.run(["taskset", "-c", "0", sys.executable, "-c", code, folder], check=True, stdout=subprocess.PIPE).stdout)
 
 
-def timed(*command):
-    begin = time.monotonic()
+def cpu_seconds():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def timed(options, *command):
+    now = cpu_seconds if options.cpu else time.monotonic
+    begin = now()
     subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
-    return time.monotonic() - begin
+    return now() - begin
 
 
 def embed(options, model, images, precision, out):
-    return timed(options.millrace, "embed", images, "-m", model, "-o", out, "--precision", precision, "--threads", options.threads, "--overwrite", "-q")
+    return timed(options, options.millrace, "embed", images, "-m", model, "-o", out, "--precision", precision, "--threads", options.threads, "--overwrite", "-q")
 
 
 def run_peer(options, name, precision, model, images):
-    command = [sys.executable, __file__, "--threads", str(options.threads), "--peer", name, precision, str(model), str(images)]
+    command = [sys.executable, __file__, "--threads", str(options.threads), *["--cpu"] * options.cpu, "--peer", name, precision, str(model), str(images)]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.splitlines()[-1])
 
 
@@ -171,9 +185,9 @@ def measure_decoding(options, model, folders, scratch, rates):
     for name, folder in folders.items():
         count = len(list(folder.iterdir()))
         for _ in range(options.repeat):
-            seconds = timed("taskset", "-c", "0", options.millrace, "preprocess", folder, "-m", model, "-o", scratch / "pixels.h5", "--overwrite")
+            seconds = timed(options, "taskset", "-c", "0", options.millrace, "preprocess", folder, "-m", model, "-o", scratch / "pixels.h5", "--overwrite")
             rates.setdefault(("decode " + name, "", "millrace"), []).append(count / seconds)
-            rates.setdefault(("decode " + name, "", "Pillow"), []).append(count / pillow_seconds(folder))
+            rates.setdefault(("decode " + name, "", "Pillow"), []).append(count / pillow_seconds(options, folder))
 
 
 def measure_precision(options, precision, model, jpegs, bitmaps, scratch, rates, cosines):
