@@ -535,7 +535,7 @@ bool mr_bpe_run(const mr_bpe *model, const mr_vocabulary *vocabulary, mr_str pie
     else return false;
     if (!mr_ids_reserve(ids, scratch->count)) return false;
     for (size_t i = 0; i < scratch->count; i++) ids->items[ids->count + i] = scratch->symbols[i].id;
-    if (ids->traced) trace_symbols(scratch, piece.length, ids->spans + ids->count);
+    if (ids->traced && scratch->count) trace_symbols(scratch, piece.length, ids->spans + ids->count);
     ids->count += scratch->count;
     if (scratch->capacity > MR_SCRATCH_KEEP) mr_bpe_scratch_fini(scratch);
     return true;
