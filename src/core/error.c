@@ -38,19 +38,6 @@ int mr_status_exit_code(mr_status status)
     return 70;
 }
 
-mr_severity mr_status_severity(mr_status status)
-{
-    switch (status) {
-    case MR_OK:
-    case MR_END: return MR_SEVERITY_NONE;
-    case MR_QUEUE_FULL:
-    case MR_WORKER_DIED: return MR_SEVERITY_RETRY;
-    case MR_BAD_RECORD:
-    case MR_NON_FINITE: return MR_SEVERITY_SKIP_RECORD;
-    default: return MR_SEVERITY_FAIL_JOB;
-    }
-}
-
 static void set_text(mr_error *error, mr_status status, const char *format, va_list arguments)
 {
     if (!error) return;

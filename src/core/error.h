@@ -4,11 +4,6 @@
 
 #include "millrace.h"
 
-/* What a failure costs: a retry, one record, or the whole job. */
-typedef enum mr_severity { MR_SEVERITY_NONE, MR_SEVERITY_RETRY, MR_SEVERITY_SKIP_RECORD, MR_SEVERITY_FAIL_JOB } mr_severity;
-
-mr_severity mr_status_severity(mr_status status);
-
 /* Sets status and text (cut at MR_ERROR_TEXT_MAX) and returns `status`, so callers write
  * `return mr_error_set(error, MR_IO, "%s: %s", path, strerror(errno));`. `error` may be NULL. */
 mr_status mr_error_set(mr_error *error, mr_status status, const char *format, ...) MR_PRINTF(3, 4);

@@ -21,8 +21,6 @@ static void status_list_is_consistent(void **state)
     assert_int_equal(mr_status_exit_code(MR_RECORDS_FAILED), 3);
     assert_int_equal(mr_status_exit_code((mr_status)999), 70);
     assert_string_equal(mr_status_name((mr_status)999), "UNKNOWN");
-    assert_int_equal(mr_status_severity(MR_BAD_RECORD), MR_SEVERITY_SKIP_RECORD);
-    assert_int_equal(mr_status_severity(MR_NO_SPACE), MR_SEVERITY_FAIL_JOB);
 }
 
 static void error_text_and_prefix(void **state)
