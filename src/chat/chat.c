@@ -144,17 +144,20 @@ static mr_status bad(size_t index, const char *what, mr_error *error)
     return mr_error_set(error, MR_BAD_RECORD, "messages[%zu]: %s", index, what);
 }
 
-/* A message as templates expect it: thoughts under one name, content in parts for those that take nothing else. */
+/* A message as templates expect it: thoughts under both names that are asked for, content in parts for those that take nothing else. */
 static mr_status prepare_message(const json_t *message, size_t index, bool parts, json_t **out, mr_error *error)
 {
-    static const char *const other_names[] = { "thinking", "reasoning" };
+    static const char *const names[] = { "reasoning_content", "thinking", "reasoning" };
     if (!json_is_object(message)) return bad(index, "not an object", error);
     if (!json_is_string(json_object_get(message, "role")) || json_string_length(json_object_get(message, "role")) == 0) return bad(index, "no \"role\"", error);
     json_t *made = json_copy((json_t *)(uintptr_t)message), *content = json_object_get(made, "content");
     if (!made) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
-    for (size_t i = 0; i < 2 && !json_object_get(made, "reasoning_content"); i++) {
-        json_t *thoughts = json_object_get(made, other_names[i]);
-        if (thoughts) json_object_set(made, "reasoning_content", thoughts);
+    for (size_t i = 0; i < 3; i++) {
+        json_t *thoughts = json_object_get(made, names[i]);
+        if (!thoughts || json_is_null(thoughts)) continue;
+        json_object_set(made, "reasoning_content", thoughts);
+        if (!json_object_get(made, "thinking")) json_object_set(made, "thinking", thoughts);
+        break;
     }
     if (parts && json_is_string(content)) json_object_set_new(made, "content", json_pack("[{s:s,s:O}]", "type", "text", "text", content));
     *out = made;
@@ -168,6 +171,7 @@ static mr_status prepare(const mr_chat *chat, const json_t *conversation, json_t
     if (!json_is_array(messages)) return mr_error_set(error, MR_BAD_RECORD, "no list \"messages\"");
     json_t *list = json_array();
     if (!list || json_object_update(variables, chat->tokens) != 0 || json_object_set_new(variables, "add_generation_prompt", json_true()) != 0 ||
+        json_object_set_new(variables, "tools", json_null()) != 0 || json_object_set_new(variables, "documents", json_null()) != 0 || /* given or not, they are defined */
         json_object_update(variables, (json_t *)(uintptr_t)conversation) != 0 || json_object_set_new(variables, "messages", list) != 0)
         return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
     json_array_foreach(messages, i, message) {

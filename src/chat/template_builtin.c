@@ -166,12 +166,18 @@ static mr_status join(mr_render *r, const mr_node *node, mr_value value, mr_valu
 }
 
 /* select, reject: items that pass a test or do not; selectattr, rejectattr: whose member does. */
+/* Jinja's select and map take nothing for an empty list: none, too. */
+static mr_value or_empty(mr_value value)
+{
+    return value.kind == MR_VALUE_JSON && json_is_null(value.json) ? (mr_value){ 0 } : value;
+}
+
 static mr_status choose(mr_render *r, const mr_node *node, mr_value value, const mr_arguments *arguments, bool attribute, bool keep, mr_value *out)
 {
     json_t *list;
     mr_arguments rest = { 0 };
     size_t used = attribute ? 1 : 0;
-    MR_TRY(mr_value_items(r, node, value, &list));
+    MR_TRY(mr_value_items(r, node, or_empty(value), &list));
     MR_TRY(mr_render_keep(r, node, json_array(), out));
     if ((attribute && (arguments->count == 0 || !mr_value_is_string(arguments->positional[0]))) || (arguments->count > used && !mr_value_is_string(arguments->positional[used])))
         return mr_render_fail(r, node, "the name of a member or of a test is missing");
@@ -196,7 +202,7 @@ static mr_status map(mr_render *r, const mr_node *node, mr_value value, const mr
     json_t *list;
     mr_value name = keyword(arguments, ONLY_NAMED, "attribute"), member;
     if (!mr_value_is_string(name) || arguments->count) return mr_render_fail(r, node, "map is supported with attribute=\"...\" only");
-    MR_TRY(mr_value_items(r, node, value, &list));
+    MR_TRY(mr_value_items(r, node, or_empty(value), &list));
     MR_TRY(mr_render_keep(r, node, json_array(), out));
     for (size_t i = 0; i < json_array_size(list); i++) {
         MR_TRY(mr_value_item(r, node, mr_value_of(json_array_get(list, i)), name, &member));
@@ -216,16 +222,35 @@ static mr_status length_of(mr_render *r, const mr_node *node, mr_value value, mr
     return mr_render_keep(r, node, json_integer((json_int_t)length), out);
 }
 
+/* JSON with what is not ASCII as \\u and four digits, or two of those. */
+static bool escape_beyond_ascii(mr_str json, mr_buf *out)
+{
+    bool done = true;
+    for (size_t at = 0, length; done && at < json.length; at += length) {
+        uint32_t c = mr_utf8_decode(json.data + at, &length);
+        if (c < 0x80) done = mr_buf_append(out, json.data + at, 1);
+        else if (c < 0x10000) done = mr_buf_printf(out, "\\u%04x", (unsigned)c);
+        else done = mr_buf_printf(out, "\\u%04x\\u%04x", (unsigned)(0xD7C0 + (c >> 10)), (unsigned)(0xDC00 | (c & 0x3FF)));
+    }
+    return done;
+}
+
+/* tojson(ensure_ascii, indent, separators, sort_keys) */
 static mr_status to_json(mr_render *r, const mr_node *node, mr_value value, const mr_arguments *arguments, mr_value *out)
 {
-    mr_value indent = keyword(arguments, 0, "indent"), sorted = keyword(arguments, 4, "sort_keys");
-    mr_buf text = { 0 };
+    mr_value ascii = keyword(arguments, 0, "ensure_ascii"), indent = keyword(arguments, 1, "indent");
+    mr_value separators = keyword(arguments, 2, "separators"), sorted = keyword(arguments, 3, "sort_keys");
+    mr_buf text = { 0 }, escaped = { 0 };
     bool indented = indent.kind == MR_VALUE_JSON && json_is_integer(indent.json);
     if (value.kind == MR_VALUE_UNDEFINED || value.kind == MR_VALUE_CALLABLE) return mr_render_fail(r, node, "tojson of an undefined value");
     if (indented && (json_integer_value(indent.json) < 0 || json_integer_value(indent.json) > 16)) return mr_render_fail(r, node, "tojson: the indent must be 0 to 16");
+    if (mr_value_true(separators)) return mr_render_fail(r, node, "tojson with separators is not supported");
     if (mr_value_true(sorted)) return mr_render_fail(r, node, "tojson with sort_keys is not supported");
     bool done = mr_value_dump(value.json, indented ? (int)json_integer_value(indent.json) : -1, 0, &text);
-    return keep_buf(r, node, done, &text, out);
+    if (!mr_value_true(ascii)) return keep_buf(r, node, done, &text, out);
+    done = done && escape_beyond_ascii((mr_str){ text.data, text.length }, &escaped);
+    mr_buf_fini(&text);
+    return keep_buf(r, node, done, &escaped, out);
 }
 
 static mr_status to_integer(mr_render *r, const mr_node *node, mr_value value, mr_value *out)

@@ -58,23 +58,28 @@ def render(tokenizer, case):
     return {"error": "prints Python's form of a list or mapping"} if "{'" in text or "['" in text else {"text": text}
 
 
-def main():
+def write_cases(folder):
+    """Writes the folder's cases.json; how many conversations the reference renders."""
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
+    with open(os.path.join(folder, "tokenizer_config.json"), encoding="utf-8") as file:
+        config = json.load(file)
+    tokens = {k: v["content"] if isinstance(v, dict) else v for k, v in config.items() if k.endswith("_token") and isinstance(v, (str, dict))}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>")), **tokens)
+    with open(os.path.join(folder, "chat_template.jinja"), encoding="utf-8", newline="") as file:
+        tokenizer.chat_template = file.read()
+    cases = [dict(case, expect=render(tokenizer, case)) for case in CONVERSATIONS]
+    with open(os.path.join(folder, "cases.json"), "w", encoding="utf-8") as file:
+        json.dump({"cases": cases}, file, ensure_ascii=False, indent=1)
+        file.write("\n")
+    return sum("text" in case["expect"] for case in cases)
+
+
+def main():
     if len(sys.argv) < 2:
         raise SystemExit(__doc__)
     for folder in sys.argv[1:]:
-        with open(os.path.join(folder, "tokenizer_config.json"), encoding="utf-8") as file:
-            config = json.load(file)
-        tokens = {k: v["content"] if isinstance(v, dict) else v for k, v in config.items() if k.endswith("_token") and isinstance(v, (str, dict))}
-        tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>")), **tokens)
-        with open(os.path.join(folder, "chat_template.jinja"), encoding="utf-8", newline="") as file:
-            tokenizer.chat_template = file.read()
-        cases = [dict(case, expect=render(tokenizer, case)) for case in CONVERSATIONS]
-        with open(os.path.join(folder, "cases.json"), "w", encoding="utf-8") as file:
-            json.dump({"cases": cases}, file, ensure_ascii=False, indent=1)
-            file.write("\n")
-        print(folder, sum("text" in c["expect"] for c in cases), "rendered,", [c["name"] + ": " + c["expect"]["error"][:60] for c in cases if "error" in c["expect"]])
+        print(folder, write_cases(folder), "of", len(CONVERSATIONS), "rendered")
 
 
 if __name__ == "__main__":
