@@ -219,7 +219,7 @@ void log_start(void)
 bool log_has(const char *text)
 {
     bool found = false;
-    for (int i = 0; i < 1000 && !found; i++) { /* a line may be a moment behind what it tells */
+    for (int i = 0; i < POLLS && !found; i++) { /* a line may be a moment behind what it tells */
         pthread_mutex_lock(&logged.lock);
         found = strstr(logged.text, text) != NULL;
         pthread_mutex_unlock(&logged.lock);
