@@ -3,6 +3,7 @@
 #include "core/mem.h"
 #include "core/str.h"
 #include "models/config_file.h"
+#include "models/vision_tower.h"
 
 struct mr_encoder {
     const mr_encoder_architecture *architecture;
@@ -25,8 +26,9 @@ static mr_status find_architecture(const mr_config_file *file, const mr_encoder_
         }
         mr_buf_printf(&known, "%s%s", i > 0 ? ", " : "", (*out)->name);
     }
-    mr_status status = mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: model_type \"%s\" is no encoder known here (known: %s)", file->path,
-                                    type ? type : "", known.data ? known.data : "");
+    mr_status status = MR_MODEL_UNSUPPORTED;
+    if (mr_vision_tower_matches(file->config)) mr_error_set(error, status, "%s: a model of type \"%s\" sees images, it reads no texts", file->path, type);
+    else mr_error_set(error, status, "%s: model_type \"%s\" is no encoder known here (known: %s)", file->path, type ? type : "", known.data ? known.data : "");
     mr_buf_fini(&known);
     return status;
 }

@@ -20,10 +20,12 @@ static const mr_vision_architecture *find_architecture(const json_t *config)
     return NULL;
 }
 
+bool mr_vision_tower_matches(const json_t *config) { return find_architecture(config) != NULL; }
+
 bool mr_vision_tower_is_known(const char *directory)
 {
     mr_config_file file = { 0 };
-    bool known = mr_config_file_read(directory, &file, NULL) == MR_OK && find_architecture(file.config) != NULL;
+    bool known = mr_config_file_read(directory, &file, NULL) == MR_OK && mr_vision_tower_matches(file.config);
     mr_config_file_free(&file);
     return known;
 }

@@ -48,6 +48,7 @@ typedef struct mr_vision_tower mr_vision_tower; /* immutable once open */
 
 /* True when the directory's config.json is of a model with a vision tower. */
 bool mr_vision_tower_is_known(const char *directory);
+bool mr_vision_tower_matches(const json_t *config); /* the same of its contents */
 
 /* Opens config.json and the weights of a directory, for images of image_size pixels a side; the limits tell whether it takes such.
  * With options->measure only headers are read: then bytes and scratch can be asked for, forward not. MODEL_FILES_MISSING,

@@ -62,6 +62,12 @@ class Images(Case):
         with h5py.File(self.dir / "out.h5") as file:
             np.testing.assert_allclose(file["embedding"][:], expected, atol=1e-5)
 
+    def test_a_model_without_words(self):
+        model = DATA / "vision" / "dinov2"
+        self.run_millrace("embed", self.photos(), "-m", model, "-o", "out.h5")
+        self.assertIn("img1.png", self.run_millrace("neighbors", "out.h5", "--image", CLIP / "expect/images/img1.png", "-k", "1")[0])
+        self.assertIn("it reads no texts", self.run_millrace("neighbors", "out.h5", "a red bicycle", code=69)[1])
+
     def test_bad_images_are_failed_rows_and_cost_nobody(self):
         path = self.embed_images(FILES, code=3)
         alone = self.embed_images(FILES / "jpeg_420.jpg", out="alone.h5")
