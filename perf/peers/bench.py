@@ -246,6 +246,8 @@ def result_name(options):
     corpus = options.corpus.name.split(".")[0]
     if corpus != "debian":
         parts.append(corpus)
+    if not options.peers:
+        parts.append("alone")
     if options.threads != 2:
         parts.append(f"{options.threads}core")
     if options.busy:
