@@ -194,7 +194,7 @@ class Cache(Case):
         check("--cache", cache)
         files = sorted(cache.iterdir())
         sizes = sorted(file.stat().st_size for file in files)
-        self.assertEqual(len(files), 2, "the weights' digest and the packed layers")
+        self.assertEqual(len(files), 3, "the weights' digest, the packed layers, the vocabulary")
         self.assertGreater(sizes[1], 1000)
         check("--cache", cache)
         for file in files:
@@ -220,7 +220,7 @@ class Cache(Case):
         self.assertEqual(embed("first.h5", "--cache", "kept"), plain)
         files, weights = kept(), list((GOLDEN / "dense").rglob("model.safetensors"))
         self.assertGreater(len(weights), 1)
-        self.assertEqual(len(files), 2 * len(weights), "a digest and the packed layers of each")
+        self.assertEqual(len(files), 2 * len(weights) + 1, "a digest and the packed layers of each, the vocabulary")
         self.assertEqual(embed("second.h5", "--cache", "kept"), plain)
         self.assertEqual(kept(), files)
 
