@@ -116,7 +116,8 @@ static mr_status open_ends(const mr_vision_config *config, mr_params *params, vo
     MR_TRY(read_config(config->json, config->where, &read, error));
     const mr_transformer_sizes *sizes = &read.shape.sizes;
     size_t patch = read.shape.patch, trained = read.shape.grid, grid = config->image_size / patch;
-    const mr_linear_part part = { .name = "embeddings.patch_embeddings.projection", .rows = sizes->hidden, .has_bias = true, .kernel = { 3, patch, patch } };
+    const mr_linear_part part = { .name = "embeddings.patch_embeddings.projection", .rows = sizes->hidden, .has_bias = true,
+                                  .kernel = { 3, patch, patch } };
     const float *class_token = NULL, *positions = NULL;
     MR_TRY(mr_params_set_prefix(params, prefixes, "embeddings.cls_token", error));
     MR_TRY(mr_params_array(params, "embeddings.cls_token", 3, (size_t[]){ 1, 1, sizes->hidden }, &class_token, error));

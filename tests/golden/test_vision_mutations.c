@@ -93,10 +93,14 @@ static bool goes_wrong(mistake kind, bool possible)
     return true;
 }
 
-void __real_mr_patch_embedding_run(const mr_patch_embedding *embedding, const mr_pixel_batch *batch, const mr_patch_buffers *buffers, size_t threads, float *x);
-void __wrap_mr_patch_embedding_run(const mr_patch_embedding *embedding, const mr_pixel_batch *batch, const mr_patch_buffers *buffers, size_t threads, float *x);
-void __real_mr_pre_norm_run(const mr_pre_norm_stack *stack, const mr_token_batch *batch, const mr_pre_norm_buffers *buffers, float *x, const mr_layer_trace *trace);
-void __wrap_mr_pre_norm_run(const mr_pre_norm_stack *stack, const mr_token_batch *batch, const mr_pre_norm_buffers *buffers, float *x, const mr_layer_trace *trace);
+void __real_mr_patch_embedding_run(const mr_patch_embedding *embedding, const mr_pixel_batch *batch, const mr_patch_buffers *buffers, size_t threads,
+                                   float *x);
+void __wrap_mr_patch_embedding_run(const mr_patch_embedding *embedding, const mr_pixel_batch *batch, const mr_patch_buffers *buffers, size_t threads,
+                                   float *x);
+void __real_mr_pre_norm_run(const mr_pre_norm_stack *stack, const mr_token_batch *batch, const mr_pre_norm_buffers *buffers, float *x,
+                            const mr_layer_trace *trace);
+void __wrap_mr_pre_norm_run(const mr_pre_norm_stack *stack, const mr_token_batch *batch, const mr_pre_norm_buffers *buffers, float *x,
+                            const mr_layer_trace *trace);
 void __real_mr_position_grid_resample(const float *from, size_t from_side, float *to, size_t to_side, size_t width);
 void __wrap_mr_position_grid_resample(const float *from, size_t from_side, float *to, size_t to_side, size_t width);
 
@@ -121,15 +125,16 @@ static float *turned(const float *rows, size_t count, size_t width)
 }
 
 /* Batches here are of one image. */
-void __wrap_mr_patch_embedding_run(const mr_patch_embedding *embedding, const mr_pixel_batch *batch, const mr_patch_buffers *buffers, size_t threads, float *x)
+void __wrap_mr_patch_embedding_run(const mr_patch_embedding *embedding, const mr_pixel_batch *batch, const mr_patch_buffers *buffers, size_t threads,
+                                   float *x)
 {
     mr_patch_embedding changed = *embedding;
     mr_pixel_batch pixels = *batch;
     float *positions = NULL;
     uint8_t *image = NULL;
     size_t hidden = embedding->linear.n, tokens = mr_patch_embedding_tokens(embedding);
-    bool transposed = goes_wrong(MISTAKE_TRANSPOSED, true), bgr = goes_wrong(MISTAKE_BGR, true);
-    if (transposed || bgr) image = redrawn(batch->images[0], embedding->width, transposed, bgr);
+    bool flipped = goes_wrong(MISTAKE_TRANSPOSED, true), bgr = goes_wrong(MISTAKE_BGR, true);
+    if (flipped || bgr) image = redrawn(batch->images[0], embedding->width, flipped, bgr);
     if (image) pixels.images = (const uint8_t *const *)&image;
     if (goes_wrong(MISTAKE_POSITIONS, true)) changed.positions = positions = turned(embedding->positions, embedding->rows * embedding->columns, hidden);
     __real_mr_patch_embedding_run(&changed, &pixels, buffers, threads, x);
@@ -143,7 +148,8 @@ void __wrap_mr_patch_embedding_run(const mr_patch_embedding *embedding, const mr
     free(image);
 }
 
-void __wrap_mr_pre_norm_run(const mr_pre_norm_stack *stack, const mr_token_batch *batch, const mr_pre_norm_buffers *buffers, float *x, const mr_layer_trace *trace)
+void __wrap_mr_pre_norm_run(const mr_pre_norm_stack *stack, const mr_token_batch *batch, const mr_pre_norm_buffers *buffers, float *x,
+                            const mr_layer_trace *trace)
 {
     mr_pre_norm_stack changed = *stack;
     bool pooling = goes_wrong(MISTAKE_POOLING, stack->first_rows);
@@ -209,7 +215,8 @@ static void changed_files_are_noticed(void **state)
         else changed_model_zero(changed, mutations[i].zero);
         double far = distance(copy, &golden);
         if (!(far >= NOTICED))
-            fail_msg("%s: %s is not noticed (%.2f times the tolerance)", mutations[i].golden, mutations[i].zero ? mutations[i].zero : mutations[i].key, far);
+            fail_msg("%s: %s is not noticed (%.2f times the tolerance)", mutations[i].golden, mutations[i].zero ? mutations[i].zero : mutations[i].key,
+                     far);
         vision_case_free(&golden);
         free(original);
         free(copy);
@@ -247,7 +254,8 @@ static void other_arithmetic_is_noticed(void **state)
         vision_case_load(directory, &golden);
         for (deviation kind = DEVIATION_NONE; kind < DEVIATION_COUNT; kind++)
             shared[kind] += try_wrong(directory, &golden, kind, MISTAKE_NONE, deviation_text(kind));
-        for (mistake kind = MISTAKE_NONE + 1; kind < MISTAKE_COUNT; kind++) own[kind] += try_wrong(directory, &golden, DEVIATION_NONE, kind, mistakes[kind]);
+        for (mistake kind = MISTAKE_NONE + 1; kind < MISTAKE_COUNT; kind++)
+            own[kind] += try_wrong(directory, &golden, DEVIATION_NONE, kind, mistakes[kind]);
         vision_case_free(&golden);
         free(directory);
     }
