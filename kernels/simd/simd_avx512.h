@@ -16,8 +16,18 @@ SIMD_INLINE __mmask16 lanes_(size_t n)
 SIMD_INLINE vf v_set(float x) { return _mm512_set1_ps(x); }
 SIMD_INLINE vf v_load(const float *p) { return _mm512_loadu_ps(p); }
 SIMD_INLINE void v_store(float *p, vf x) { _mm512_storeu_ps(p, x); }
-SIMD_INLINE vf v_load_n(const float *p, size_t n) { return _mm512_maskz_loadu_ps(lanes_(n), p); }
-SIMD_INLINE void v_store_n(float *p, vf x, size_t n) { _mm512_mask_storeu_ps(p, lanes_(n), x); }
+
+/* Making a mask costs more than a branch that goes the same way all along the row. */
+SIMD_INLINE vf v_load_n(const float *p, size_t n) { return n >= VW ? v_load(p) : _mm512_maskz_loadu_ps(lanes_(n), p); }
+SIMD_INLINE void v_store_n(float *p, vf x, size_t n)
+{
+    if (n >= VW) {
+        v_store(p, x);
+    } else {
+        _mm512_mask_storeu_ps(p, lanes_(n), x);
+    }
+}
+
 SIMD_INLINE vf v_keep_n(vf x, size_t n, vf fill) { return _mm512_mask_mov_ps(fill, lanes_(n), x); }
 SIMD_INLINE vf v_add(vf a, vf b) { return _mm512_add_ps(a, b); }
 SIMD_INLINE vf v_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
