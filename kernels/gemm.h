@@ -80,6 +80,8 @@ typedef void mr_linear_function(const mr_linear *linear, const float *x, size_t 
  * (MiniLM's layers in f32, mean per cent of peak on a busy machine at 64 / 96 / 192 rows: 91 / 93 / 94), few enough that x, y and a
  * following step's output stay in L2. */
 #define MR_LINEAR_PANEL_ROWS 96
+/* Rows that are computed together: calls on a multiple of it waste nothing. */
+#define MR_LINEAR_TILE_ROWS 6
 
 /* Bytes that mr_linear_prepare needs, 64-byte aligned; 0 when the sizes overflow or are 0. */
 size_t mr_linear_packed_bytes(const struct mr_kernels *kernels, mr_linear_format format, size_t n, size_t k);

@@ -167,9 +167,7 @@ static void pool_image(void *context, size_t image, size_t member)
     size_t hidden = job->model->stack.hidden, tokens = job->model->tokens;
     const float *x = job->x + image * tokens * hidden;
     float *key_value = buffers->key_value[member], *attended = buffers->row[member], *projected = attended + hidden, *normed = projected + hidden;
-    for (size_t first = 0; first < tokens; first += MR_PANEL_ROWS)
-        mr_linear_run(&head->key_value, x + first * hidden, hidden, key_value + first * 2 * hidden, 2 * hidden, mr_panel_rows(tokens, first), NULL,
-                      buffers->linear[member]);
+    mr_linear_run(&head->key_value, x, hidden, key_value, 2 * hidden, tokens, NULL, buffers->linear[member]);
     const mr_attention attention = {
         .q = head->query, .k = key_value, .v = key_value + hidden, .out = attended, .ldq = hidden, .ldk = 2 * hidden, .ldv = 2 * hidden, .ldout = hidden,
         .queries = 1, .keys = tokens, .heads = shape->heads, .kv_heads = shape->heads, .last_head = shape->heads, .head_dim = shape->head_dim,

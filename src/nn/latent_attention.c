@@ -46,9 +46,9 @@ static void attend_panel(void *context, size_t panel, size_t index)
     const mr_latent_attention *block = job->block;
     const mr_latent_member *member = &job->members[index];
     const mr_kernels *kernels = block->query.kernels;
-    size_t hidden = block->out.n, width = block->heads * block->head_dim, first = panel * MR_PANEL_ROWS;
-    size_t rows = mr_panel_rows(job->tokens, first);
-    float *x = job->x + first * hidden;
+    mr_panel at = mr_panel_at(job->tokens, panel);
+    size_t hidden = block->out.n, width = block->heads * block->head_dim, rows = at.rows;
+    float *x = job->x + at.first * hidden;
     const mr_epilogue add = { .residual = x, .ld_residual = hidden };
     const mr_attention attention = {
         .q = member->query, .k = block->keys, .v = block->values, .out = member->context,

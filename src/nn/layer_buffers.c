@@ -19,12 +19,14 @@ void mr_layer_buffers_lay_out(const mr_linear *qkv, const mr_linear *out, const 
     buffers->attention = mr_scratch_take_per_member(scratch, threads, mr_attention_scratch_bytes(head_dim));
 }
 
-size_t mr_panel_rows(size_t tokens, size_t first)
-{
-    return tokens - first < MR_PANEL_ROWS ? tokens - first : MR_PANEL_ROWS;
-}
-
 size_t mr_panel_count(size_t tokens)
 {
     return (tokens + MR_PANEL_ROWS - 1) / MR_PANEL_ROWS;
+}
+
+mr_panel mr_panel_at(size_t tokens, size_t index)
+{
+    const size_t count = mr_panel_count(tokens), tiles = (tokens + MR_LINEAR_TILE_ROWS - 1) / MR_LINEAR_TILE_ROWS;
+    const size_t first = tiles * index / count * MR_LINEAR_TILE_ROWS, next = tiles * (index + 1) / count * MR_LINEAR_TILE_ROWS;
+    return (mr_panel){ first, (next < tokens ? next : tokens) - first };
 }

@@ -24,9 +24,14 @@ typedef struct mr_layer_buffers {
 void mr_layer_buffers_lay_out(const mr_linear *qkv, const mr_linear *out, const mr_ffn *ffn, size_t head_dim, size_t tokens, size_t threads,
                               mr_scratch *scratch, mr_layer_buffers *buffers);
 
-/* Rows of the panel that starts at `first`. */
-size_t mr_panel_rows(size_t tokens, size_t first);
+/* A batch's rows in panels of at most MR_PANEL_ROWS, all about as high: each brings all weights into the core's caches again, which a
+ * low one would hardly use. */
+typedef struct mr_panel {
+    size_t first, rows;
+} mr_panel;
+
 size_t mr_panel_count(size_t tokens);
+mr_panel mr_panel_at(size_t tokens, size_t index);
 
 /* For tests: called with x [tokens, hidden] before the first layer (k = 0) and after layer k. */
 typedef struct mr_layer_trace {

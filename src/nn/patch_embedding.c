@@ -47,7 +47,8 @@ static void embed_panel(void *context, size_t item, size_t member)
     const patch_job *job = context;
     const mr_patch_embedding *embedding = job->embedding;
     size_t panels = mr_panel_count(patch_count(embedding)), hidden = embedding->linear.n, k = embedding->linear.k;
-    size_t image = item / panels, first = item % panels * MR_PANEL_ROWS, rows = mr_panel_rows(patch_count(embedding), first);
+    mr_panel at = mr_panel_at(patch_count(embedding), item % panels);
+    size_t image = item / panels, first = at.first, rows = at.rows;
     float *patches = job->buffers->patches[member];
     float *x = job->x + image * mr_patch_embedding_tokens(embedding) * hidden;
     if (first == 0 && embedding->leading_rows > 0) memcpy(x, embedding->leading, embedding->leading_rows * hidden * sizeof *x);

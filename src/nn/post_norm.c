@@ -46,15 +46,16 @@ static void normalise(const layer_job *job, const mr_norm *norm, const float *x,
 static void enter_panel(void *context, size_t panel, size_t member)
 {
     const layer_job *job = context;
-    size_t first = panel * MR_PANEL_ROWS;
-    project_rows(job, 0, first, mr_panel_rows(job->batch->tokens, first), member);
+    mr_panel at = mr_panel_at(job->batch->tokens, panel);
+    project_rows(job, 0, at.first, at.rows, member);
 }
 
 static void finish_panel(void *context, size_t panel, size_t member)
 {
     const layer_job *job = context;
     const mr_post_norm_layer *layer = &job->stack->layers[job->layer];
-    size_t hidden = job->stack->hidden, first = panel * MR_PANEL_ROWS, rows = mr_panel_rows(job->batch->tokens, first), inner = layer->out.k;
+    mr_panel at = mr_panel_at(job->batch->tokens, panel);
+    size_t hidden = job->stack->hidden, first = at.first, rows = at.rows, inner = layer->out.k;
     float *x = job->x + first * hidden, *a = job->buffers->shared.narrow[member], *wide = job->buffers->shared.wide[member];
     void *scratch = job->buffers->shared.linear[member];
 

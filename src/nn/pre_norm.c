@@ -65,8 +65,8 @@ static void project_rows(const layer_job *job, size_t index, size_t first, size_
 static void enter_panel(void *context, size_t panel, size_t member)
 {
     const layer_job *job = context;
-    size_t first = panel * MR_PANEL_ROWS;
-    project_rows(job, 0, first, mr_panel_rows(job->rows, first), member);
+    mr_panel at = mr_panel_at(job->rows, panel);
+    project_rows(job, 0, at.first, at.rows, member);
 }
 
 /* x += norm(part) */
@@ -81,7 +81,8 @@ static void finish_panel(void *context, size_t panel, size_t member)
     const layer_job *job = context;
     const mr_layer_buffers *buffers = &job->buffers->shared;
     const mr_pre_norm_layer *layer = &job->stack->layers[job->layer];
-    size_t hidden = job->stack->hidden, first = panel * MR_PANEL_ROWS, rows = mr_panel_rows(job->rows, first), inner = layer->out.k;
+    mr_panel at = mr_panel_at(job->rows, panel);
+    size_t hidden = job->stack->hidden, first = at.first, rows = at.rows, inner = layer->out.k;
     float *x = job->x + first * hidden, *normed = buffers->narrow[member];
     /* A part's result goes on top of x as it is computed, or aside first. */
     const mr_epilogue add = { .residual = x, .ld_residual = hidden };
@@ -102,9 +103,9 @@ static void leave_panel(void *context, size_t panel, size_t member)
 {
     (void)member;
     const layer_job *job = context;
-    size_t first = panel * MR_PANEL_ROWS;
-    float *x = job->x + first * job->stack->hidden;
-    normalise(job->stack, &job->stack->final_norm, x, x, mr_panel_rows(job->rows, first));
+    mr_panel at = mr_panel_at(job->rows, panel);
+    float *x = job->x + at.first * job->stack->hidden;
+    normalise(job->stack, &job->stack->final_norm, x, x, at.rows);
 }
 
 /* The first rows of all sequences, moved to the front. */
