@@ -13,6 +13,7 @@ typedef struct mr_embed_worker {
     size_t max_inputs; /* of one request */
     size_t max_tokens; /* texts: of one request */
     size_t batch_tokens; /* texts: of all requests but those that are one longer text */
+    size_t slice_tokens; /* texts: of what passes through the layers together, unless it is one longer text */
     mr_arena *arena;
     const mr_layer_trace *trace; /* tests: see mr_text_embedder_set_trace */
     float *pooled;
