@@ -296,12 +296,22 @@ static size_t match_end(const mr_scanner *scanner, mr_str text, size_t at)
     }
 }
 
+/* From `at`, where a character begins, to one where a match may begin: what most of a text is made of is passed over byte by byte. */
+static size_t skip_gap(const mr_scanner *scanner, mr_str text, size_t at)
+{
+    if (scanner->words == MR_RUNS_OF_CJK)
+        while (at < text.length && (unsigned char)text.data[at] < 0xE3) at++;
+    if (scanner->words == MR_RUNS_OF_NUMBERS)
+        while (at < text.length && (text.data[at] & 0x80) == 0 && !(kind_of_ascii[(unsigned char)text.data[at]] & NUMBER)) at++;
+    return at;
+}
+
 static size_t next_with_gaps(const mr_scanner *scanner, mr_str text, size_t at, bool *gap)
 {
     size_t end = match_end(scanner, text, at);
     *gap = end == at;
     if (end > at) return end;
-    do end += mr_utf8_length((unsigned char)text.data[end]);
+    do end = skip_gap(scanner, text, end + mr_utf8_length((unsigned char)text.data[end]));
     while (end < text.length && match_end(scanner, text, end) == end);
     return end;
 }
