@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Everything docs/performance.md says, measured on this machine: kernels and forward passes against the machine's peaks, bf16 layers beside
 oneDNN's, then millrace beside its peers in each precision class, on two corpora, on one core, and on a busy machine; then the page is made
-anew. Wants a machine that does nothing else; about 25 minutes with two cores. ./bootstrap bench builds and fetches what it needs, then runs
+anew. Wants a machine that does nothing else; about half an hour with two cores. ./bootstrap bench builds and fetches what it needs, then runs
 this.
 """
 import argparse
