@@ -42,6 +42,7 @@ static mr_status fill_ids(const mr_text_preparer *preparer, const char *text, in
     bool truncated;
     MR_TRY(mr_tokenizer_scratch_create(&scratch, error));
     mr_status status = mr_text_preparer_run(preparer, scratch, mr_str_of(text), &encoding, &prompt, &truncated, error);
+    if (status == MR_OK && encoding.count == 0) status = mr_error_set(error, MR_MODEL_UNSUPPORTED, "its tokenizer makes no token of \"%s\"", text);
     for (size_t i = 0; status == MR_OK && i < count; i++) ids[i] = encoding.ids[i % encoding.count];
     mr_encoding_fini(&encoding);
     mr_tokenizer_scratch_destroy(scratch);
