@@ -1,6 +1,7 @@
 """The other commands, help, errors and exit codes."""
 import json
 import pathlib
+import re
 import shutil
 import unittest
 
@@ -183,6 +184,11 @@ class Reading(Case):
             vectors.append(json.loads(out)["embedding"])
         self.assertEqual(*vectors)
         self.assertIn('query: "query: "', self.run_millrace("models", "org/tiny")[0])
+        entry = home / "catalogue/tiny.yaml"
+        for memory, fits in (("10M", "yes"), ("900T\nmemory_int8: 10M", "int8"), ("900T", "no")):
+            entry.write_text(re.sub("memory: .*\n(memory_int8.*\n)?", f"memory: {memory}\n", entry.read_text()))
+            self.assertEqual(json.loads(self.run_millrace("models", "org/tiny", "--json")[0])["fits"], fits)
+            self.assertRegex(self.run_millrace("models", "org/tiny")[0], rf"fits +{fits}\n")
         self.run_millrace("embed", "plain.jsonl", "-m", "org/tiny", "-o", "-", "--prompt", "passage", code=78)
 
     def test_models_and_doctor(self):
