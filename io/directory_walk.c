@@ -144,23 +144,24 @@ mr_status mr_directory_walk_next(mr_directory_walk *walk, const char **path, mr_
     return MR_END;
 }
 
-mr_status mr_directory_size(const char *root, uint64_t *bytes, mr_error *error)
+mr_status mr_directory_measure(const char *root, uint64_t *files, uint64_t *bytes, mr_error *error)
 {
     mr_directory_walk *walk;
     MR_TRY(mr_directory_walk_open(root, &walk, error));
-    uint64_t sum = 0, files = 0;
+    uint64_t sum = 0, count = 0;
     const char *path;
     mr_status status;
     int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct stat info;
     while ((status = mr_directory_walk_next(walk, &path, error)) == MR_OK) {
-        files++;
+        count++;
         if (fd >= 0 && fstatat(fd, path, &info, 0) == 0) sum += (uint64_t)info.st_size;
     }
     if (fd >= 0) close(fd);
     mr_directory_walk_close(walk);
     if (status != MR_END) return status;
-    if (files == 0) return mr_error_set(error, MR_BAD_INPUT, "%s holds no image or .txt file (for others name the files: '%s/*.jsonl')", root, root);
+    if (count == 0) return mr_error_set(error, MR_BAD_INPUT, "%s holds no image or .txt file (for others name the files: '%s/*.jsonl')", root, root);
+    *files = count;
     *bytes = sum;
     return MR_OK;
 }

@@ -14,7 +14,7 @@ void mr_directory_walk_close(mr_directory_walk *walk); /* NULL is fine */
  * IO naming it. */
 mr_status mr_directory_walk_next(mr_directory_walk *walk, const char **path, mr_error *error);
 
-/* Bytes of all those files. BAD_INPUT when there is none. */
-mr_status mr_directory_size(const char *root, uint64_t *bytes, mr_error *error);
+/* How many those files are, and their bytes. BAD_INPUT when there is none. */
+mr_status mr_directory_measure(const char *root, uint64_t *files, uint64_t *bytes, mr_error *error);
 
 #endif

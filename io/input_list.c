@@ -27,6 +27,7 @@ static const mr_reader_kind *reader_for(const char *path)
 static mr_status classify(mr_input *input, mr_error *error)
 {
     struct stat info;
+    input->files = 1;
     if (strcmp(input->path, "-") == 0) {
         input->streamed = true;
         input->kind = &mr_reader_sniffed;
@@ -39,7 +40,7 @@ static mr_status classify(mr_input *input, mr_error *error)
     }
     if (S_ISDIR(info.st_mode)) {
         input->directory = true;
-        return mr_directory_size(input->path, &input->bytes, error);
+        return mr_directory_measure(input->path, &input->files, &input->bytes, error);
     }
     input->kind = reader_for(input->path);
     if (!S_ISREG(info.st_mode)) {

@@ -10,6 +10,7 @@ typedef struct mr_input {
     char *path; /* as given */
     char *name; /* the same, well-formed UTF-8 */
     const mr_reader_kind *kind; /* NULL: a directory */
+    uint64_t files; /* 1, or those below a directory */
     uint64_t bytes; /* stored; 0 when unknown */
     struct timespec changed; /* when the file was last changed, as the list was built */
     bool streamed;  /* stdin, a pipe or a device: can be read once, size unknown */

@@ -123,9 +123,11 @@ void mr_source_progress(const mr_source *source, uint64_t *consumed, uint64_t *t
     *total = source->total_bytes;
 }
 
-bool mr_source_has_many_files(const mr_source *source)
+uint64_t mr_source_file_count(const mr_source *source)
 {
-    return source->inputs.count > 1 || source->inputs.items[0].directory;
+    uint64_t count = 0;
+    for (size_t i = 0; i < source->inputs.count; i++) count += source->inputs.items[i].files;
+    return count;
 }
 
 size_t mr_source_count(const mr_source *source)

@@ -57,8 +57,8 @@ void mr_source_stop(mr_source *source);
 /* For progress: raw (compressed) bytes consumed and in total; total 0 = unknown (stdin). Callable from any thread. */
 void mr_source_progress(const mr_source *source, uint64_t *consumed, uint64_t *total);
 
-/* More than one file to read: several inputs, or a directory. */
-bool mr_source_has_many_files(const mr_source *source);
+/* Files to read, as the source was opened: those below a directory count each, an archive or stdin is one. */
+uint64_t mr_source_file_count(const mr_source *source);
 
 /* Every input is JSON lines or lines of text: no image among them. stdin counts as such. */
 bool mr_source_is_lines(const mr_source *source);

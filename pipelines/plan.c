@@ -77,10 +77,11 @@ static mr_status measure_input(const mr_job *job, mr_job_plan *plan, mr_error *e
     const mr_source_options options = { .paths = (const char *const *)job->paths.items, .path_count = job->paths.count };
     MR_TRY(mr_source_open(&options, &source, error));
     mr_source_progress(source, &consumed, &plan->input_bytes);
-    plan->input_files = mr_source_count(source);
+    plan->input_files = (size_t)mr_source_file_count(source);
     plan->inputs_are_lines = mr_source_is_lines(source);
-    plan->readers = !mr_source_has_many_files(source) ? 1 : job->readers ? (size_t)job->readers : READERS;
+    plan->readers = job->readers ? (size_t)job->readers : READERS;
     if (plan->readers > MAX_READERS) plan->readers = MAX_READERS;
+    if (plan->readers > plan->input_files) plan->readers = plan->input_files;
     mr_source_close(source);
     return MR_OK;
 }

@@ -37,7 +37,9 @@ class Images(Case):
 
     def test_vectors_are_the_references(self):
         expected = read_safetensors(CLIP / "expect" / "expected.safetensors")["image_embeds_normalized"]
-        path = self.embed_images(self.photos(), options=["--precision", "f32"])
+        photos = self.photos()
+        self.assertRegex(self.run_millrace("embed", photos, "-m", CLIP, "-o", "out.h5", "--plan")[0], "input +5 files, ")
+        path = self.embed_images(photos, options=["--precision", "f32"])
         with h5py.File(path) as file:
             np.testing.assert_allclose(file["embedding"][:], expected, atol=1e-5)
             self.assertEqual(strings(file["id"]), ["img0.jpg", "img1.png", "img2.webp", "img3.jpg", "img4.png"])
