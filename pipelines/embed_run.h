@@ -69,7 +69,7 @@ struct mr_job_run {
     mr_status outcome;           /* of the writer */
     char first_failure[256];     /* the writer's, until it has ended */
 
-    atomic_ullong read, prepared, prepared_tokens, computed, tokens, written, ok, truncated, failed, resumed;
+    atomic_ullong read, prepared, prepared_tokens, computed, tokens, written, ok, truncated, failed, resumed, resumed_failed;
     atomic_llong started_ns, ended_ns;
     atomic_bool read_done, finishing;
 };

@@ -100,7 +100,9 @@ static mr_status finish(mr_job_run *run, mr_error *error)
     atomic_store(&run->ended_ns, mr_clock_now(run->clock));
     if (run->plan->shard.count > 1) return mr_sink_finish_shard(run->sink, total, error);
     MR_TRY(mr_sink_finish(run->sink, total, error));
-    if (mr_sink_failed_rows(run->sink) > 0) run->outcome = MR_RECORDS_FAILED; /* those of earlier runs count */
+    const uint64_t failed = mr_sink_failed_rows(run->sink); /* those of earlier runs count */
+    atomic_store(&run->resumed_failed, failed - atomic_load(&run->failed));
+    if (failed > 0) run->outcome = MR_RECORDS_FAILED;
     return MR_OK;
 }
 

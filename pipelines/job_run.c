@@ -275,8 +275,8 @@ bool mr_job_run_wait(mr_job_run *run, int64_t timeout_ns)
 void mr_job_run_progress(mr_job_run *run, mr_job_progress *out)
 {
     int64_t started = atomic_load(&run->started_ns), ended = atomic_load(&run->ended_ns);
-    *out = (mr_job_progress){ .read_done = atomic_load(&run->read_done), .resumed = atomic_load(&run->resumed), .read = atomic_load(&run->read),
-                              .prepared = atomic_load(&run->prepared), .prepared_tokens = atomic_load(&run->prepared_tokens),
+    *out = (mr_job_progress){ .read_done = atomic_load(&run->read_done), .resumed = atomic_load(&run->resumed),
+                              .resumed_failed = atomic_load(&run->resumed_failed), .read = atomic_load(&run->read), .prepared = atomic_load(&run->prepared), .prepared_tokens = atomic_load(&run->prepared_tokens),
                               .computed = atomic_load(&run->computed), .written = atomic_load(&run->written), .ok = atomic_load(&run->ok),
                               .truncated = atomic_load(&run->truncated), .failed = atomic_load(&run->failed), .tokens = atomic_load(&run->tokens),
                               .finishing = atomic_load(&run->finishing) };

@@ -69,6 +69,7 @@ typedef struct mr_job_progress {
     uint64_t input_total;     /* 0 = unknown */
     bool read_done;
     uint64_t resumed;         /* rows of this shard that earlier runs had committed */
+    uint64_t resumed_failed;  /* failed rows among them; known behind finish, when the output is whole */
     uint64_t read;            /* records read in this run, those already committed not counted */
     uint64_t prepared;
     uint64_t prepared_tokens;

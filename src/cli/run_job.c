@@ -69,12 +69,12 @@ static void print_plan(FILE *out, const mr_job *job, const mr_job_plan *plan)
 
 static void print_plan_json(const mr_job *job, const mr_job_plan *plan)
 {
-    json_t *root = json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+    json_t *root = json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
         "model", plan->model_key, "model_path", plan->model_path, "output", job->output_path, "precision", mr_precision_text(plan->model_options.precision),
         "dimension", (json_int_t)plan->dimension, "max_tokens", (json_int_t)plan->max_tokens, "cores", (json_int_t)plan->cores,
         "readers", (json_int_t)plan->readers, "prepare_threads", (json_int_t)plan->prepare_threads, "workers", (json_int_t)plan->workers,
         "threads_per_worker", (json_int_t)plan->model_options.threads_per_worker, "max_batch_tokens", (json_int_t)plan->model_options.max_batch_tokens,
-        "window_records", (json_int_t)plan->window_records, "input_bytes", (json_int_t)plan->input_bytes,
+        "window_records", (json_int_t)plan->window_records, "input_files", (json_int_t)plan->input_files, "input_bytes", (json_int_t)plan->input_bytes,
         "memory_limit", (json_int_t)plan->memory_limit, "memory_total", (json_int_t)plan->total_bytes,
         "weights_bytes", (json_int_t)plan->shared_bytes, "worker_bytes", (json_int_t)plan->worker_bytes, "output_bytes", (json_int_t)plan->sink_bytes);
     if (!root) return;
@@ -99,6 +99,7 @@ static void print_summary(const mr_job *job, const mr_job_plan *plan, const mr_j
     fprintf(stderr, "%s: %s ok, %s truncated, %s failed", status == MR_INCOMPLETE ? "stopped" : "done", mr_format_count(ok, p->ok),
             mr_format_count(truncated, p->truncated), mr_format_count(failed, p->failed));
     if (p->resumed) fprintf(stderr, ", %s from earlier runs", mr_format_count(resumed, p->resumed));
+    if (p->resumed_failed) fprintf(stderr, " (%s of them failed)", mr_format_count(failed, p->resumed_failed));
     if (p->first_failure[0]) fprintf(stderr, "\n      the first that failed: %s", p->first_failure);
     if (plan->input_tokens > 0) fprintf(stderr, "\n      %s %s in %.1f s: %.1f %s/s", mr_format_count(tokens, p->computed), plan->modality->inputs, seconds,
                                         (double)p->computed / safe, plan->modality->inputs);
@@ -114,8 +115,9 @@ static void print_summary_json(const mr_job *job, const mr_job_plan *plan, const
 {
     double seconds = (double)p->elapsed_ns / (double)MR_CLOCK_SECOND;
     double safe = seconds > 0.0 ? seconds : 1e-9;
-    json_t *root = json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:f,s:f,s:I,s:I,s:s,s:o}", "status", mr_status_name(status), "ok", (json_int_t)p->ok,
-        "truncated", (json_int_t)p->truncated, "failed", (json_int_t)p->failed, "resumed", (json_int_t)p->resumed, "tokens", (json_int_t)p->tokens,
+    json_t *root = json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:f,s:f,s:I,s:I,s:s,s:o}", "status", mr_status_name(status), "ok", (json_int_t)p->ok,
+        "truncated", (json_int_t)p->truncated, "failed", (json_int_t)p->failed, "resumed", (json_int_t)p->resumed,
+        "resumed_failed", (json_int_t)p->resumed_failed, "tokens", (json_int_t)p->tokens,
         "seconds", seconds, "records_per_second", (double)p->computed / safe, "tokens_per_second", (double)p->tokens / safe,
         "share_of_peak", peak_share(plan, p), "peak_rss", (json_int_t)mr_mem_peak_rss(), "memory_limit", (json_int_t)plan->memory_limit,
         "output", job->output_path, "first_failure", p->first_failure[0] ? json_string(p->first_failure) : json_null());
@@ -132,7 +134,7 @@ static void report_finished(const mr_job *job, const mr_job_plan *plan, const mr
     (void)mr_output_inspect(job->output_path, &state, NULL); /* no HDF5 file: nothing is known */
     const unsigned long long failed = state.by_status[MR_ROW_FAILED];
     if (flags->json) {
-        print_summary_json(job, plan, &(mr_job_progress){ .resumed = state.rows }, MR_OK);
+        print_summary_json(job, plan, &(mr_job_progress){ .resumed = state.rows, .resumed_failed = failed }, MR_OK);
         return;
     }
     if (mr_cli_verbosity() < 0) return;

@@ -92,7 +92,8 @@ class Resume(Case):
             self.wait_for_part(process, self.dir / f"{out}.parts", 1)
             process.kill()
             process.communicate()
-            self.run_millrace(*self.arguments(corpus, out), code=3)
+            summary = json.loads(self.run_millrace(*self.arguments(corpus, out), "--json", code=3)[1])
+            self.assertEqual((summary["resumed_failed"], summary["failed"]), (1, 0))
 
     def test_stop_while_waiting_for_stdin(self):
         process = self.start("embed", "-", "-m", MODEL, "-o", "pipe.h5", "-q", stdin=subprocess.PIPE)
@@ -131,7 +132,8 @@ class Resume(Case):
         before = datasets(out)
         again = ["embed", corpus, "-m", MODEL, "-o", "out.h5"]
         self.assertIn("1 of its rows failed", self.run_millrace(*again)[1])
-        self.assertEqual(json.loads(self.run_millrace(*again, "--json")[1])["resumed"], 3)
+        summary = json.loads(self.run_millrace(*again, "--json")[1])
+        self.assertEqual((summary["resumed"], summary["resumed_failed"], summary["failed"]), (3, 1, 0))
         self.run_millrace("retry-failed", out, "--threads", "1", code=3)
         self.assertEqual(datasets(out), before)
         self.run_millrace("verify", out)
