@@ -15,7 +15,7 @@ mr_ascii_block mr_ascii_block_read_ref(const char *text)
         else if (c >= '0' && c <= '9') block.digits |= bit;
         else if (c == ' ') block.spaces |= bit;
         else if (c == '\n' || c == '\r') block.line_ends |= bit;
-        else if (c >= '\t' && c <= '\f') block.other_blanks |= bit;
+        else if (c < ' ' || c == 0x7F) block.controls |= bit;
         else if (c == '\'') block.quotes |= bit;
         else if (c == '/') block.slashes |= bit;
         else if (c >= 0x80) block.beyond |= bit;
@@ -48,7 +48,7 @@ mr_ascii_block mr_ascii_block_read(const char *text)
         block.digits |= among(bytes, '0', 10) << i;
         block.spaces |= equal(bytes, ' ') << i;
         block.line_ends |= line_ends << i;
-        block.other_blanks |= (among(bytes, '\t', 5) & ~line_ends) << i;
+        block.controls |= ((among(bytes, 0, 32) | equal(bytes, 0x7F)) & ~line_ends) << i;
         block.quotes |= equal(bytes, '\'') << i;
         block.slashes |= equal(bytes, '/') << i;
         block.beyond |= (uint64_t)(uint32_t)_mm_movemask_epi8(bytes) << i;

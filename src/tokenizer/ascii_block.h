@@ -22,7 +22,7 @@ typedef struct mr_ascii_block {
     uint64_t upper, lower, digits;
     uint64_t spaces;      /* U+0020 */
     uint64_t line_ends;   /* CR and LF */
-    uint64_t other_blanks; /* TAB, VT, FF */
+    uint64_t controls;    /* below U+0020 but CR and LF, and U+007F */
     uint64_t quotes;      /* ' */
     uint64_t slashes;     /* / */
     uint64_t beyond;      /* bytes from 0x80 up; in no other set */

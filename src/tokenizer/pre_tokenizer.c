@@ -26,7 +26,7 @@ static mr_status read_split(mr_json_value component, mr_pre_tokenizer_step *step
     if (mr_json_type_of(regex) == MR_JSON_STRING) {
         /* Isolated keeps what is between matches; what is removed where matches stay is just that. */
         bool matches = step->split.behavior == MR_SPLIT_ISOLATED || (step->split.behavior == MR_SPLIT_REMOVED && step->split.invert);
-        step->split.scanner = matches ? mr_scanner_find(mr_json_bytes(regex)) : NULL;
+        step->split.scanner = matches ? mr_scanner_find((mr_str[]){ mr_json_bytes(regex) }, 1) : NULL;
         return step->split.scanner ? MR_OK : mr_regex_open(mr_json_bytes(regex), mr_json_path(component), &step->split.regex, error);
     }
     MR_TRY(mr_json_expect(mr_json_get(pattern, "String"), MR_JSON_STRING, "pre-tokenizer Split: the pattern", error));
@@ -74,7 +74,7 @@ static mr_status read_byte_level(mr_json_value component, mr_pre_tokenizer_step 
 {
     bool use_regex;
     MR_TRY(mr_json_get_bool(component, "use_regex", true, &use_regex, error));
-    step->byte_level.scanner = use_regex ? mr_scanner_find(mr_str_of(mr_pattern_gpt2)) : NULL;
+    step->byte_level.scanner = use_regex ? mr_scanner_find((mr_str[]){ mr_str_of(mr_pattern_gpt2) }, 1) : NULL;
     return MR_OK;
 }
 
@@ -103,27 +103,70 @@ static mr_status read_step(mr_json_value component, mr_str type, mr_pre_tokenize
     return mr_component_unsupported(component, "pre-tokenizer", error);
 }
 
+/* The expression of a Split that isolates its matches; empty: something else. */
+static mr_str isolated_pattern(mr_json_value component)
+{
+    mr_json_value type = mr_json_get(component, "type"), behavior = mr_json_get(component, "behavior"), regex = mr_json_get(mr_json_get(component, "pattern"), "Regex");
+    if (mr_json_type_of(type) != MR_JSON_STRING || mr_json_type_of(behavior) != MR_JSON_STRING || mr_json_type_of(regex) != MR_JSON_STRING) return (mr_str){ 0 };
+    bool isolates = mr_type_is(mr_json_bytes(type), "Split") && mr_type_is(mr_json_bytes(behavior), "Isolated") && mr_json_type_of(mr_json_get(component, "invert")) != MR_JSON_TRUE;
+    return isolates ? mr_json_bytes(regex) : (mr_str){ 0 };
+}
+
+/* One scanner for *item and those behind it: *item becomes the last of them. NULL: there is none. */
+static const mr_scanner *find_scanner(mr_json_value list, mr_json_value *item)
+{
+    mr_str patterns[MR_SCANNER_PATTERNS];
+    mr_json_value last = *item, next = *item;
+    for (size_t i = 0; i < MR_SCANNER_PATTERNS; i++, next = mr_json_after(last)) {
+        if (!mr_json_more(list, next)) return NULL;
+        patterns[i] = isolated_pattern(last = next);
+    }
+    const mr_scanner *scanner = mr_scanner_find(patterns, MR_SCANNER_PATTERNS);
+    if (scanner) *item = last;
+    return scanner;
+}
+
+/* Room for two more. */
+static bool reserve_steps(mr_pre_tokenizer *made, mr_error *error)
+{
+    mr_pre_tokenizer_step *grown = realloc(made->steps, (made->count + 2) * sizeof *grown);
+    if (grown) made->steps = grown;
+    else mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    return grown != NULL;
+}
+
+static mr_status read_steps(mr_json_value component, mr_pre_tokenizer *made, mr_error *error);
+
+static mr_status read_sequence(mr_json_value component, mr_pre_tokenizer *made, mr_error *error)
+{
+    mr_json_value list = mr_json_get(component, "pretokenizers");
+    MR_TRY(mr_json_expect(list, MR_JSON_ARRAY, "pre-tokenizer Sequence: \"pretokenizers\"", error));
+    for (mr_json_value item = mr_json_first(list); mr_json_more(list, item); item = mr_json_after(item)) {
+        const mr_scanner *scanner = made->bytes ? NULL : find_scanner(list, &item);
+        if (!scanner) {
+            MR_TRY(read_steps(item, made, error));
+            continue;
+        }
+        if (!reserve_steps(made, error)) return MR_OUT_OF_MEMORY;
+        made->steps[made->count++] = (mr_pre_tokenizer_step){ .type = MR_PRE_SPLIT, .split = { .behavior = MR_SPLIT_ISOLATED, .scanner = scanner } };
+    }
+    return MR_OK;
+}
+
 /* Recursion is bounded by the nesting the JSON reader accepts. */
 static mr_status read_steps(mr_json_value component, mr_pre_tokenizer *made, mr_error *error)
 {
     mr_str type;
     MR_TRY(mr_component_type(component, "pre-tokenizer", &type, error));
-    if (mr_type_is(type, "Sequence")) {
-        mr_json_value list = mr_json_get(component, "pretokenizers");
-        MR_TRY(mr_json_expect(list, MR_JSON_ARRAY, "pre-tokenizer Sequence: \"pretokenizers\"", error));
-        for (mr_json_value item = mr_json_first(list); mr_json_more(list, item); item = mr_json_after(item)) MR_TRY(read_steps(item, made, error));
-        return MR_OK;
-    }
+    if (mr_type_is(type, "Sequence")) return read_sequence(component, made, error);
     if (made->bytes) return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: a pre-tokenizer behind ByteLevel is not supported", mr_json_path(component));
     made->bytes = mr_type_is(type, "ByteLevel");
     bool prefix = false;
     if (made->bytes) MR_TRY(mr_json_get_bool(component, "add_prefix_space", true, &prefix, error));
-    mr_pre_tokenizer_step *grown = realloc(made->steps, (made->count + 2) * sizeof *grown);
-    if (!grown) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
-    made->steps = grown;
-    if (prefix) grown[made->count++] = (mr_pre_tokenizer_step){ .type = MR_PRE_PREFIX_SPACE };
-    memset(grown + made->count, 0, sizeof *grown);
-    return read_step(component, type, grown + made->count++, error);
+    if (!reserve_steps(made, error)) return MR_OUT_OF_MEMORY;
+    if (prefix) made->steps[made->count++] = (mr_pre_tokenizer_step){ .type = MR_PRE_PREFIX_SPACE };
+    made->steps[made->count] = (mr_pre_tokenizer_step){ 0 };
+    return read_step(component, type, made->steps + made->count++, error);
 }
 
 mr_status mr_pre_tokenizer_open_pattern(const char *pattern, mr_pre_tokenizer *out, mr_error *error)
@@ -131,7 +174,7 @@ mr_status mr_pre_tokenizer_open_pattern(const char *pattern, mr_pre_tokenizer *o
     mr_pre_tokenizer_step *steps = calloc(2, sizeof *steps);
     if (!steps) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
     steps[0].type = MR_PRE_SPLIT;
-    steps[0].split.scanner = mr_scanner_find(mr_str_of(pattern));
+    steps[0].split.scanner = mr_scanner_find((mr_str[]){ mr_str_of(pattern) }, 1);
     steps[1].type = MR_PRE_BYTE_LEVEL;
     *out = (mr_pre_tokenizer){ .steps = steps, .count = 2, .bytes = true };
     return MR_OK;

@@ -1,8 +1,8 @@
 /* All matches of a known pattern.
  *
  * Where matches begin in ASCII text, 64 bytes at a time. The expressions look neither back nor, in ASCII, further ahead than one
- * character, so each rule is a shift or two; what doesn't fit (a quote that may be a contraction, white space other than spaces and
- * line ends, all beyond ASCII) is left to mr_scanner_next. */
+ * character, so each rule is a shift or two; what doesn't fit (a quote that may be a contraction, controls other than line ends, all
+ * beyond ASCII) is left to mr_scanner_next. */
 #include "tokenizer/pipeline.h"
 
 #include <string.h>
@@ -20,21 +20,22 @@ static uint64_t number_starts(const mr_scanner *scanner, uint64_t digits)
     return starts;
 }
 
-/* `\s*[\r\n]+|\s+(?!\S)|\s+`: spaces up to the last line end, the others but one, and one that belongs to what follows. Line ends
- * behind marks went with those. Spaces between line ends are hard: whether they belong to the former or the latter hangs on that. */
-static uint64_t blank_starts(const mr_ascii_block *b, uint64_t marks, uint64_t *hard)
+/* `\s*[\r\n]+|\s+(?!\S)|\s+`: spaces up to the last line end, the others but one, and one that belongs to what follows, unless the
+ * text ends there (`ends`). Line ends behind marks went with those. Spaces between line ends are hard: whether they belong to the former
+ * or the latter hangs on that. */
+static uint64_t blank_starts(const mr_ascii_block *b, uint64_t marks, uint64_t ends, uint64_t *hard)
 {
     uint64_t spaces = b->spaces, lines = b->line_ends, runs = run_starts(spaces), below = runs & lines << 1;
     uint64_t behind = (spaces + below) & ~spaces; /* what follows those runs: the carry of the addition */
     if ((behind & (lines | *hard)) || spaces >> 63) *hard |= below;
-    return runs | (spaces & ~((spaces | lines) >> 1)) | (run_starts(lines) & ~(marks << 1) & ~(spaces << 1));
+    return runs | (spaces & ~((spaces | lines | ends) >> 1)) | (run_starts(lines) & ~(marks << 1) & ~(spaces << 1));
 }
 
 /* Places in the block where matches begin, given that one begins at its first byte. They are right below *sure only: beyond, they hang
  * on text that is not in the block or not ASCII. */
 static uint64_t match_starts(const mr_scanner *scanner, const mr_ascii_block *b, unsigned *sure)
 {
-    uint64_t letters = b->upper | b->lower, blanks = b->spaces | b->line_ends, spaced = b->spaces << 1, hard = b->beyond | b->other_blanks;
+    uint64_t letters = b->upper | b->lower, blanks = b->spaces | b->line_ends, spaced = b->spaces << 1, hard = b->beyond | b->controls;
     uint64_t marks = ~(letters | b->digits | blanks | hard);
     uint64_t starts = run_starts(marks) & ~spaced;  /* a space goes with the marks behind it */
     uint64_t alone = starts & ~(marks >> 1), words = run_starts(letters) & ~spaced;
@@ -44,11 +45,12 @@ static uint64_t match_starts(const mr_scanner *scanner, const mr_ascii_block *b,
         starts |= words | (run_starts(b->digits) & ~spaced) | run_starts(blanks) | (blanks & ~(blanks >> 1));
     } else {
         bool cased = scanner->words >= MR_WORDS_CASED;
-        hard |= cased ? quotes & letters << 1 : quotes;
+        bool parted = scanner->words == MR_WORDS_DEEPSEEK; /* at numbers, before words are looked for; no contractions */
+        hard |= cased ? quotes & letters << 1 : parted ? 0 : quotes;
         if (cased) words |= b->upper & b->lower << 1;
         if (scanner->slash) hard |= b->slashes & b->line_ends << 1;
         starts |= words & ~(alone << 1); /* FRONT */
-        starts |= number_starts(scanner, b->digits) | blank_starts(b, marks, &hard);
+        starts |= number_starts(scanner, b->digits) | blank_starts(b, marks, parted ? b->digits : 0, &hard);
     }
     *sure = hard ? mr_lowest_bit(hard) : 64;
     *sure -= *sure > 0;
@@ -83,7 +85,7 @@ static size_t split_block(const mr_scanner *scanner, mr_str window, size_t base,
 bool mr_scanner_split(const mr_scanner *scanner, mr_str text, mr_piece piece, bool keep_gaps, mr_pieces *out)
 {
     mr_str window = { text.data + piece.start, piece.length };
-    bool blocks = !mr_scanner_has_gaps(scanner), gap;
+    bool blocks = scanner->words != MR_WORDS_CLIP, gap;
     for (size_t at = 0, next; at < window.length; at = next) {
         next = at;
         if (blocks && window.length - at > 1 && ((window.data[at] | window.data[at + 1]) & 0x80) == 0) next = split_block(scanner, window, piece.start, at, out);

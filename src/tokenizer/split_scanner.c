@@ -32,27 +32,29 @@ const char mr_pattern_cjk[] = "[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+";
 const char mr_pattern_clip[] = "<\\|startoftext\\|>|<\\|endoftext\\|>|" CONTRACTIONS "|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+";
 
 static const mr_scanner scanners[] = {
-    { mr_pattern_gpt2, MR_WORDS_GPT2, 0, false },
-    { mr_pattern_cl100k, MR_WORDS_LETTERS, 3, false },
-    { mr_pattern_qwen2, MR_WORDS_LETTERS, 1, false },
-    { mr_pattern_o200k, MR_WORDS_CASED, 3, true },
-    { mr_pattern_kimi, MR_WORDS_CASED_HAN, 3, false },
-    { mr_pattern_deepseek, MR_WORDS_DEEPSEEK, 0, false },
-    { mr_pattern_numbers, MR_RUNS_OF_NUMBERS, 3, false },
-    { mr_pattern_cjk, MR_RUNS_OF_CJK, 0, false },
-    { mr_pattern_clip, MR_WORDS_CLIP, 1, false },
+    { { mr_pattern_gpt2 }, MR_WORDS_GPT2, 0, false },
+    { { mr_pattern_cl100k }, MR_WORDS_LETTERS, 3, false },
+    { { mr_pattern_qwen2 }, MR_WORDS_LETTERS, 1, false },
+    { { mr_pattern_numbers, mr_pattern_cjk, mr_pattern_deepseek }, MR_WORDS_DEEPSEEK, 3, false },
+    { { mr_pattern_o200k }, MR_WORDS_CASED, 3, true },
+    { { mr_pattern_kimi }, MR_WORDS_CASED_HAN, 3, false },
+    { { mr_pattern_clip }, MR_WORDS_CLIP, 1, false },
 };
 
-const mr_scanner *mr_scanner_find(mr_str pattern)
+const mr_scanner *mr_scanner_at(size_t index)
 {
-    for (size_t i = 0; i < sizeof scanners / sizeof *scanners; i++)
-        if (mr_str_equal(mr_str_of(scanners[i].pattern), pattern)) return &scanners[i];
-    return NULL;
+    return index < sizeof scanners / sizeof *scanners ? &scanners[index] : NULL;
 }
 
-const char *mr_scanner_pattern(size_t index)
+const mr_scanner *mr_scanner_find(const mr_str *patterns, size_t count)
 {
-    return index < sizeof scanners / sizeof *scanners ? scanners[index].pattern : NULL;
+    const mr_scanner *scanner;
+    for (size_t i = 0; (scanner = mr_scanner_at(i)); i++) {
+        size_t same = 0;
+        while (same < count && scanner->patterns[same] && mr_str_equal(mr_str_of(scanner->patterns[same]), patterns[same])) same++;
+        if (same == count && (same == MR_SCANNER_PATTERNS || !scanner->patterns[same])) return scanner;
+    }
+    return NULL;
 }
 
 /* ---------------------------------------------------------------- character classes */
@@ -167,18 +169,28 @@ static size_t others(const mr_scanner *scanner, mr_str text, size_t at)
     return end;
 }
 
-/* `\s*[\r\n]+|\s+(?!\S)|\s+`; GPT-2 without the first. */
+static bool is_cjk(mr_str text, size_t at)
+{
+    size_t length;
+    if ((unsigned char)text.data[at] < 0xE3) return false;
+    uint32_t c = mr_utf8_decode(text.data + at, &length);
+    return (c >= 0x3040 && c <= 0x30FF) || (c >= 0x4E00 && c <= 0x9FA5);
+}
+
+/* `\s*[\r\n]+|\s+(?!\S)|\s+`; GPT-2 without the first. For DeepSeek's third expression numbers and CJK are the end of the text. */
 static size_t blanks(const mr_scanner *scanner, mr_str text, size_t at)
 {
     size_t end = at, next, last = at, line_end = 0;
+    unsigned kind = 0;
     for (; end < text.length; end = next) {
-        unsigned kind = kind_at(text, end, &next);
+        kind = kind_at(text, end, &next);
         if (!(kind & SPACE)) break;
         if (kind & LINE_END) line_end = next;
         last = end;
     }
     if (line_end && scanner->words != MR_WORDS_GPT2) return line_end;
     if (end == text.length || last == at) return end;
+    if (scanner->words == MR_WORDS_DEEPSEEK && ((kind & NUMBER) || is_cjk(text, end))) return end;
     return last; /* the last blank belongs to what follows */
 }
 
@@ -229,37 +241,34 @@ static size_t numbers(const mr_scanner *scanner, mr_str text, size_t at)
     return next;
 }
 
-static bool is_cjk(mr_str text, size_t at)
-{
-    size_t length;
-    if ((unsigned char)text.data[at] < 0xE3) return false;
-    uint32_t c = mr_utf8_decode(text.data + at, &length);
-    return (c >= 0x3040 && c <= 0x30FF) || (c >= 0x4E00 && c <= 0x9FA5);
-}
-
-static size_t cjk_run(mr_str text, size_t at)
-{
-    while (at < text.length && is_cjk(text, at)) at += 3;
-    return at;
-}
-
 static size_t ascii_letters(mr_str text, size_t at)
 {
     while (at < text.length && (text.data[at] & 0x80) == 0 && (kind_of_ascii[(unsigned char)text.data[at]] & LETTER)) at++;
     return at;
 }
 
+/* End of a run within CJK, or outside of it. */
+static size_t side_end(mr_str text, size_t at, unsigned mask, bool cjk)
+{
+    size_t next;
+    for (; at < text.length; at = next)
+        if (!(kind_at(text, at, &next) & mask) || is_cjk(text, at) != cjk) break;
+    return at;
+}
+
+/* A match of DeepSeek's first expression or, as between matches of the first two, of the third. */
 static size_t deepseek_word(const mr_scanner *scanner, mr_str text, size_t at)
 {
-    size_t next, end, behind;
+    size_t next, end;
     unsigned kind = kind_at(text, at, &next);
+    if (kind & NUMBER) return numbers(scanner, text, at);
     if ((kind & SIGN) && (text.data[at] & 0x80) == 0 && (end = ascii_letters(text, next)) > next) return end;
-    if (kind & WORD) return run_end(text, at, WORD, 0);
-    if (!(kind & (SIGN | LINE_END)) && (end = run_end(text, next, WORD, 0)) > next) return end;
+    bool cjk = is_cjk(text, at);
+    if (kind & WORD) return side_end(text, at, WORD, cjk);
+    if (!(kind & (SIGN | LINE_END)) && (end = side_end(text, next, WORD, cjk)) > next) return end;
     size_t start = at + (text.data[at] == ' ');
-    if (kind_at(text, start, &behind) & SIGN) {
-        end = run_end(text, start, SIGN, 0);
-        while (end < text.length && (text.data[end] == '\r' || text.data[end] == '\n')) end++;
+    if ((end = side_end(text, start, SIGN, cjk)) > start) {
+        while (!cjk && end < text.length && (text.data[end] == '\r' || text.data[end] == '\n')) end++;
         return end;
     }
     return blanks(scanner, text, at);
@@ -288,22 +297,7 @@ static size_t clip_word(mr_str text, size_t at)
 /* End of a match of a pattern that leaves gaps; `at` where none begins. */
 static size_t match_end(const mr_scanner *scanner, mr_str text, size_t at)
 {
-    switch (scanner->words) {
-    case MR_RUNS_OF_NUMBERS: return numbers(scanner, text, at);
-    case MR_RUNS_OF_CJK: return cjk_run(text, at);
-    case MR_WORDS_CLIP: return clip_word(text, at);
-    default: return deepseek_word(scanner, text, at);
-    }
-}
-
-/* From `at`, where a character begins, to one where a match may begin: what most of a text is made of is passed over byte by byte. */
-static size_t skip_gap(const mr_scanner *scanner, mr_str text, size_t at)
-{
-    if (scanner->words == MR_RUNS_OF_CJK)
-        while (at < text.length && (unsigned char)text.data[at] < 0xE3) at++;
-    if (scanner->words == MR_RUNS_OF_NUMBERS)
-        while (at < text.length && (text.data[at] & 0x80) == 0 && !(kind_of_ascii[(unsigned char)text.data[at]] & NUMBER)) at++;
-    return at;
+    return scanner->words == MR_WORDS_CLIP ? clip_word(text, at) : deepseek_word(scanner, text, at);
 }
 
 static size_t next_with_gaps(const mr_scanner *scanner, mr_str text, size_t at, bool *gap)
@@ -311,14 +305,15 @@ static size_t next_with_gaps(const mr_scanner *scanner, mr_str text, size_t at, 
     size_t end = match_end(scanner, text, at);
     *gap = end == at;
     if (end > at) return end;
-    do end = skip_gap(scanner, text, end + mr_utf8_length((unsigned char)text.data[end]));
-    while (end < text.length && match_end(scanner, text, end) == end);
+    bool cjk = is_cjk(text, at); /* where that changes a gap of DeepSeek's ends; CLIP's are white space */
+    do end += mr_utf8_length((unsigned char)text.data[end]);
+    while (end < text.length && is_cjk(text, end) == cjk && match_end(scanner, text, end) == end);
     return end;
 }
 
 size_t mr_scanner_next(const mr_scanner *scanner, mr_str text, size_t at, bool *gap)
 {
-    if (mr_scanner_has_gaps(scanner)) return next_with_gaps(scanner, text, at, gap);
+    if (scanner->words == MR_WORDS_CLIP || scanner->words == MR_WORDS_DEEPSEEK) return next_with_gaps(scanner, text, at, gap);
     size_t next, end = at;
     unsigned kind = kind_at(text, at, &next);
     *gap = false;

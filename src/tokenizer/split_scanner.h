@@ -6,16 +6,16 @@
 
 #include "core/str.h"
 
-/* What a match may be: GPT-2's words, cl100k's (letters with one character in front), o200k's (by case, contraction
- * behind), Kimi's (o200k without Han, runs of Han by themselves). */
-typedef enum mr_word_rule {
-    MR_WORDS_GPT2, MR_WORDS_LETTERS, MR_WORDS_CASED, MR_WORDS_CASED_HAN,
-    MR_WORDS_DEEPSEEK, MR_RUNS_OF_NUMBERS, MR_RUNS_OF_CJK, /* DeepSeek's three: they leave gaps */
-    MR_WORDS_CLIP                                          /* leaves white space out */
-} mr_word_rule;
+/* What a match may be: GPT-2's words, cl100k's (letters with one character in front), DeepSeek-V3's (letters with one character in
+ * front, within what numbers and runs of CJK leave), o200k's (by case, contraction behind), Kimi's (o200k without Han, runs of Han by
+ * themselves), CLIP's (without white space). The matches of DeepSeek-V3's and CLIP's leave gaps. */
+typedef enum mr_word_rule { MR_WORDS_GPT2, MR_WORDS_LETTERS, MR_WORDS_DEEPSEEK, MR_WORDS_CASED, MR_WORDS_CASED_HAN, MR_WORDS_CLIP } mr_word_rule;
+
+/* Expressions run one behind the other: each within the pieces, matches and gaps, of the one before. */
+#define MR_SCANNER_PATTERNS 3
 
 typedef struct mr_scanner {
-    const char *pattern;
+    const char *patterns[MR_SCANNER_PATTERNS]; /* NULL behind the last */
     mr_word_rule words;
     size_t digits; /* numbers in one match; 0: any, with a space in front */
     bool slash;    /* "/" may follow punctuation like a line end */
@@ -25,18 +25,17 @@ extern const char mr_pattern_gpt2[];
 extern const char mr_pattern_cl100k[]; /* GPT-4, Llama-3, Phi-4 */
 extern const char mr_pattern_qwen2[];
 extern const char mr_pattern_o200k[]; /* GPT-4o */
-extern const char mr_pattern_deepseek[]; /* DeepSeek-V3 behind the next two */
-extern const char mr_pattern_numbers[];
+extern const char mr_pattern_numbers[]; /* DeepSeek-V3: these three */
 extern const char mr_pattern_cjk[];
+extern const char mr_pattern_deepseek[];
 extern const char mr_pattern_clip[];
 extern const char mr_pattern_kimi[]; /* with class intersection written as lookahead, as PCRE2 understands it */
 
-/* NULL when the pattern is not a known one. */
-const mr_scanner *mr_scanner_find(mr_str pattern);
+/* NULL when these are not known ones. */
+const mr_scanner *mr_scanner_find(const mr_str *patterns, size_t count);
 /* End of the match that starts at `at`, or of the gap; at < text.length. */
 size_t mr_scanner_next(const mr_scanner *scanner, mr_str text, size_t at, bool *gap);
-static inline bool mr_scanner_has_gaps(const mr_scanner *scanner) { return scanner->words >= MR_WORDS_DEEPSEEK; }
-/* All known patterns, for tests: NULL behind the last. */
-const char *mr_scanner_pattern(size_t index);
+/* All of them, for tests: NULL behind the last. */
+const mr_scanner *mr_scanner_at(size_t index);
 
 #endif
