@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "core/checked.h"
 
@@ -151,17 +154,75 @@ static uint64_t load_word(const unsigned char *data)
     return word;
 }
 
+#if defined(__SSE2__) /* part of every x86-64: nothing to choose at run time */
+
+#define BLOCK 64
+
+/* Which of a block's bytes are less than `limit`, as signed numbers: 0x80 is the least, and those below 0x80 come last. */
+static inline uint64_t below(const __m128i block[4], unsigned char limit)
+{
+    uint64_t set = 0;
+    for (int i = 0; i < 4; i++) set |= (uint64_t)(uint32_t)_mm_movemask_epi8(_mm_cmplt_epi8(block[i], _mm_set1_epi8((char)limit))) << 16 * i;
+    return set;
+}
+
+static inline uint64_t equal(const __m128i block[4], unsigned char byte)
+{
+    uint64_t set = 0;
+    for (int i = 0; i < 4; i++) set |= (uint64_t)(uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(block[i], _mm_set1_epi8((char)byte))) << 16 * i;
+    return set;
+}
+
+/* A block as sets of places: continuation bytes must be where the first bytes want them, and the second bytes within the limits that
+ * utf8_sequence has. Bytes to go on behind, the last character beginning anew unless it is whole; 0 when ill-formed. */
+static size_t utf8_block(const unsigned char *data)
+{
+    __m128i block[4];
+    for (int i = 0; i < 4; i++) block[i] = _mm_loadu_si128((const __m128i *)(const void *)(data + 16 * i));
+    uint64_t high = below(block, 0), rest = below(block, 0xC0), lead = high & ~rest;
+    if (!high) return BLOCK;
+    uint64_t three = lead & ~below(block, 0xE0), four = 0, bad = lead & below(block, 0xC2);
+    if (three) {
+        uint64_t e0 = equal(block, 0xE0), ed = equal(block, 0xED);
+        uint64_t low = e0 | ed ? below(block, 0xA0) : 0;
+        bad |= (e0 << 1 & low) | (ed << 1 & ~low);
+        four = lead & ~below(block, 0xF0);
+    }
+    if (four) {
+        uint64_t low = below(block, 0x90);
+        bad |= (equal(block, 0xF0) << 1 & low) | (equal(block, 0xF4) << 1 & ~low) | (lead & ~below(block, 0xF5));
+    }
+    if (bad || (lead << 1 | three << 2 | four << 3) != rest) return 0;
+    if (lead >> 63) return BLOCK - 1;
+    if (three >> 62) return BLOCK - 2;
+    return four >> 61 ? BLOCK - 3 : BLOCK;
+}
+
+/* Bytes at the front that are well-formed, as far as blocks tell. */
+static size_t utf8_blocks(const unsigned char *data, size_t length)
+{
+    size_t at = 0, step = BLOCK;
+    for (; length - at >= BLOCK && step; at += step) step = utf8_block(data + at);
+    return at;
+}
+
+#else
+
+static size_t utf8_blocks(const unsigned char *data, size_t length)
+{
+    (void)data, (void)length;
+    return 0;
+}
+
+#endif
+
 size_t mr_utf8_check(const char *data, size_t length)
 {
     const unsigned char *bytes = (const unsigned char *)data;
     const uint64_t high = UINT64_C(0x8080808080808080);
-    size_t at = 0;
+    size_t at = utf8_blocks(bytes, length);
     while (at < length) {
-        if (bytes[at] < 0x80) { /* ASCII runs, 32 and eight at a time */
-            for (; length - at >= 32; at += 32) {
-                const unsigned char *here = bytes + at;
-                if ((load_word(here) | load_word(here + 8) | load_word(here + 16) | load_word(here + 24)) & high) break;
-            }
+        if (bytes[at] < 0x80) { /* ASCII runs, eight at a time */
             while (length - at >= 8 && (load_word(bytes + at) & high) == 0) at += 8;
             while (at < length && bytes[at] < 0x80) at++;
             continue;

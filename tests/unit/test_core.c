@@ -113,6 +113,49 @@ static void utf8_check_finds_the_first_bad_byte(void **state)
         assert_int_equal(mr_utf8_check(cases[i].bytes, cases[i].length), cases[i].bad);
 }
 
+/* Table 3-7 of the Unicode standard: ranges of each byte. */
+static bool is_sequence(const unsigned char *s, size_t length)
+{
+    static const unsigned char rows[][8] = {
+        { 0x00, 0x7F }, { 0xC2, 0xDF, 0x80, 0xBF }, { 0xE0, 0xE0, 0xA0, 0xBF, 0x80, 0xBF }, { 0xE1, 0xEC, 0x80, 0xBF, 0x80, 0xBF },
+        { 0xED, 0xED, 0x80, 0x9F, 0x80, 0xBF }, { 0xEE, 0xEF, 0x80, 0xBF, 0x80, 0xBF }, { 0xF0, 0xF0, 0x90, 0xBF, 0x80, 0xBF, 0x80, 0xBF },
+        { 0xF1, 0xF3, 0x80, 0xBF, 0x80, 0xBF, 0x80, 0xBF }, { 0xF4, 0xF4, 0x80, 0x8F, 0x80, 0xBF, 0x80, 0xBF },
+    };
+    for (size_t row = 0; row < sizeof rows / sizeof *rows; row++) {
+        size_t i = 0;
+        while (i < 4 && (i == 0 || rows[row][2 * i]) && i < length && s[i] >= rows[row][2 * i] && s[i] <= rows[row][2 * i + 1]) i++;
+        if (i == length && (i == 4 || !rows[row][2 * i])) return true;
+    }
+    return false;
+}
+
+/* Every sequence of bytes that decide, at every place of the blocks in which long texts are looked at. */
+static void utf8_check_is_the_same_at_every_place(void **state)
+{
+    (void)state;
+    static const unsigned char deciding[] = { 'a', 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE, 0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF };
+    enum { COUNT = sizeof deciding, LENGTH = 150 };
+    for (size_t at = 56; at < 70; at++) {
+        for (size_t n = 0; n < COUNT * COUNT * COUNT * COUNT; n++) {
+            unsigned char text[LENGTH];
+            const unsigned char four[4] = { deciding[n / (COUNT * COUNT * COUNT)], deciding[n / (COUNT * COUNT) % COUNT], deciding[n / COUNT % COUNT], deciding[n % COUNT] };
+            memset(text, ' ', LENGTH);
+            text[0] = n & 1 ? 0xC3 : ' '; /* in a block of ASCII, and in another */
+            text[1] = n & 1 ? 0xA9 : ' ';
+            memcpy(text + at, four, 4);
+            size_t good = 0;
+            while (good < 4) {
+                size_t length = 1;
+                while (length < 4 - good && !is_sequence(four + good, length)) length++;
+                if (!is_sequence(four + good, length)) break;
+                good += length;
+            }
+            size_t expected = good == 4 ? LENGTH : at + good;
+            if (mr_utf8_check((const char *)text, LENGTH) != expected) fail_msg("%02X %02X %02X %02X at %zu", four[0], four[1], four[2], four[3], at);
+        }
+    }
+}
+
 static void byte_sizes(void **state)
 {
     (void)state;
@@ -222,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(status_list_is_consistent), cmocka_unit_test(error_text_and_prefix), cmocka_unit_test(checked_arithmetic),
         cmocka_unit_test(memory_is_counted_by_tag), cmocka_unit_test(arena_bounds), cmocka_unit_test(arena_gives_its_pages_back), cmocka_unit_test(utf8_check_finds_the_first_bad_byte),
+        cmocka_unit_test(utf8_check_is_the_same_at_every_place),
         cmocka_unit_test(byte_sizes), cmocka_unit_test(nearest_word), cmocka_unit_test(buffers_and_files),
         cmocka_unit_test(json_members_are_typed), cmocka_unit_test(log_filters_by_module),
     };
