@@ -81,7 +81,7 @@ static uint32_t hash_of(mr_str piece)
 
 const int32_t *mr_word_cache_find_long(const mr_word_cache *cache, mr_str piece, size_t *count)
 {
-    if (!cache->places) return NULL;
+    if (!cache->arena) return NULL;
     uint32_t hash = hash_of(piece);
     for (uint32_t i = 0; i < TRIES; i++) {
         const uint32_t *entry = cache->arena + cache->places[(hash + i) % PLACES];
@@ -92,12 +92,12 @@ const int32_t *mr_word_cache_find_long(const mr_word_cache *cache, mr_str piece,
     return NULL;
 }
 
-/* Place 0 is an entry that no piece is equal to. */
+/* Where there is an arena there are places. Place 0 is an entry that no piece is equal to. */
 static bool begin(mr_word_cache *cache)
 {
     if (!cache->places) cache->places = mr_mem_alloc(PLACES * sizeof *cache->places, MR_MEM_TOKENIZER);
-    if (!cache->arena) cache->arena = mr_mem_alloc(ARENA * sizeof *cache->arena, MR_MEM_TOKENIZER);
-    if (!cache->places || !cache->arena) return false;
+    if (cache->places && !cache->arena) cache->arena = mr_mem_alloc(ARENA * sizeof *cache->arena, MR_MEM_TOKENIZER);
+    if (!cache->arena) return false;
     memset(cache->places, 0, PLACES * sizeof *cache->places);
     cache->arena[0] = cache->arena[1] = 0;
     cache->filled = HEAD;
