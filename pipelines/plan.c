@@ -155,15 +155,17 @@ static mr_status fit_memory(const mr_job *job, mr_job_plan *plan, mr_error *erro
     MR_TRY(add_up(plan, error));
     while (plan->total_bytes > plan->memory_limit && shrink(plan)) MR_TRY(add_up(plan, error));
     if (plan->total_bytes <= plan->memory_limit) return MR_OK;
-    char needed[16], limit[16], weights[16], longest[64] = "", shorter[48];
-    const unsigned long long enough = (plan->total_bytes * 11 / 10 >> 20) + 1;
+    char needed[16], limit[16], weights[16], effective[16], longest[64] = "", shorter[48], more[96];
+    const uint64_t enough = plan->total_bytes * 11 / 10;
+    if (enough < plan->memory_effective) snprintf(more, sizeof more, "Use --memory-limit %lluM or more", (unsigned long long)(enough >> 20) + 1);
+    else snprintf(more, sizeof more, "Give it more: machine, container and ulimit -v leave %s", mr_str_bytes(effective, plan->memory_effective));
     if (plan->max_tokens > plan->model_options.max_batch_tokens) snprintf(longest, sizeof longest, ", texts of up to %zu", plan->max_tokens);
     mr_str_bytes(needed, plan->total_bytes);
     mr_str_bytes(weights, plan->shared_bytes);
     MR_TRY(suggest_max_tokens(plan, shorter, error));
     return mr_error_set(error, MR_MEMORY_EXHAUSTED, "%s does not fit: the smallest plan (1 worker, batches of %zu tokens%s) needs %s, of which weights %s; "
-                        "the limit is %s. Use --memory-limit %lluM or more%s, or a smaller model", plan->model_key, plan->model_options.max_batch_tokens,
-                        longest, needed, weights, mr_str_bytes(limit, plan->memory_limit), enough, shorter);
+                        "the limit is %s. %s%s, or a smaller model", plan->model_key, plan->model_options.max_batch_tokens,
+                        longest, needed, weights, mr_str_bytes(limit, plan->memory_limit), more, shorter);
 }
 
 mr_status mr_job_plan_make(const mr_job *job, mr_job_plan *out, mr_error *error)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import unittest
 
-from harness import MILLRACE, TIMEOUT, Case
+from harness import MILLRACE, MODEL, TIMEOUT, Case
 
 STORE = pathlib.Path(os.environ.get("MILLRACE_HOME") or pathlib.Path(os.environ.get("XDG_DATA_HOME") or pathlib.Path.home() / ".local/share") / "millrace")
 MINILM = STORE / "models/sentence-transformers/all-MiniLM-L6-v2"
@@ -117,6 +117,21 @@ class Memory(Case):
             self.assertIn(code, (0, 69, 70, 74), text)
             if code:
                 self.assertRegex(text, "memory|does not fit")
+
+    def test_every_allocation_may_fail(self):
+        """So little address space that the plan passes and threads, caches and libraries do not all get theirs."""
+        corpus = self.write_jsonl("numbers.jsonl", [{"text": f"river {i}"} for i in range(20000)])  # each a word of its own
+        for mib in range(146, 156, 2):
+            limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (mib * MIB, mib * MIB))
+            code, text, _ = self.watch("embed", corpus, "-m", MODEL, "-o", f"as{mib}.h5", "-q", "--threads", "2", "--memory-limit", "100%", preexec_fn=limit)
+            self.assertIn(code, (0, 69, 70, 74), text)
+
+    def test_a_limit_that_is_not_ours_is_named(self):
+        limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (100 * MIB, 100 * MIB))
+        code, text, _ = self.watch("embed", self.corpus(5), "-m", MODEL, "-o", "x.h5", preexec_fn=limit)
+        self.assertEqual(code, 69, text)
+        self.assertNotIn("--memory-limit", text)
+        self.assertIn("ulimit -v", text)
 
     def test_too_little_is_refused_with_what_would_do(self):
         _, stderr = self.run_millrace("embed", self.corpus(5), "-m", MINILM, "-o", "x.h5", "--memory-limit", "120M", code=69)
