@@ -62,7 +62,7 @@ void *mr_mem_alloc(size_t bytes, mr_mem_tag tag)
     char *base = obtain(total);
     if (!base) return NULL;
 #ifdef MADV_HUGEPAGE
-    if (total >= HUGE_PAGE_THRESHOLD || (tag == MR_MEM_WEIGHTS && total >= HUGE_PAGE)) {
+    if (total >= HUGE_PAGE_THRESHOLD || ((tag == MR_MEM_WEIGHTS || tag == MR_MEM_TOKENIZER) && total >= HUGE_PAGE)) {
         size_t page = (size_t)sysconf(_SC_PAGESIZE);
         char *first_page = (char *)(((uintptr_t)base + page - 1) & ~(uintptr_t)(page - 1));
         (void)madvise(first_page, total - (size_t)(first_page - base), MADV_HUGEPAGE); /* a hint: refusal is fine */

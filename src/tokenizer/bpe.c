@@ -152,16 +152,11 @@ static void note_border(mr_bpe *model, mr_str left, int32_t left_id, mr_str righ
     else model->parts = false;
 }
 
-typedef struct merge_text {
-    mr_str sides[2];
-    uint32_t hashes[2];
-} merge_text;
-
 /* The id of the joined text. Merges are mostly listed in the order of their results' ids, so the id behind the last
  * one is tried first: no hashing, no cache miss. */
-static int32_t joined_id(const mr_vocabulary *vocabulary, const merge_text *merge, int32_t guess, mr_buf *joined)
+static int32_t joined_id(const mr_vocabulary *vocabulary, mr_str left, mr_str right, int32_t guess, mr_buf *joined)
 {
-    mr_str left = merge->sides[0], right = merge->sides[1], text = mr_vocabulary_text(vocabulary, guess);
+    mr_str text = mr_vocabulary_text(vocabulary, guess);
     if (text.data && text.length == left.length + right.length && memcmp(text.data, left.data, left.length) == 0 &&
         memcmp(text.data + left.length, right.data, right.length) == 0)
         return guess;
@@ -170,27 +165,36 @@ static int32_t joined_id(const mr_vocabulary *vocabulary, const merge_text *merg
     return mr_vocabulary_id(vocabulary, (mr_str){ joined->data, joined->length });
 }
 
-/* Merges in groups: first all hashes are computed and their slots requested from memory, then looked up. */
+static void request_merge(const mr_bpe *model, uint64_t pair)
+{
+#if defined(__GNUC__)
+    __builtin_prefetch(&model->merges[slot_of(model, pair)], 1);
+#else
+    (void)model, (void)pair;
+#endif
+}
+
+/* So many merges at a time: what they are found with, and where they go, is requested from memory for all of them before it is used. */
 #define GROUP 32
 
 static mr_status read_group(mr_json_value list, mr_json_value *item, size_t *rank, int32_t *guess, const mr_vocabulary *vocabulary, mr_bpe *model,
                             mr_buf *joined, mr_error *error)
 {
-    merge_text group[GROUP];
+    mr_str sides[GROUP][2];
+    int32_t ids[GROUP][2], made[GROUP];
     size_t count = 0;
-    for (; count < GROUP && mr_json_more(list, *item); count++, *item = mr_json_after(*item)) {
-        merge_text *merge = &group[count];
-        if (!merge_sides(*item, &merge->sides[0], &merge->sides[1])) return corrupt_merge(list, *rank + count, "must be two texts", error);
-        for (size_t side = 0; side < 2; side++) merge->hashes[side] = mr_vocabulary_prefetch(vocabulary, merge->sides[side]);
+    for (; count < GROUP && mr_json_more(list, *item); count++, *item = mr_json_after(*item))
+        if (!merge_sides(*item, &sides[count][0], &sides[count][1])) return corrupt_merge(list, *rank + count, "must be two texts", error);
+    mr_vocabulary_ids(vocabulary, sides[0], 2 * count, ids[0]);
+    for (size_t i = 0; i < count; i++) {
+        made[i] = joined_id(vocabulary, sides[i][0], sides[i][1], *guess, joined);
+        if (ids[i][0] < 0 || ids[i][1] < 0 || made[i] < 0) return corrupt_merge(list, *rank + i, "names a text that is not in the vocabulary", error);
+        *guess = made[i] + 1;
+        request_merge(model, pair_of(ids[i][0], ids[i][1]));
     }
     for (size_t i = 0; i < count; i++, ++*rank) {
-        int32_t a = mr_vocabulary_id_hashed(vocabulary, group[i].sides[0], group[i].hashes[0]);
-        int32_t b = mr_vocabulary_id_hashed(vocabulary, group[i].sides[1], group[i].hashes[1]);
-        int32_t c = joined_id(vocabulary, &group[i], *guess, joined);
-        if (a < 0 || b < 0 || c < 0) return corrupt_merge(list, *rank, "names a text that is not in the vocabulary", error);
-        *guess = c + 1;
-        mr_bpe_table_put(model, a, b, (uint32_t)*rank, c);
-        if (model->parts) note_border(model, group[i].sides[0], a, group[i].sides[1], b);
+        mr_bpe_table_put(model, ids[i][0], ids[i][1], (uint32_t)*rank, made[i]);
+        if (model->parts) note_border(model, sides[i][0], ids[i][0], sides[i][1], ids[i][1]);
     }
     return MR_OK;
 }

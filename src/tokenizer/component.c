@@ -60,7 +60,7 @@ mr_status mr_component_type(mr_json_value component, const char *stage, mr_str *
 
 mr_status mr_component_unsupported(mr_json_value component, const char *stage, mr_error *error)
 {
-    mr_str type;
+    mr_str type = { 0 };
     MR_TRY(mr_component_type(component, stage, &type, error));
     return mr_error_set(error, MR_MODEL_UNSUPPORTED, "%s: %s type \"%.*s\" is not supported", mr_json_path(component), stage, shown_length(type), type.data);
 }

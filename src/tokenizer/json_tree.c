@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "core/mem.h"
 #include "tokenizer/unicode.h"
 
 #define MAX_DEPTH 64 /* real files nest 6 deep; everything that walks a tree may recurse this far */
@@ -26,17 +27,16 @@ static mr_status bad(parser *p, const char *what)
     return mr_error_set(p->error, MR_MODEL_CORRUPT, "%s:%zu: not valid JSON: %s", p->path, line, what);
 }
 
-static mr_status add(parser *p, mr_json_type type, size_t start, size_t length, uint32_t *index)
+static mr_status add(parser *p, mr_json_type type, size_t at, size_t size)
 {
     if (p->count == p->capacity) {
         size_t capacity = p->capacity ? 2 * p->capacity : p->length / 8 + 64;
-        mr_json_node *grown = realloc(p->nodes, capacity * sizeof *grown);
+        mr_json_node *grown = mr_mem_realloc(p->nodes, capacity * sizeof *grown, MR_MEM_TOKENIZER);
         if (!grown) return mr_error_set(p->error, MR_OUT_OF_MEMORY, "%s: out of memory", p->path);
         p->nodes = grown;
         p->capacity = capacity;
     }
-    *index = (uint32_t)p->count;
-    p->nodes[p->count++] = (mr_json_node){ .type = type, .start = (uint32_t)start, .length = (uint32_t)length, .next = (uint32_t)p->count };
+    p->nodes[p->count++] = (mr_json_node){ .type = (uint32_t)type & 7, .size = (uint32_t)size & MR_JSON_MAX_BYTES, .at = (uint32_t)at };
     return MR_OK;
 }
 
@@ -76,7 +76,7 @@ static mr_status unicode_escape(parser *p, size_t *to)
 }
 
 /* At the character behind the opening quote. The unescaped text is never longer than the escaped one. */
-static mr_status parse_string(parser *p, uint32_t *index)
+static mr_status parse_string(parser *p)
 {
     size_t start = p->at;
     while (p->at < p->length && p->text[p->at] != '"' && p->text[p->at] != '\\' && (unsigned char)p->text[p->at] >= 0x20) p->at++;
@@ -100,7 +100,7 @@ static mr_status parse_string(parser *p, uint32_t *index)
     }
     if (p->at == p->length) return bad(p, "unterminated string");
     p->at++;
-    return add(p, MR_JSON_STRING, start, to - start, index);
+    return add(p, MR_JSON_STRING, start, to - start);
 }
 
 static size_t digits(const parser *p, size_t at)
@@ -110,7 +110,7 @@ static size_t digits(const parser *p, size_t at)
     return count;
 }
 
-static mr_status parse_number(parser *p, uint32_t *index)
+static mr_status parse_number(parser *p)
 {
     size_t at = p->at;
     if (p->text[at] == '-') at++;
@@ -129,12 +129,12 @@ static mr_status parse_number(parser *p, uint32_t *index)
         if (exponent == 0) return bad(p, "malformed number");
         at += exponent;
     }
-    mr_status status = add(p, MR_JSON_NUMBER, p->at, at - p->at, index);
+    mr_status status = add(p, MR_JSON_NUMBER, p->at, at - p->at);
     p->at = at;
     return status;
 }
 
-static mr_status parse_word(parser *p, uint32_t *index)
+static mr_status parse_word(parser *p)
 {
     static const struct {
         const char *text;
@@ -144,7 +144,7 @@ static mr_status parse_word(parser *p, uint32_t *index)
         size_t length = strlen(words[i].text);
         if (p->length - p->at < length || memcmp(p->text + p->at, words[i].text, length) != 0) continue;
         p->at += length;
-        return add(p, words[i].type, 0, 0, index);
+        return add(p, words[i].type, 0, 0);
     }
     return bad(p, "unexpected character");
 }
@@ -152,11 +152,10 @@ static mr_status parse_word(parser *p, uint32_t *index)
 /* Object keys, with their colon. */
 static mr_status parse_key(parser *p)
 {
-    uint32_t index;
     skip_space(p);
     if (p->at == p->length || p->text[p->at] != '"') return bad(p, "expected a key");
     p->at++;
-    MR_TRY(parse_string(p, &index));
+    MR_TRY(parse_string(p));
     skip_space(p);
     if (p->at == p->length || p->text[p->at] != ':') return bad(p, "expected ':'");
     p->at++;
@@ -166,19 +165,18 @@ static mr_status parse_key(parser *p)
 /* One value; a non-empty container is left open: its index is pushed on the stack. */
 static mr_status parse_value(parser *p, uint32_t *stack, size_t *depth)
 {
-    uint32_t index;
     skip_space(p);
     if (p->at == p->length) return bad(p, "unexpected end");
     char c = p->text[p->at];
-    if (c == '"') return p->at++, parse_string(p, &index);
-    if (c == '-' || (c >= '0' && c <= '9')) return parse_number(p, &index);
-    if (c != '{' && c != '[') return parse_word(p, &index);
+    if (c == '"') return p->at++, parse_string(p);
+    if (c == '-' || (c >= '0' && c <= '9')) return parse_number(p);
+    if (c != '{' && c != '[') return parse_word(p);
     p->at++;
-    MR_TRY(add(p, c == '{' ? MR_JSON_OBJECT : MR_JSON_ARRAY, 0, 0, &index));
+    MR_TRY(add(p, c == '{' ? MR_JSON_OBJECT : MR_JSON_ARRAY, p->count + 1, 0));
     skip_space(p);
     if (p->at < p->length && p->text[p->at] == (c == '{' ? '}' : ']')) return p->at++, MR_OK;
     if (*depth == MAX_DEPTH) return bad(p, "nested too deeply");
-    stack[(*depth)++] = index;
+    stack[(*depth)++] = (uint32_t)p->count - 1;
     return MR_OK;
 }
 
@@ -190,7 +188,7 @@ static mr_status parse_all(parser *p)
     while (depth > 0) {
         mr_json_node *open = p->nodes + stack[depth - 1];
         bool object = open->type == MR_JSON_OBJECT;
-        open->count++;
+        open->size++;
         if (object) MR_TRY(parse_key(p));
         before = depth;
         MR_TRY(parse_value(p, stack, &depth));
@@ -202,7 +200,7 @@ static mr_status parse_all(parser *p)
             if (c == ',') break;
             open = p->nodes + stack[depth - 1];
             if (c != (open->type == MR_JSON_OBJECT ? '}' : ']')) return bad(p, "expected ',' or the end of a list or object");
-            open->next = (uint32_t)p->count;
+            open->at = (uint32_t)p->count;
             if (--depth == 0) break;
         }
     }
@@ -216,12 +214,12 @@ mr_status mr_json_tree_parse(char *text, size_t length, const char *path, mr_jso
     mr_status status;
     if (length >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) p.at = 3;
     size_t valid = mr_utf8_check(text, length);
-    if (length > UINT32_MAX / 2) status = mr_error_set(error, MR_MODEL_CORRUPT, "%s: larger than 2 GiB", path);
+    if (length > MR_JSON_MAX_BYTES) status = mr_error_set(error, MR_MODEL_CORRUPT, "%s: larger than %zu MiB", path, MR_JSON_MAX_BYTES >> 20);
     else if (valid < length) status = mr_error_set(error, MR_MODEL_CORRUPT, "%s: ill-formed UTF-8 at byte %zu", path, valid);
     else status = parse_all(&p);
     if (status != MR_OK) {
         free(text);
-        free(p.nodes);
+        mr_mem_free(p.nodes);
         return status;
     }
     *out = (mr_json_tree){ .text = text, .nodes = p.nodes, .count = p.count, .path = path };
@@ -239,7 +237,7 @@ mr_status mr_json_tree_read(const char *path, size_t max_bytes, mr_json_tree *ou
 void mr_json_tree_fini(mr_json_tree *tree)
 {
     free(tree->text);
-    free(tree->nodes);
+    mr_mem_free(tree->nodes);
     *tree = (mr_json_tree){ 0 };
 }
 
@@ -248,15 +246,9 @@ mr_json_value mr_json_root(const mr_json_tree *tree)
     return (mr_json_value){ tree, 0 };
 }
 
-mr_str mr_json_bytes(mr_json_value value)
-{
-    const mr_json_node *node = value.tree->nodes + value.index;
-    return (mr_str){ value.tree->text + node->start, node->length };
-}
-
 size_t mr_json_count(mr_json_value value)
 {
-    return value.tree ? value.tree->nodes[value.index].count : 0;
+    return value.tree && value.tree->nodes[value.index].type >= MR_JSON_ARRAY ? value.tree->nodes[value.index].size : 0;
 }
 
 mr_json_value mr_json_get(mr_json_value object, const char *key)
@@ -351,8 +343,8 @@ bool mr_json_append_quoted(mr_buf *out, mr_str text)
 
 bool mr_json_append_value(mr_buf *out, mr_json_value value, const char *without)
 {
-    mr_str text = mr_json_bytes(value);
     mr_json_type type = mr_json_type_of(value);
+    mr_str text = mr_json_bytes(value);
     bool object = type == MR_JSON_OBJECT, done, first = true;
     switch (type) {
     case MR_JSON_NULL: return mr_buf_append_str(out, "null");

@@ -12,18 +12,18 @@
 typedef enum mr_json_type { MR_JSON_NULL, MR_JSON_FALSE, MR_JSON_TRUE, MR_JSON_NUMBER, MR_JSON_STRING, MR_JSON_ARRAY, MR_JSON_OBJECT } mr_json_type;
 
 /* Nodes stand in document order: a container is followed by its contents. In an object every value is preceded by
- * its key, a STRING node. */
+ * its key, a STRING node. Small, as there are a million of them. */
 typedef struct mr_json_node {
-    uint32_t type;  /* mr_json_type */
-    uint32_t count; /* ARRAY: items, OBJECT: members */
-    uint32_t start; /* STRING, NUMBER: bytes in the text */
-    uint32_t length;
-    uint32_t next; /* index of the node behind this one and its contents */
+    uint32_t type : 3;  /* mr_json_type */
+    uint32_t size : 29; /* STRING, NUMBER: bytes; ARRAY: items; OBJECT: members */
+    uint32_t at;        /* STRING, NUMBER: place in the text; ARRAY, OBJECT: index of the node behind the contents */
 } mr_json_node;
+
+#define MR_JSON_MAX_BYTES (((size_t)1 << 29) - 1)
 
 typedef struct mr_json_tree {
     char *text; /* owned, malloc'ed */
-    mr_json_node *nodes;
+    mr_json_node *nodes; /* mr_mem */
     size_t count;
     const char *path; /* borrowed, for error texts */
 } mr_json_tree;
@@ -51,18 +51,29 @@ static inline mr_json_type mr_json_type_of(mr_json_value value)
 }
 /* The last member of that name; absent when `object` is no object or has none. */
 mr_json_value mr_json_get(mr_json_value object, const char *key);
-/* Bytes of a string, digits of a number; borrowed from the tree. */
-mr_str mr_json_bytes(mr_json_value value);
+/* Bytes of a string, digits of a number, nothing of another value; borrowed from the tree. */
+static inline mr_str mr_json_bytes(mr_json_value value)
+{
+    const mr_json_node *node = &value.tree->nodes[value.index];
+    return node->type < MR_JSON_ARRAY ? (mr_str){ value.tree->text + node->at, node->size } : (mr_str){ value.tree->text, 0 };
+}
 size_t mr_json_count(mr_json_value value); /* of an array or object, else 0 */
+
+/* Index of the node behind a value and its contents. */
+static inline uint32_t mr_json_end(mr_json_value value)
+{
+    const mr_json_node *node = &value.tree->nodes[value.index];
+    return node->type >= MR_JSON_ARRAY ? node->at : value.index + 1;
+}
 
 /* for (mr_json_value v = mr_json_first(array); mr_json_more(array, v); v = mr_json_after(v)) ...
  * In an object the keys and values alternate. */
 static inline mr_json_value mr_json_first(mr_json_value container) { return (mr_json_value){ container.tree, container.index + 1 }; }
 static inline bool mr_json_more(mr_json_value container, mr_json_value value)
 {
-    return container.tree && value.index < container.tree->nodes[container.index].next;
+    return container.tree && value.index < mr_json_end(container);
 }
-static inline mr_json_value mr_json_after(mr_json_value value) { return (mr_json_value){ value.tree, value.tree->nodes[value.index].next }; }
+static inline mr_json_value mr_json_after(mr_json_value value) { return (mr_json_value){ value.tree, mr_json_end(value) }; }
 
 /* Typed members. Absent or null gives the fallback; another type is MODEL_CORRUPT naming file, component and key. */
 mr_status mr_json_get_bool(mr_json_value object, const char *key, bool fallback, bool *out, mr_error *error);

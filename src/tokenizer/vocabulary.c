@@ -56,6 +56,23 @@ static mr_status allocate(mr_vocabulary *v, size_t size, size_t count, size_t to
 /* How far ahead slots are requested from memory. */
 #define AHEAD 16
 
+static void request(const void *memory)
+{
+#if defined(__GNUC__)
+    __builtin_prefetch(memory);
+#else
+    (void)memory;
+#endif
+}
+
+/* The hash, with its slot on the way from memory. */
+static uint32_t request_slot(const mr_vocabulary *v, mr_str text)
+{
+    uint32_t hash = (uint32_t)mr_hash_bytes(text.data, text.length);
+    request(v->slots + (hash & v->slot_mask));
+    return hash;
+}
+
 static void insert(mr_vocabulary *v, mr_str copy, uint32_t hash, int32_t id)
 {
     size_t slot = find_slot(v, copy, hash);
@@ -87,7 +104,7 @@ mr_status mr_vocabulary_build(const mr_str *texts, const int32_t *ids, size_t co
             to += copy.length;
             insert(&v, copy, hashes[i % AHEAD], ids[i - AHEAD]);
         }
-        if (i < count) hashes[i % AHEAD] = mr_vocabulary_prefetch(&v, texts[i]);
+        if (i < count) hashes[i % AHEAD] = request_slot(&v, texts[i]);
     }
     *out = v;
     return MR_OK;
@@ -133,21 +150,33 @@ void mr_vocabulary_fini(mr_vocabulary *vocabulary)
     *vocabulary = (mr_vocabulary){ 0 };
 }
 
-uint32_t mr_vocabulary_prefetch(const mr_vocabulary *vocabulary, mr_str text)
-{
-    uint32_t hash = (uint32_t)mr_hash_bytes(text.data, text.length);
-#if defined(__GNUC__)
-    __builtin_prefetch(vocabulary->slots + (hash & vocabulary->slot_mask));
-#endif
-    return hash;
-}
-
-int32_t mr_vocabulary_id_hashed(const mr_vocabulary *vocabulary, mr_str text, uint32_t hash)
-{
-    return (int32_t)vocabulary->slots[find_slot(vocabulary, text, hash)].id - 1;
-}
-
 int32_t mr_vocabulary_id(const mr_vocabulary *vocabulary, mr_str text)
 {
-    return vocabulary->slots ? mr_vocabulary_id_hashed(vocabulary, text, (uint32_t)mr_hash_bytes(text.data, text.length)) : -1;
+    if (!vocabulary->slots) return -1;
+    return (int32_t)vocabulary->slots[find_slot(vocabulary, text, (uint32_t)mr_hash_bytes(text.data, text.length))].id - 1;
+}
+
+#define GROUP 32
+
+/* In four steps, each of which requests what the next one reads: the slots, the places, the texts to compare with. */
+static void find_group(const mr_vocabulary *v, const mr_str *texts, size_t count, int32_t *ids)
+{
+    uint32_t hashes[GROUP];
+    for (size_t i = 0; i < count; i++) hashes[i] = request_slot(v, texts[i]);
+    for (size_t i = 0; i < count; i++) {
+        size_t slot = hashes[i] & v->slot_mask;
+        while (v->slots[slot].id && v->slots[slot].hash != hashes[i]) slot = (slot + 1) & v->slot_mask;
+        ids[i] = (int32_t)v->slots[slot].id - 1;
+        if (ids[i] >= 0) request(v->places + ids[i]);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] >= 0) request(mr_vocabulary_text(v, ids[i]).data);
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] >= 0 && !mr_str_equal(mr_vocabulary_text(v, ids[i]), texts[i])) ids[i] = mr_vocabulary_id(v, texts[i]); /* another text of that hash */
+}
+
+void mr_vocabulary_ids(const mr_vocabulary *vocabulary, const mr_str *texts, size_t count, int32_t *ids)
+{
+    for (size_t i = 0; i < count && !vocabulary->slots; i++) ids[i] = -1;
+    for (size_t i = 0; i < count && vocabulary->slots; i += GROUP) find_group(vocabulary, texts + i, count - i < GROUP ? count - i : GROUP, ids + i);
 }

@@ -36,9 +36,8 @@ mr_status mr_vocabulary_from_json(mr_json_value object, mr_vocabulary *out, mr_e
 void mr_vocabulary_fini(mr_vocabulary *vocabulary);
 
 int32_t mr_vocabulary_id(const mr_vocabulary *vocabulary, mr_str text); /* -1 when absent */
-/* The same in two steps, for many at once: the hash, with its slot on the way from memory; then the id. */
-uint32_t mr_vocabulary_prefetch(const mr_vocabulary *vocabulary, mr_str text);
-int32_t mr_vocabulary_id_hashed(const mr_vocabulary *vocabulary, mr_str text, uint32_t hash);
+/* The same for many at once, whose ways through memory overlap. */
+void mr_vocabulary_ids(const mr_vocabulary *vocabulary, const mr_str *texts, size_t count, int32_t *ids);
 static inline mr_str mr_vocabulary_text(const mr_vocabulary *vocabulary, int32_t id)
 {
     if (id < 0 || (size_t)id >= vocabulary->size || vocabulary->places[id].start == MR_VOCABULARY_ABSENT) return (mr_str){ 0 };
