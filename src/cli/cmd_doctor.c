@@ -97,7 +97,8 @@ static void print_text(const findings *f)
         printf("  unknown: /proc cannot be read\n");
     }
     printf("output\n  HDF5              %u.%u.%u\n  deflate           %s\n", f->hdf5[0], f->hdf5[1], f->hdf5[2], f->deflate ? "yes" : "MISSING: this HDF5 cannot compress ids");
-    if (f->store) printf("models\n  store             %s\n  catalogue         %zu entries\n", mr_model_store_models(f->store), mr_catalogue_count(mr_model_store_catalogue(f->store)));
+    const char *models = f->store ? mr_model_store_models(f->store) : NULL;
+    if (f->store) printf("models\n  store             %s\n  catalogue         %zu entries\n", models ? models : "none: neither MILLRACE_HOME, XDG_DATA_HOME nor HOME is set", mr_catalogue_count(mr_model_store_catalogue(f->store)));
     else printf("models\n  store             %s\n", f->store_error.text);
     if (f->cache) printf("  cache             %s, holds %s\n", f->cache, mr_str_bytes(text, mr_cache_folder_bytes(f->cache)));
     else printf("  cache             none: neither XDG_CACHE_HOME nor HOME is set\n");

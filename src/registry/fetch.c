@@ -157,6 +157,7 @@ static mr_status fetch_into_store(const mr_model_store *store, mr_fetch_job *job
 {
     int lock = -1;
     mr_status status = MR_OK;
+    MR_TRY(mr_model_store_check_home(store, error));
     char *target = mr_path_join(mr_model_store_models(store), job->entry->key);
     job->staging = mr_strf("%s/.fetch/%s", mr_model_store_models(store), job->entry->key);
     job->wanted = calloc(job->entry->file_count, sizeof *job->wanted);

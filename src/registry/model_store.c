@@ -9,7 +9,7 @@
 
 struct mr_model_store {
     mr_catalogue *catalogue;
-    char *models;
+    char *models;    /* NULL when no home is known */
     char *hub_cache; /* NULL when none is known */
 };
 
@@ -49,12 +49,8 @@ mr_status mr_model_store_open(mr_model_store **out, mr_error *error)
     mr_status status = MR_OK;
     mr_model_store *store = calloc(1, sizeof *store);
     char *home = find_home(), *entries = home ? mr_path_join(home, "catalogue") : NULL;
-    if (!home) {
-        status = mr_error_set(error, MR_CONFIG, "no place for models: set MILLRACE_HOME to a folder (HOME and XDG_DATA_HOME are not set)");
-        goto done;
-    }
-    if (store) store->models = mr_path_join(home, "models");
-    if (!store || !entries || !store->models) {
+    if (store && home) store->models = mr_path_join(home, "models");
+    if (!store || (home && !(entries && store->models))) {
         status = mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory opening the model store");
         goto done;
     }
@@ -80,6 +76,15 @@ void mr_model_store_close(mr_model_store *store)
 
 const mr_catalogue *mr_model_store_catalogue(const mr_model_store *store) { return store->catalogue; }
 const char *mr_model_store_models(const mr_model_store *store) { return store->models; }
+
+mr_status mr_model_store_check_home(const mr_model_store *store, mr_error *error)
+{
+    if (store->models) return MR_OK;
+    return mr_error_set(error, MR_CONFIG, "no place for models: set MILLRACE_HOME to a folder (HOME and XDG_DATA_HOME are not set), or name a model's folder");
+}
+
+/* models/<key>, malloc'ed; NULL without a home. */
+static char *folder_of(const mr_model_store *store, const char *key) { return store->models ? mr_path_join(store->models, key) : NULL; }
 
 /* A regular file (links followed) of the known size. */
 static bool has_file(const char *directory, const mr_catalogue_file *file)
@@ -142,7 +147,7 @@ static char *locate_in_hub_cache(const mr_model_store *store, const mr_catalogue
 
 char *mr_model_store_locate(const mr_model_store *store, const mr_catalogue_entry *entry)
 {
-    char *directory = mr_path_join(store->models, entry->key);
+    char *directory = folder_of(store, entry->key);
     if (directory && has_all_files(directory, entry)) return directory;
     free(directory);
     return locate_in_hub_cache(store, entry);
@@ -164,7 +169,7 @@ mr_status mr_model_store_entry(const mr_model_store *store, const char *key, con
 static char *locate_unlisted(const mr_model_store *store, const char *key)
 {
     if (!mr_catalogue_is_plain_path(key)) return NULL;
-    char *directory = mr_path_join(store->models, key);
+    char *directory = folder_of(store, key);
     if (directory && mr_path_is_directory(directory)) return directory;
     free(directory);
     char *folder = repository_folder(store, key), *snapshot = folder ? main_snapshot(folder) : NULL;
@@ -211,6 +216,7 @@ mr_status mr_model_store_resolve(const mr_model_store *store, const char *model,
         *path = found;
         return MR_OK;
     }
+    if (entry) MR_TRY(mr_model_store_check_home(store, error));
     if (entry) return files_missing(store, entry, error);
     if (strchr("/.~", *model) || mr_str_ends_with(mr_str_of(model), ".gguf"))
         return mr_error_set(error, MR_NOT_FOUND, "no model at %s: no such file or directory", model);

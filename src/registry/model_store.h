@@ -13,12 +13,13 @@
 
 typedef struct mr_model_store mr_model_store;
 
-/* Reads the environment and the catalogue; needs no folder to exist. CONFIG for a bad catalogue file, or when no home is known. */
+/* Reads the environment and the catalogue; needs no folder to exist, nor a home to be known. CONFIG for a bad catalogue file. */
 mr_status mr_model_store_open(mr_model_store **out, mr_error *error);
 void mr_model_store_close(mr_model_store *store);
 
 const mr_catalogue *mr_model_store_catalogue(const mr_model_store *store); /* borrowed */
-const char *mr_model_store_models(const mr_model_store *store);            /* "home/models"; borrowed */
+const char *mr_model_store_models(const mr_model_store *store);            /* "home/models", NULL when no home is known; borrowed */
+mr_status mr_model_store_check_home(const mr_model_store *store, mr_error *error); /* CONFIG when none is known */
 
 /* A model as the user names it -> the path a model opens, malloc'ed. In this order: an existing directory or file;
  * home/models/<key>; the Hugging Face cache. MODEL_FILES_MISSING lists what is missing and the command that gets it;

@@ -57,8 +57,13 @@ static void test_home(void **state)
     assert_string_equal(mr_model_store_models(store), "/nowhere/me/.local/share/millrace/models");
     mr_model_store_close(store);
     unsetenv("HOME");
-    assert_int_equal(mr_model_store_open(&store, &error), MR_CONFIG);
+    char *path;
+    assert_int_equal(mr_model_store_open(&store, &error), MR_OK);
+    assert_int_equal(mr_model_store_resolve(store, "sentence-transformers/all-MiniLM-L6-v2", &path, &error), MR_CONFIG);
     assert_non_null(strstr(error.text, "MILLRACE_HOME"));
+    assert_int_equal(mr_model_store_resolve(store, "/", &path, &error), MR_OK); /* a folder needs no store */
+    free(path);
+    mr_model_store_close(store);
 }
 
 static void test_bad_user_entry(void **state)
