@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "io/output.h"
 #include "io/output_lock.h"
+#include "io/output_name.h"
 #include "io/part_join.h"
 
 #define LOCK_NAME "merge"
@@ -79,7 +80,7 @@ static bool is_made_of_parts(const merging *merge)
     char *theirs = NULL, *own = NULL;
     for (size_t i = 0; !theirs && i < merge->list.count; i++) theirs = fingerprint_of(merge->list.items[i].path);
     bool same = merge->list.count == 0;
-    if (theirs && mr_path_is_json_lines(merge->path)) same = mr_lines_fingerprint_is(merge->path, theirs);
+    if (theirs && mr_output_name_is_json_lines(merge->path)) same = mr_lines_fingerprint_is(merge->path, theirs);
     else if (theirs && (own = fingerprint_of(merge->path))) same = strcmp(own, theirs) == 0;
     free(theirs);
     free(own);
@@ -92,7 +93,7 @@ static mr_status settle(const merging *merge, mr_error *error)
     hid_t file;
     mr_embedding_schema schema;
     bool refers = false;
-    if (!mr_path_is_json_lines(merge->path)) {
+    if (!mr_output_name_is_json_lines(merge->path)) {
         MR_TRY(mr_h5_open(merge->path, &file, error));
         mr_status status = mr_part_file_read_schema(file, merge->path, &schema, error);
         refers = mr_part_file_is_in_place(file);
@@ -195,7 +196,7 @@ mr_status mr_output_merge_files(const char *const *paths, size_t count, const ch
     bool same;
     char fingerprint[MR_SHA256_HEX];
     if (count == 0) return mr_error_set(error, MR_INVALID_ARGUMENT, "no files to merge");
-    if (mr_path_is_json_lines(path)) return mr_error_set(error, MR_INVALID_ARGUMENT, "%s: merge into an .h5 file, then export it to JSON lines", path);
+    if (!mr_output_name_is_hdf5(path)) return mr_error_set(error, MR_INVALID_ARGUMENT, "%s: merge into an .h5 file; `millrace export` makes other formats of it", path);
     mr_status status;
     MR_TRY_OR(status, merging_init(&merge, path, error), done);
     MR_TRY_OR(status, list_files(&merge, paths, count, &rows, &job, error), done);

@@ -14,6 +14,7 @@
 #include "io/file_publish.h"
 #include "io/id_index.h"
 #include "io/json_write.h"
+#include "io/output_name.h"
 #include "io/text_output.h"
 
 #define STEP_ROWS ((size_t)512)             /* copied at once: 2 MiB of 1024-wide f32 */
@@ -22,11 +23,6 @@
 #define JSON_GROWTH 4                       /* a float takes 9 to 13 characters instead of 4 bytes */
 #define SPARE_BYTES (UINT64_C(1) << 20)     /* for metadata, beside the sum of the parts */
 #define INDEX_ROW_BYTES 16                  /* of the index of ids */
-
-bool mr_path_is_json_lines(const char *path)
-{
-    return mr_str_ends_with(mr_str_of(path), ".jsonl") || mr_str_ends_with(mr_str_of(path), ".ndjson");
-}
 
 bool mr_lines_fingerprint_is(const char *path, const char *fingerprint)
 {
@@ -396,7 +392,7 @@ mr_status mr_part_list_join(const mr_part_list *list, uint64_t total, mr_join_op
     if (list->count == 0 && !options.base) return mr_error_set(error, MR_INCOMPLETE, "%s has no parts to join", path);
     joining join = { .total = total, .distinct = list->distinct, .options = options };
     mr_status status;
-    bool existed = false, lines = mr_path_is_json_lines(path);
+    bool existed = false, lines = mr_output_name_is_json_lines(path);
     if (options.base) MR_TRY_OR(status, set_base(&join, options.base, error), done);
     MR_TRY_OR(status, plan(list, &join, error), done);
     const mr_part *model = options.base ? &join.base : join.count ? join.segments[0].part : &list->items[0];

@@ -4,8 +4,6 @@
 
 #include "io/part_list.h"
 
-bool mr_path_is_json_lines(const char *path); /* .jsonl or .ndjson */
-
 /* Whether the joined file of JSON lines was made by this job; false where the file system keeps no such attributes. */
 bool mr_lines_fingerprint_is(const char *path, const char *fingerprint);
 

@@ -5,6 +5,7 @@
 
 #include "core/file.h"
 #include "io/file_publish.h"
+#include "io/output_name.h"
 #include "io/table.h"
 
 enum { STATUS, ID, ERROR_TEXT, WIDTH, HEIGHT, COLUMN_COUNT };
@@ -41,6 +42,7 @@ static mr_status create_pixels(mr_pixel_file *file, mr_error *error)
 
 mr_status mr_pixel_file_create(const char *path, size_t width, size_t height, bool overwrite, mr_pixel_file **out, mr_error *error)
 {
+    if (!mr_output_name_is_hdf5(path)) return mr_error_set(error, MR_CONFIG, "%s: pixels go to an .h5 file", path);
     if (!overwrite && mr_path_exists(path)) return mr_error_set(error, MR_OUTPUT_DIFFERS, "%s exists; --overwrite replaces it", path);
     mr_pixel_file *file = calloc(1, sizeof *file);
     if (!file) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/part_join.h"
+#include "io/output_name.h"
 #include "io/sink_kind.h"
 
 struct mr_sink {
@@ -16,11 +16,12 @@ struct mr_sink {
 mr_status mr_sink_open(const mr_sink_options *options, mr_sink **out, bool *finished, mr_error *error)
 {
     if (!options->path || !options->path[0]) return mr_error_set(error, MR_INVALID_ARGUMENT, "no output path given");
+    MR_TRY(mr_output_name_check(options->path, error));
     if (options->dimension == 0) return mr_error_set(error, MR_INVALID_ARGUMENT, "%s: vectors of dimension 0", options->path);
     mr_sink *sink = calloc(1, sizeof *sink);
     if (!sink) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a sink", options->path);
     sink->kind = strcmp(options->path, "-") == 0 ? &mr_sink_stdout : &mr_sink_parts;
-    if (options->in_place_parts && (sink->kind == &mr_sink_stdout || mr_path_is_json_lines(options->path))) {
+    if (options->in_place_parts && (sink->kind == &mr_sink_stdout || mr_output_name_is_json_lines(options->path))) {
         free(sink);
         return mr_error_set(error, MR_CONFIG, "JSON lines cannot refer to parts (--in-place-parts)");
     }

@@ -47,6 +47,9 @@ typedef struct mr_sink_options {
 
 typedef struct mr_sink mr_sink;
 
+/* CONFIG unless a sink can be made of this path: .h5 .hdf5 .jsonl .ndjson, no suffix (HDF5), or "-". Looks at the name alone. */
+mr_status mr_output_name_check(const char *path, mr_error *error);
+
 /* Half-open range of ordinals. */
 typedef struct mr_range {
     uint64_t first;

@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "io/file_publish.h"
 #include "io/output_lock.h"
+#include "io/output_name.h"
 #include "io/part_join.h"
 #include "io/part_name.h"
 #include "io/sink_kind.h"
@@ -70,7 +71,7 @@ static parts_sink *create(const mr_sink_options *options)
         if (strcmp(options->attributes[i].name, "inputs") == 0) self->job.inputs = options->attributes[i].value;
     if (!self->options.clock) self->options.clock = mr_clock_monotonic();
     if (self->options.commit_interval_ns <= 0) self->options.commit_interval_ns = DEFAULT_INTERVAL;
-    if (mr_path_is_json_lines(options->path)) self->options.dtype = MR_VECTOR_F32;
+    if (mr_output_name_is_json_lines(options->path)) self->options.dtype = MR_VECTOR_F32;
     mr_embedding_schema_init(&self->schema, self->options.dtype, options->dimension,
                              (mr_embedding_extras){ .text = options->store_text, .image_sizes = options->image_sizes });
     size_t row_bytes = mr_vector_stored_bytes(self->options.dtype, options->dimension);
@@ -101,7 +102,7 @@ static mr_status check_output(parts_sink *self, bool *finished, mr_error *error)
     if (lstat(self->options.path, &info) != 0) return MR_OK;
     if (S_ISDIR(info.st_mode)) return mr_error_set(error, MR_CANNOT_CREATE, "%s is a directory", self->options.path);
     if (self->options.overwrite) return MR_OK;
-    if (mr_path_is_json_lines(self->options.path)) return check_lines(self, finished, error);
+    if (mr_output_name_is_json_lines(self->options.path)) return check_lines(self, finished, error);
     hid_t file;
     mr_embedding_schema stored;
     mr_error problem;
@@ -217,7 +218,7 @@ static mr_status open_sink(const mr_sink_options *options, void **out, bool *fin
     MR_TRY(check_attributes(options, error));
     if (options->retry_failed && options->overwrite)
         return mr_error_set(error, MR_INVALID_ARGUMENT, "failed rows are retried in an output that stays: not with overwrite");
-    if (options->retry_failed && mr_path_is_json_lines(options->path))
+    if (options->retry_failed && mr_output_name_is_json_lines(options->path))
         return mr_error_set(error, MR_INVALID_ARGUMENT, "%s: failed rows are retried in HDF5 outputs only", options->path);
     if (options->retry_failed) return open_retry(options, out, finished, error);
     parts_sink *self = create(options);

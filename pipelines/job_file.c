@@ -7,6 +7,7 @@
 #include "capability/model.h"
 #include "core/str.h"
 #include "core/yaml.h"
+#include "io/sink.h"
 
 #define JOB_FILE_MAX_BYTES ((size_t)1 << 20) /* hand-written; a megabyte is a mistake */
 #define MAX_SETTINGS 64
@@ -224,6 +225,7 @@ mr_status mr_job_check(mr_job *job, mr_error *error)
     MR_TRY(mr_job_check_model(job, error));
     if (job->paths.count == 0) return mr_error_set(error, MR_CONFIG, "no input given; name files, directories or - for stdin");
     if (!job->output_path) return mr_error_set(error, MR_CONFIG, "no output given; add -o OUT.h5 (or \"output: {path: OUT.h5}\" in the job file)");
+    MR_TRY(mr_output_name_check(job->output_path, error));
     if (job->max_failed) MR_TRY(check_max_failed(job->max_failed, error));
     set_default(&job->output_dtype, 0);
     set_default(&job->store_text, 0);
