@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "io/input_list.h"
 #include "io/name_kind.h"
@@ -138,6 +139,15 @@ size_t mr_source_count(const mr_source *source)
 const char *mr_source_name(const mr_source *source, size_t index)
 {
     return index < source->inputs.count ? source->inputs.items[index].name : NULL;
+}
+
+bool mr_source_has_file(const mr_source *source, const char *path)
+{
+    struct stat info, input;
+    if (stat(path, &info) != 0) return false;
+    for (size_t i = 0; i < source->inputs.count; i++)
+        if (stat(source->inputs.items[i].path, &input) == 0 && input.st_dev == info.st_dev && input.st_ino == info.st_ino) return true;
+    return false;
 }
 
 const mr_input_list *mr_source_inputs(const mr_source *source)

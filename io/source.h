@@ -67,6 +67,9 @@ bool mr_source_is_lines(const mr_source *source);
 size_t mr_source_count(const mr_source *source);
 const char *mr_source_name(const mr_source *source, size_t index);
 
+/* `path` is one of the inputs, by whatever name: not to be written. Files below a directory are not looked at. */
+bool mr_source_has_file(const mr_source *source, const char *path);
+
 /* SHA-256 (hex) of one input: a file's content; for a directory path, size and content of each file in it; for stdin
  * and pipes "stdin". Read once, then kept; one caller at a time. `cache`, which may be NULL, spares another process to
  * read a large file that has not changed since. */

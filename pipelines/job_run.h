@@ -46,6 +46,7 @@ typedef struct mr_job_plan {
     size_t window_bytes;       /* and their bytes */
     uint64_t memory_limit;     /* bytes the process may use */
     uint64_t memory_effective; /* what machine, container and rlimits allow, before the percentage */
+    const char *memory_source; /* which of them is the narrowest, for messages; static */
     uint64_t base_bytes;       /* program, libraries, tokenizer */
     uint64_t shared_bytes;     /* weights */
     uint64_t worker_bytes;     /* each */

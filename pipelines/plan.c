@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/cores.h"
+#include "core/file.h"
 #include "core/mem.h"
 #include "core/str.h"
 #include "embed/precision.h"
@@ -32,6 +33,8 @@ static mr_status resolve_model(const mr_job *job, mr_job_plan *plan, mr_error *e
     if (prompt) plan->embed_options.prompt_fallback = plan->catalogue_prompt = mr_strdup(prompt);
     mr_model_store_close(store);
     MR_TRY(status);
+    if (!mr_path_is_directory(plan->model_path))
+        return mr_error_set(error, MR_MODEL_FILES_MISSING, "%s is a file; to embed, name a folder in Hugging Face layout or a key of `millrace models`", plan->model_path);
     plan->model_key = mr_strdup(job->model);
     return plan->model_key ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
 }
@@ -82,8 +85,9 @@ static mr_status measure_input(const mr_job *job, mr_job_plan *plan, mr_error *e
     plan->readers = job->readers ? (size_t)job->readers : READERS;
     if (plan->readers > MAX_READERS) plan->readers = MAX_READERS;
     if (plan->readers > plan->input_files) plan->readers = plan->input_files;
+    bool both = job->output_path && mr_source_has_file(source, job->output_path);
     mr_source_close(source);
-    return MR_OK;
+    return both ? mr_error_set(error, MR_CANNOT_CREATE, "%s is an input of this job; choose another output", job->output_path) : MR_OK;
 }
 
 static mr_status read_memory_limit(const mr_job *job, mr_job_plan *plan, mr_error *error)
@@ -93,6 +97,7 @@ static mr_status read_memory_limit(const mr_job *job, mr_job_plan *plan, mr_erro
     MR_TRY(mr_governor_create(&settings, &governor, error));
     plan->memory_limit = mr_governor_limit(governor);
     plan->memory_effective = mr_governor_limits(governor)->effective;
+    plan->memory_source = mr_governor_limits(governor)->source;
     mr_governor_destroy(governor);
     return MR_OK;
 }
@@ -158,7 +163,7 @@ static mr_status fit_memory(const mr_job *job, mr_job_plan *plan, mr_error *erro
     char needed[16], limit[16], weights[16], effective[16], longest[64] = "", shorter[48], more[96];
     const uint64_t enough = plan->total_bytes * 11 / 10;
     if (enough < plan->memory_effective) snprintf(more, sizeof more, "Use --memory-limit %lluM or more", (unsigned long long)(enough >> 20) + 1);
-    else snprintf(more, sizeof more, "Give it more: machine, container and ulimit -v leave %s", mr_str_bytes(effective, plan->memory_effective));
+    else snprintf(more, sizeof more, "Of %s there is no more than %s", plan->memory_source, mr_str_bytes(effective, plan->memory_effective));
     if (plan->max_tokens > plan->model_options.max_batch_tokens) snprintf(longest, sizeof longest, ", texts of up to %zu", plan->max_tokens);
     mr_str_bytes(needed, plan->total_bytes);
     mr_str_bytes(weights, plan->shared_bytes);

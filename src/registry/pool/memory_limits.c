@@ -201,7 +201,7 @@ mr_status mr_memory_limits_read(const char *root, mr_memory_limits *out, mr_erro
     limits.effective = limits.ram;
     limits.source = "RAM";
     const struct { uint64_t bytes; const char *source; } others[] = {
-        { limits.cgroup_v2, "cgroup v2" }, { limits.cgroup_v1, "cgroup v1" }, { limits.address_space, "RLIMIT_AS" }
+        { limits.cgroup_v2, "cgroup v2" }, { limits.cgroup_v1, "cgroup v1" }, { limits.address_space, "ulimit -v" }
     };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (others[i].bytes >= limits.effective) continue;
