@@ -100,6 +100,7 @@ static void print_summary(const mr_job *job, const mr_job_plan *plan, const mr_j
             mr_format_count(truncated, p->truncated), mr_format_count(failed, p->failed));
     if (p->resumed) fprintf(stderr, ", %s from earlier runs", mr_format_count(resumed, p->resumed));
     if (p->resumed_failed) fprintf(stderr, " (%s of them failed)", mr_format_count(failed, p->resumed_failed));
+    if (status == MR_OK && p->read + p->resumed == 0 && plan->shard.count <= 1) fprintf(stderr, "\n      the input holds no record");
     if (p->first_failure[0]) fprintf(stderr, "\n      the first that failed: %s", p->first_failure);
     if (plan->input_tokens > 0) fprintf(stderr, "\n      %s %s in %.1f s: %.1f %s/s", mr_format_count(tokens, p->computed), plan->modality->inputs, seconds,
                                         (double)p->computed / safe, plan->modality->inputs);
@@ -140,6 +141,17 @@ static void report_finished(const mr_job *job, const mr_job_plan *plan, const mr
     if (mr_cli_verbosity() < 0) return;
     fprintf(stderr, "millrace: %s is complete already; nothing to do\n", job->output_path);
     if (failed) fprintf(stderr, "          %llu of its rows failed; to run these again: millrace retry-failed %s\n", failed, job->output_path);
+}
+
+/* What there is of an output whose run failed, and what can be done with it. */
+static void report_committed(const char *path, mr_status why)
+{
+    mr_output_state state;
+    char rows[32];
+    if (mr_output_inspect(path, &state, NULL) != MR_OK || state.finished || state.rows == 0) return;
+    fprintf(stderr, "          %s rows are committed in %s.parts/", mr_format_count(rows, state.rows), path);
+    if (why == MR_BAD_INPUT) fprintf(stderr, "; to make a file of them: millrace merge %s.parts/part-*.h5 -o SOME.h5\n", path);
+    else fprintf(stderr, "; the same command goes on from there\n");
 }
 
 /* In the signals' own thread: the second one ends the process whatever the others are doing. */
@@ -195,6 +207,7 @@ static int run_planned(const mr_job *job, const mr_job_plan *plan, const mr_job_
     if (flags->json) print_summary_json(job, plan, &progress, status);
     else if (ended_well && mr_cli_verbosity() >= 0) print_summary(job, plan, &progress, status);
     int code = ended_well ? mr_status_exit_code(status) : mr_cli_fail(&error);
+    if (!ended_well && !progress.abandoned && !flags->json) report_committed(job->output_path, status);
     if (progress.abandoned) {
         fflush(NULL);
         _exit(code);

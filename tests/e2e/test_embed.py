@@ -148,7 +148,9 @@ class Records(Case):
 
     def test_empty_input_and_limit(self):
         (self.dir / "empty.jsonl").write_text("")
-        with h5py.File(self.embed("empty.jsonl")) as file:
+        _, stderr = self.run_millrace("embed", "empty.jsonl", "-m", MODEL, "-o", "out.h5")
+        self.assertIn("the input holds no record", stderr)
+        with h5py.File(self.dir / "out.h5") as file:
             self.assertEqual(file["embedding"].shape[0], 0)
         with h5py.File(self.embed(self.corpus(30), "--limit", "7", out="seven.h5")) as file:
             self.assertEqual(file["embedding"].shape[0], 7)
@@ -160,10 +162,39 @@ class Records(Case):
         self.assertIn("cut.jsonl.gz", stderr)
         self.assertFalse((self.dir / "cut.h5").exists())
         self.assertTrue(list((self.dir / "cut.h5.parts").glob("part-*.h5")))
+        self.assertRegex(stderr, r"1,\d\d\d rows are committed in cut.h5.parts/; to make a file of them: millrace merge cut.h5.parts/part-\*.h5 -o ")
         _, stderr = self.run_millrace("merge", "cut.h5", code=75)
         self.assertIn("millrace merge cut.h5.parts/part-*.h5 -o", stderr)
         self.run_millrace("merge", *(self.dir / "cut.h5.parts").glob("part-*.h5"), "-o", "some.h5")
         self.run_millrace("verify", "some.h5")
+
+    def test_an_input_is_never_the_output(self):
+        """Not by another name either: --overwrite would remove what is to be read."""
+        corpus = self.corpus(5)
+        before = corpus.read_bytes()
+        (self.dir / "link.jsonl").symlink_to(corpus)
+        for name in ("corpus.jsonl", "./corpus.jsonl", "link.jsonl"):
+            _, stderr = self.run_millrace("embed", corpus, "-m", MODEL, "-o", name, "--overwrite", code=73)
+            self.assertIn(f"{name} is an input of this job", stderr)
+        self.assertEqual(corpus.read_bytes(), before)
+
+    def test_names_of_outputs(self):
+        """HDF5 under the name of another format would be found out too late."""
+        corpus = self.corpus(5)
+        for name in ("out.csv", "out.jsonl.gz", "a.b/out.npy"):
+            self.assertIn(f"{name}: an output is .h5", self.run_millrace("embed", corpus, "-m", MODEL, "-o", name, code=78)[1])
+        self.embed(corpus, out="out.hdf5")
+        self.run_millrace("merge", "out.hdf5", "-o", "two.npy", code=64)
+
+    def test_a_model_needs_a_folder_and_no_home(self):
+        corpus = self.corpus(5)
+        for name in ("MILLRACE_HOME", "HOME", "XDG_CACHE_HOME"):
+            del self.env[name]
+        self.embed(corpus)
+        self.assertIn("none: neither", self.run_millrace("doctor")[0])
+        self.assertIn("set MILLRACE_HOME", self.run_millrace("embed", corpus, "-m", "BAAI/bge-small-en-v1.5", "-o", "x.h5", code=78)[1])
+        self.assertIn("set MILLRACE_HOME", self.run_millrace("fetch", "BAAI/bge-small-en-v1.5", code=78)[1])
+        self.assertIn("corpus.jsonl is a file", self.run_millrace("embed", corpus, "-m", corpus, "-o", "x.h5", code=69)[1])
 
 
 class Attributes(Case):
