@@ -19,6 +19,7 @@ mr_ascii_block mr_ascii_block_read_ref(const char *text)
         else if (c == '\'') block.quotes |= bit;
         else if (c == '/') block.slashes |= bit;
         else if (c >= 0x80) block.beyond |= bit;
+        if ((c & 0xC0) == 0x80) block.trails |= bit;
     }
     return block;
 }
@@ -52,6 +53,7 @@ mr_ascii_block mr_ascii_block_read(const char *text)
         block.quotes |= equal(bytes, '\'') << i;
         block.slashes |= equal(bytes, '/') << i;
         block.beyond |= (uint64_t)(uint32_t)_mm_movemask_epi8(bytes) << i;
+        block.trails |= among(bytes, 0x80, 64) << i;
     }
     return block;
 }

@@ -1,4 +1,4 @@
-/* 64 bytes of text as sets of places, one bit a byte: what splitting asks of ASCII. */
+/* 64 bytes of text as sets of places, one bit a byte: what splitting asks of ASCII, and where other characters are. */
 #ifndef MR_TOKENIZER_ASCII_BLOCK_H
 #define MR_TOKENIZER_ASCII_BLOCK_H
 
@@ -25,7 +25,8 @@ typedef struct mr_ascii_block {
     uint64_t controls;    /* below U+0020 but CR and LF, and U+007F */
     uint64_t quotes;      /* ' */
     uint64_t slashes;     /* / */
-    uint64_t beyond;      /* bytes from 0x80 up; in no other set */
+    uint64_t beyond;      /* bytes from 0x80 up; in none of the sets above */
+    uint64_t trails;      /* those of them that begin no character */
 } mr_ascii_block;
 
 /* text: 64 bytes. */

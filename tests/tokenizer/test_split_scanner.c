@@ -28,7 +28,7 @@ static const uint32_t deciding[] = {
 
 #define MAX_POINTS 200
 
-/* ASCII goes 64 bytes at a time: longer texts, runs of one character, seldom one beyond. */
+/* 64 bytes at a time are split together: longer texts are needed. Here runs of one ASCII character, seldom one beyond. */
 static size_t random_ascii(char *text)
 {
     static const char characters[] = "aaabBCstrvmld  \n\n\r\t''.,/!129\f\x1f";
@@ -42,10 +42,31 @@ static size_t random_ascii(char *text)
     return length;
 }
 
+/* Words of several scripts, each with what stands beside its letters. */
+static size_t random_words(char *text)
+{
+    static const struct { uint32_t first, count; } scripts[] = {
+        { 'A', 26 }, { 'a', 26 }, { 'a', 26 }, { 0xC0, 64 }, { 0x100, 128 }, { 0x410, 32 }, { 0x430, 32 }, { 0x430, 32 }, { 0x391, 60 }, { 0x300, 4 }, { 0x5D0, 27 }, { 0x900, 80 },
+        { 0x3041, 94 }, { 0x30A0, 96 }, { 0x4E00, 40 }, { 0x3001, 20 }, { 0xAC00, 999 }, { 0x1EA0, 90 }, { 0x2018, 16 }, { 0xFF01, 80 }, { '0', 10 }, { 0x1F600, 9 },
+    };
+    static const char between[] = "     \n.,'-(/1";
+    size_t length = 0;
+    for (size_t points = random_below(MAX_POINTS), i = 0; i < points;) {
+        size_t script = random_below(sizeof scripts / sizeof *scripts);
+        for (size_t run = random_below(10); run && i < points; run--, i++) length += mr_utf8_encode(scripts[script].first + random_below(scripts[script].count), text + length);
+        if (random_below(3) && i++ < points) text[length++] = between[random_below(sizeof between - 1)];
+    }
+    return length;
+}
+
 static size_t random_text(char *text)
 {
     size_t length = 0, points = 1 + random_below(24);
-    if (random_below(2)) return random_ascii(text);
+    switch (random_below(4)) {
+    case 0: return random_ascii(text);
+    case 1: return random_words(text);
+    default: break;
+    }
     for (size_t i = 0; i < points; i++) {
         uint32_t c = deciding[random_below(sizeof deciding / sizeof *deciding)];
         if (random_below(8) == 0) c = random_below(0x3100);
