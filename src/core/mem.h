@@ -37,6 +37,16 @@ void *mr_mem_calloc(size_t count, size_t size, mr_mem_tag tag);
 void *mr_mem_realloc(void *block, size_t bytes, mr_mem_tag tag);
 void mr_mem_free(void *block); /* NULL is fine */
 
+/* Asks for a cache line that is used soon. Any address is fine: a hint. */
+static inline void mr_mem_prefetch(const void *memory)
+{
+#if defined(__GNUC__)
+    __builtin_prefetch(memory);
+#else
+    (void)memory;
+#endif
+}
+
 size_t mr_mem_used(mr_mem_tag tag);
 const char *mr_mem_tag_text(mr_mem_tag tag);
 

@@ -165,15 +165,6 @@ static int32_t joined_id(const mr_vocabulary *vocabulary, mr_str left, mr_str ri
     return mr_vocabulary_id(vocabulary, (mr_str){ joined->data, joined->length });
 }
 
-static void request_merge(const mr_bpe *model, uint64_t pair)
-{
-#if defined(__GNUC__)
-    __builtin_prefetch(&model->merges[slot_of(model, pair)], 1);
-#else
-    (void)model, (void)pair;
-#endif
-}
-
 /* So many merges at a time: what they are found with, and where they go, is requested from memory for all of them before it is used. */
 #define GROUP 32
 
@@ -190,7 +181,7 @@ static mr_status read_group(mr_json_value list, mr_json_value *item, size_t *ran
         made[i] = joined_id(vocabulary, sides[i][0], sides[i][1], *guess, joined);
         if (ids[i][0] < 0 || ids[i][1] < 0 || made[i] < 0) return corrupt_merge(list, *rank + i, "names a text that is not in the vocabulary", error);
         *guess = made[i] + 1;
-        request_merge(model, pair_of(ids[i][0], ids[i][1]));
+        mr_mem_prefetch(&model->merges[slot_of(model, pair_of(ids[i][0], ids[i][1]))]);
     }
     for (size_t i = 0; i < count; i++, ++*rank) {
         mr_bpe_table_put(model, ids[i][0], ids[i][1], (uint32_t)*rank, made[i]);

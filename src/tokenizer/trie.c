@@ -9,28 +9,51 @@
 /* How many free places are tried before a new block is opened: bounds the build at a few percent of waste. */
 #define MAX_TRIES 64
 
-/* Keys sorted by bytes. The first 8 bytes, big-endian, decide most comparisons; equal keys stay in their order. */
+/* A string on its way down the tree. */
 typedef struct key {
-    uint64_t prefix;
-    const mr_str *text; /* in the caller's list */
+    uint64_t chunk; /* bytes depth / 8 * 8 and following, big-endian, zeros behind the end */
+    const char *data;
+    uint32_t length;
+    int32_t value;
 } key;
 
-static int compare_keys(const void *left, const void *right)
+static uint64_t chunk_at(const key *k, size_t at)
 {
-    const key *a = left, *b = right;
-    if (a->prefix != b->prefix) return a->prefix < b->prefix ? -1 : 1;
-    size_t shorter = a->text->length < b->text->length ? a->text->length : b->text->length;
-    int difference = memcmp(a->text->data, b->text->data, shorter);
-    if (difference) return difference;
-    if (a->text->length != b->text->length) return a->text->length < b->text->length ? -1 : 1;
-    return a->text < b->text ? -1 : 1;
+    unsigned char bytes[8] = { 0 };
+    size_t left = k->length - at;
+    uint64_t chunk = 0;
+    if (left >= 8) memcpy(bytes, k->data + at, 8);
+    else for (size_t i = 0; i < left; i++) bytes[i] = (unsigned char)k->data[at + i];
+    for (size_t i = 0; i < 8; i++) chunk = chunk << 8 | bytes[i];
+    return chunk;
 }
 
-static uint64_t prefix_of(mr_str text)
+static unsigned label_of(const key *k, size_t depth)
 {
-    uint64_t prefix = 0;
-    for (size_t i = 0; i < 8; i++) prefix = prefix << 8 | (i < text.length ? (unsigned char)text.data[i] : 0);
-    return prefix;
+    return k->chunk >> (56 - 8 * (depth % 8)) & 0xFF;
+}
+
+/* Ranges up to this are sorted by comparing, and stay so for as long as their chunks last. Equal strings keep their order. */
+#define FEW 32
+
+static void sort_few(key *keys, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        key moved = keys[i];
+        size_t at = i;
+        for (; at > 0 && (keys[at - 1].chunk > moved.chunk || (keys[at - 1].chunk == moved.chunk && keys[at - 1].length > moved.length)); at--) keys[at] = keys[at - 1];
+        keys[at] = moved;
+    }
+}
+
+/* By the next byte, those that end first. */
+static void sort_many(key *keys, key *spare, size_t count, size_t depth)
+{
+    size_t starts[BLOCK + 2] = { 0 };
+    for (size_t i = 0; i < count; i++) starts[keys[i].length == depth ? 1 : label_of(&keys[i], depth) + 2]++; /* room for how many come before */
+    for (size_t bucket = 1; bucket < BLOCK + 2; bucket++) starts[bucket] += starts[bucket - 1];
+    for (size_t i = 0; i < count; i++) spare[starts[keys[i].length == depth ? 0 : label_of(&keys[i], depth) + 1]++] = keys[i];
+    memcpy(keys, spare, count * sizeof *keys);
 }
 
 /* Free places form a ring through `base` (next) and `value` (previous) of nodes with check == own index. */
@@ -115,6 +138,7 @@ typedef struct range {
     uint32_t end;
     uint32_t depth;
     uint32_t node;
+    bool sorted; /* as sort_few leaves them */
 } range;
 
 typedef struct ranges {
@@ -136,25 +160,45 @@ static bool push_range(ranges *stack, range item)
     return true;
 }
 
+/* The rest of a string that shares it with no other: nodes with one child each, at the first places that are free. */
+static bool append_tail(builder *b, const key *k, size_t depth, uint32_t node)
+{
+    for (; depth < k->length; depth++) {
+        if (b->free_head == MR_TRIE_NONE && !add_block(b)) return false;
+        uint32_t child = b->free_head;
+        b->nodes[node].base = child ^ (unsigned char)k->data[depth];
+        b->nodes[node].value = -1;
+        unlink_free(b, child);
+        b->nodes[child].check = node;
+        node = child;
+    }
+    b->nodes[node].base = node; /* no children: every step lands on a place whose check differs */
+    b->nodes[node].value = k->value;
+    return true;
+}
+
 /* Gives `r.node` its value and its children. */
-static bool expand(builder *b, const key *keys, const mr_str *strings, const int32_t *values, range r, ranges *stack)
+static bool expand(builder *b, key *keys, key *spare, range r, ranges *stack)
 {
     unsigned char labels[BLOCK];
     uint32_t starts[BLOCK + 1];
     size_t count = 0;
+    if (r.end - r.first == 1) return append_tail(b, keys + r.first, r.depth, r.node);
+    for (uint32_t i = r.first; r.depth % 8 == 0 && i < r.end; i++) keys[i].chunk = chunk_at(&keys[i], r.depth);
+    if (r.end - r.first <= FEW && !r.sorted) sort_few(keys + r.first, r.end - r.first);
+    if (r.end - r.first > FEW) sort_many(keys + r.first, spare, r.end - r.first, r.depth);
     uint32_t at = r.first;
-    int32_t value = -1;
-    for (; at < r.end && keys[at].text->length == r.depth; at++) value = values[keys[at].text - strings]; /* equal keys: last wins */
+    while (at < r.end && keys[at].length == r.depth) at++;
+    b->nodes[r.node].value = at > r.first ? keys[at - 1].value : -1;
+    b->nodes[r.node].base = r.node;
     for (uint32_t i = at; i < r.end; i++) {
-        unsigned char label = (unsigned char)keys[i].text->data[r.depth];
+        unsigned char label = (unsigned char)label_of(&keys[i], r.depth);
         if (count == 0 || labels[count - 1] != label) {
             labels[count] = label;
             starts[count++] = i;
         }
     }
     starts[count] = r.end;
-    b->nodes[r.node].value = value;
-    b->nodes[r.node].base = r.node; /* no children: every step lands on a place whose check differs */
     if (count == 0) return true;
     uint32_t base;
     if (!find_base(b, labels, count, &base)) return false;
@@ -164,39 +208,57 @@ static bool expand(builder *b, const key *keys, const mr_str *strings, const int
         unlink_free(b, child);
         b->nodes[child].check = r.node;
     }
+    bool sorted = r.end - r.first <= FEW && (r.depth + 1) % 8 != 0;
     for (size_t i = count; i-- > 0;)
-        if (!push_range(stack, (range){ starts[i], starts[i + 1], r.depth + 1, base ^ labels[i] })) return false;
+        if (!push_range(stack, (range){ starts[i], starts[i + 1], r.depth + 1, base ^ labels[i], sorted })) return false;
+    return true;
+}
+
+/* Real vocabularies have 2 to 4 nodes a string. */
+#define NODES_PER_STRING 4
+
+static bool begin(builder *b, size_t count)
+{
+    b->capacity = (count * NODES_PER_STRING + 16 * BLOCK) / BLOCK * BLOCK;
+    b->nodes = mr_mem_alloc_array(b->capacity, sizeof *b->nodes, MR_MEM_TOKENIZER);
+    b->used = malloc(b->capacity);
+    if (!b->nodes || !b->used || !add_block(b)) return false;
+    unlink_free(b, MR_TRIE_ROOT);
+    return true;
+}
+
+/* Free places: a check that no step can match, since a step never leads from a place to itself. */
+static bool finish(builder *b, mr_trie *out)
+{
+    for (uint32_t i = 0; i < b->count; i++)
+        if (!b->used[i]) b->nodes[i] = (mr_trie_node){ .base = i, .check = i, .value = -1 };
+    mr_trie_node *nodes = mr_mem_realloc(b->nodes, b->count * sizeof *nodes, MR_MEM_TOKENIZER);
+    if (!nodes) return false;
+    *out = (mr_trie){ .nodes = nodes, .count = b->count };
+    b->nodes = NULL;
     return true;
 }
 
 mr_status mr_trie_build(const mr_str *strings, const int32_t *values, size_t count, mr_trie *out, mr_error *error)
 {
-    mr_status status = MR_OUT_OF_MEMORY;
+    bool done = false;
+    uint32_t kept = 0;
     builder b = { .free_head = MR_TRIE_NONE };
     ranges stack = { 0 };
-    key *keys = malloc((count + 1) * sizeof *keys);
-    if (!keys) goto done;
-    size_t kept = 0;
+    key *keys = mr_mem_alloc_array(count + 1, sizeof *keys, MR_MEM_TOKENIZER), *spare = mr_mem_alloc_array(count + 1, sizeof *keys, MR_MEM_TOKENIZER);
+    if (!keys || !spare || !begin(&b, count)) goto done;
     for (size_t i = 0; i < count; i++)
-        if (strings[i].length) keys[kept++] = (key){ prefix_of(strings[i]), &strings[i] };
-    qsort(keys, kept, sizeof *keys, compare_keys);
-    if (!add_block(&b)) goto done;
-    unlink_free(&b, MR_TRIE_ROOT);
-    if (!push_range(&stack, (range){ 0, (uint32_t)kept, 0, MR_TRIE_ROOT })) goto done;
-    while (stack.count > 0)
-        if (!expand(&b, keys, strings, values, stack.items[--stack.count], &stack)) goto done;
-    /* Free places: a check that no step can match, since a step never leads from a place to itself. */
-    for (uint32_t i = 0; i < b.count; i++)
-        if (!b.used[i]) b.nodes[i] = (mr_trie_node){ .base = i, .check = i, .value = -1 };
-    *out = (mr_trie){ .nodes = b.nodes, .count = b.count };
-    b.nodes = NULL;
-    status = MR_OK;
+        if (strings[i].length) keys[kept++] = (key){ .data = strings[i].data, .length = (uint32_t)strings[i].length, .value = values[i] };
+    done = push_range(&stack, (range){ 0, kept, 0, MR_TRIE_ROOT, false });
+    while (done && stack.count > 0) done = expand(&b, keys, spare, stack.items[--stack.count], &stack);
+    done = done && finish(&b, out);
 done:
-    free(keys);
+    mr_mem_free(keys);
+    mr_mem_free(spare);
     free(stack.items);
     free(b.used);
     mr_mem_free(b.nodes);
-    return status == MR_OK ? MR_OK : mr_error_set(error, status, "out of memory for a trie of %zu strings", count);
+    return done ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory for a trie of %zu strings", count);
 }
 
 void mr_trie_fini(mr_trie *trie)

@@ -20,14 +20,17 @@ static double read_score(mr_str text)
     size_t i = text.length && text.data[0] == '-';
     bool negative = i, fraction = false, full = false;
     for (; i < text.length && text.data[i] != 'e' && text.data[i] != 'E'; i++) {
-        if (text.data[i] == '.') {
-            fraction = true;
-            continue;
-        }
         unsigned digit = (unsigned)(text.data[i] - '0');
-        full = full || digits > (UINT64_MAX - digit) / 10;
-        if (!full) digits = digits * 10 + digit;
-        exponent += (full && !fraction) - (!full && fraction);
+        if (digit > 9) {
+            fraction = true; /* the point */
+        } else if (digits < UINT64_MAX / 10) {
+            digits = digits * 10 + digit;
+            exponent -= fraction;
+        } else { /* the last that fits, and others */
+            full = full || digits > UINT64_MAX / 10 || digit > UINT64_MAX % 10;
+            if (!full) digits = digits * 10 + digit;
+            exponent += full - fraction;
+        }
     }
     if (i < text.length) {
         long written = strtol(text.data + i + 1, NULL, 10); /* the text ends in a comma, bracket or space */
@@ -50,8 +53,8 @@ static mr_status read_vocabulary(mr_json_value list, mr_vocabulary *vocabulary, 
     MR_TRY(mr_json_expect(list, MR_JSON_ARRAY, "Unigram: \"vocab\"", error));
     size_t count = mr_json_count(list), at = 0;
     if (count > MR_VOCABULARY_MAX_ID) return mr_error_set(error, MR_MODEL_CORRUPT, "%s: Unigram: more than %d texts", mr_json_path(list), MR_VOCABULARY_MAX_ID);
-    mr_str *texts = malloc((count + 1) * sizeof *texts);
-    int32_t *ids = malloc((count + 1) * sizeof *ids);
+    mr_str *texts = mr_mem_alloc_array(count + 1, sizeof *texts, MR_MEM_TOKENIZER);
+    int32_t *ids = mr_mem_alloc_array(count + 1, sizeof *ids, MR_MEM_TOKENIZER);
     model->scores = mr_mem_alloc_array(count + 1, sizeof *model->scores, MR_MEM_TOKENIZER);
     mr_status status = texts && ids && model->scores ? MR_OK : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
     double lowest = INFINITY;
@@ -71,8 +74,8 @@ static mr_status read_vocabulary(mr_json_value list, mr_vocabulary *vocabulary, 
     model->unk_score = lowest - UNK_PENALTY;
     if (status == MR_OK) status = mr_vocabulary_build(texts, ids, count, vocabulary, error);
     if (status == MR_OK) status = mr_trie_build(texts, ids, count, &model->trie, error);
-    free(texts);
-    free(ids);
+    mr_mem_free(texts);
+    mr_mem_free(ids);
     return status;
 }
 

@@ -56,20 +56,11 @@ static mr_status allocate(mr_vocabulary *v, size_t size, size_t count, size_t to
 /* How far ahead slots are requested from memory. */
 #define AHEAD 16
 
-static void request(const void *memory)
-{
-#if defined(__GNUC__)
-    __builtin_prefetch(memory);
-#else
-    (void)memory;
-#endif
-}
-
 /* The hash, with its slot on the way from memory. */
 static uint32_t request_slot(const mr_vocabulary *v, mr_str text)
 {
     uint32_t hash = (uint32_t)mr_hash_bytes(text.data, text.length);
-    request(v->slots + (hash & v->slot_mask));
+    mr_mem_prefetch(v->slots + (hash & v->slot_mask));
     return hash;
 }
 
@@ -114,8 +105,8 @@ mr_status mr_vocabulary_from_json(mr_json_value object, mr_vocabulary *out, mr_e
 {
     MR_TRY(mr_json_expect(object, MR_JSON_OBJECT, "the vocabulary", error));
     size_t count = mr_json_count(object), at = 0;
-    mr_str *texts = malloc((count + 1) * sizeof *texts);
-    int32_t *ids = malloc((count + 1) * sizeof *ids);
+    mr_str *texts = mr_mem_alloc_array(count + 1, sizeof *texts, MR_MEM_TOKENIZER);
+    int32_t *ids = mr_mem_alloc_array(count + 1, sizeof *ids, MR_MEM_TOKENIZER);
     mr_status status = MR_OK;
     if (!texts || !ids) {
         status = mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory for a vocabulary of %zu texts", count);
@@ -135,8 +126,8 @@ mr_status mr_vocabulary_from_json(mr_json_value object, mr_vocabulary *out, mr_e
     }
     status = mr_vocabulary_build(texts, ids, count, out, error);
 done:
-    free(texts);
-    free(ids);
+    mr_mem_free(texts);
+    mr_mem_free(ids);
     return status;
 }
 
@@ -167,10 +158,10 @@ static void find_group(const mr_vocabulary *v, const mr_str *texts, size_t count
         size_t slot = hashes[i] & v->slot_mask;
         while (v->slots[slot].id && v->slots[slot].hash != hashes[i]) slot = (slot + 1) & v->slot_mask;
         ids[i] = (int32_t)v->slots[slot].id - 1;
-        if (ids[i] >= 0) request(v->places + ids[i]);
+        if (ids[i] >= 0) mr_mem_prefetch(v->places + ids[i]);
     }
     for (size_t i = 0; i < count; i++)
-        if (ids[i] >= 0) request(mr_vocabulary_text(v, ids[i]).data);
+        if (ids[i] >= 0) mr_mem_prefetch(mr_vocabulary_text(v, ids[i]).data);
     for (size_t i = 0; i < count; i++)
         if (ids[i] >= 0 && !mr_str_equal(mr_vocabulary_text(v, ids[i]), texts[i])) ids[i] = mr_vocabulary_id(v, texts[i]); /* another text of that hash */
 }
