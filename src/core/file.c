@@ -1,8 +1,11 @@
+/* For SHA256_Init and its like: the newer interface, and SHA256(), begin with reading a configuration, a millisecond and more. */
+#define OPENSSL_API_COMPAT 10100
+
 #include "core/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,8 +192,11 @@ static void to_hex(const unsigned char *digest, char hex[MR_SHA256_HEX])
 
 void mr_sha256_bytes(const void *data, size_t length, char hex[MR_SHA256_HEX])
 {
-    unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
-    EVP_Digest(data, length, digest, NULL, EVP_sha256(), NULL);
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    SHA256_CTX context;
+    SHA256_Init(&context);
+    SHA256_Update(&context, data, length);
+    SHA256_Final(digest, &context);
     to_hex(digest, hex);
 }
 
@@ -201,24 +207,24 @@ mr_status mr_sha256_file(const char *path, char hex[MR_SHA256_HEX], mr_error *er
     FILE *file = fopen(path, "rbe");
     if (!file) return mr_error_errno(error, errno, "cannot open %s", path);
     mr_status status = MR_OK;
-    unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    SHA256_CTX context;
     char *block = malloc(HASH_BLOCK);
-    if (!context || !block || !EVP_DigestInit_ex(context, EVP_sha256(), NULL)) {
+    if (!block) {
         status = mr_error_set(error, MR_OUT_OF_MEMORY, "cannot hash %s: out of memory", path);
         goto done;
     }
     size_t got;
-    while ((got = fread(block, 1, HASH_BLOCK, file)) > 0) EVP_DigestUpdate(context, block, got);
+    SHA256_Init(&context);
+    while ((got = fread(block, 1, HASH_BLOCK, file)) > 0) SHA256_Update(&context, block, got);
     if (ferror(file)) {
         status = mr_error_errno(error, errno, "cannot read %s", path);
         goto done;
     }
-    EVP_DigestFinal_ex(context, digest, NULL);
+    SHA256_Final(digest, &context);
     to_hex(digest, hex);
 done:
     free(block);
-    EVP_MD_CTX_free(context);
     fclose(file);
     return status;
 }
