@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/file.h"
 #include "core/pulse.h"
 #include "core/str.h"
 #include "io/file_seal.h"
@@ -20,33 +21,38 @@ struct mr_h5_output {
     hid_t id;
 };
 
-void mr_h5_quiet(void)
-{
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-}
-
 /* ---- libhdf5's error stack ---- */
+
+/* Of the call that failed last. The stack itself is gone with the next call, and behind a failure come those that clean up. */
+static _Thread_local char last_reason[256];
 
 static herr_t keep_innermost(unsigned depth, const H5E_error2_t *entry, void *context)
 {
     (void)depth;
-    char *text = context;
-    if (entry->desc && *entry->desc) snprintf(text, 256, "%s", entry->desc);
+    (void)context;
+    if (entry->desc) snprintf(last_reason, sizeof last_reason, "%s", entry->desc);
     return -1; /* upward from the innermost: one is enough */
+}
+
+static herr_t note_reason(hid_t stack, void *context)
+{
+    return H5Ewalk2(stack, H5E_WALK_UPWARD, keep_innermost, context);
+}
+
+void mr_h5_quiet(void)
+{
+    H5Eset_auto2(H5E_DEFAULT, note_reason, NULL);
 }
 
 mr_status mr_h5_error(mr_error *error, mr_status status, const char *format, ...)
 {
-    char reason[256] = "unknown reason";
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, reason);
-    H5Eclear2(H5E_DEFAULT);
     if (!error) return status;
     va_list arguments;
     va_start(arguments, format);
-    char what[MR_ERROR_TEXT_MAX - sizeof reason - 8];
+    char what[MR_ERROR_TEXT_MAX - sizeof last_reason - 8];
     vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
-    return mr_error_set(error, status, "%s: %s", what, reason);
+    return mr_error_set(error, status, "%s: %s", what, last_reason[0] ? last_reason : "libhdf5 gives no reason");
 }
 
 /* ---- the driver ---- */
@@ -281,6 +287,7 @@ static mr_status open_for_reading(const char *path, bool must_be_sealed, hid_t *
 {
     bool sealed;
     mr_h5_quiet();
+    if (mr_path_is_directory(path)) return mr_error_set(error, MR_BAD_INPUT, "%s is a directory", path);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return mr_error_errno(error, errno, "cannot open %s", path);
     mr_status status = mr_seal_check(fd, path, &sealed, error);
