@@ -99,6 +99,8 @@ static mr_status settle(const merging *merge, mr_error *error)
         refers = mr_part_file_is_in_place(file);
         H5Fclose(file);
         MR_TRY(status);
+    } else if (!mr_lines_fingerprint_is(merge->path, NULL)) {
+        return mr_error_set(error, MR_OUTPUT_DIFFERS, "%s exists and does not say that a job made it", merge->path);
     }
     if (!refers && is_made_of_parts(merge)) mr_parts_remove_leftovers(merge->parts, LOCK_NAME);
     return MR_OK;

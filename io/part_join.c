@@ -28,6 +28,7 @@ bool mr_lines_fingerprint_is(const char *path, const char *fingerprint)
 {
     char stored[FINGERPRINT_MAX];
     ssize_t length = getxattr(path, FINGERPRINT_ATTRIBUTE, stored, sizeof stored);
+    if (!fingerprint) return length >= 0;
     return length >= 0 && (size_t)length == strlen(fingerprint) && memcmp(stored, fingerprint, (size_t)length) == 0;
 }
 

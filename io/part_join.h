@@ -4,7 +4,7 @@
 
 #include "io/part_list.h"
 
-/* Whether the joined file of JSON lines was made by this job; false where the file system keeps no such attributes. */
+/* Whether the joined file of JSON lines was made by this job (NULL: by any); false where the file system keeps no such attributes. */
 bool mr_lines_fingerprint_is(const char *path, const char *fingerprint);
 
 /* Zero for the parts of a job. */
