@@ -1,6 +1,7 @@
 #include "pipelines/job.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,11 +70,13 @@ static const char *nearest_key(const char *key)
     return mr_str_nearest(key, keys, count < MAX_SETTINGS ? count : MAX_SETTINGS);
 }
 
-static mr_status unknown_key(const mr_yaml *document, const mr_yaml_node *at, const char *key, mr_error *error)
+/* What to say behind the name of an unknown key. */
+static const char *key_advice(const char *key, char text[128])
 {
     const char *nearest = nearest_key(key);
-    return mr_yaml_error_at(document, at, error, "unknown key \"%s\"%s%s%s", key, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                            nearest ? "\"?" : "");
+    if (nearest) snprintf(text, 128, "; did you mean \"%s\"?", nearest);
+    else snprintf(text, 128, " (`millrace run --settings` lists all)");
+    return text;
 }
 
 static mr_status assign_at(mr_job *job, const mr_setting *setting, const mr_yaml *document, const mr_yaml_node *value, mr_error *error)
@@ -94,21 +97,31 @@ static mr_status read_setting(mr_job *job, const mr_setting *setting, const mr_y
     return MR_OK;
 }
 
+static mr_status read_mapping(mr_job *job, const mr_yaml *document, const mr_yaml_node *mapping, const char *prefix, mr_error *error);
+
+/* `key` is the whole of it: "input.paths". */
+static mr_status read_pair(mr_job *job, const mr_yaml *document, const char *key, const mr_yaml_node *at, const mr_yaml_node *value, mr_error *error)
+{
+    const mr_setting *setting = setting_by_key(key);
+    if (setting) return read_setting(job, setting, document, value, error);
+    char advice[128];
+    if (!is_group(key)) return mr_yaml_error_at(document, at, error, "unknown key \"%s\"%s", key, key_advice(key, advice));
+    if (mr_yaml_is_null(value)) return MR_OK;
+    char *prefix = mr_strf("%s.", key);
+    mr_status status = prefix ? read_mapping(job, document, value, prefix, error) : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
+    free(prefix);
+    return status;
+}
+
 /* `prefix` is "" at the top, "input." inside input. Two levels are all there are. */
 static mr_status read_mapping(mr_job *job, const mr_yaml *document, const mr_yaml_node *mapping, const char *prefix, mr_error *error)
 {
     if (mr_yaml_node_kind(mapping) != MR_YAML_MAPPING) return mr_yaml_error_at(document, mapping, error, "expected \"key: value\" lines%s%s", *prefix ? " in " : "", prefix);
     for (size_t i = 0; i < mr_yaml_node_size(mapping); i++) {
-        const mr_yaml_node *key_node, *value;
-        MR_TRY(mr_yaml_pair(document, mapping, i, &key_node, &value, error));
-        char *key = mr_strf("%s%s", prefix, mr_yaml_text(key_node));
-        if (!key) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
-        const mr_setting *setting = setting_by_key(key);
-        char *deeper = !setting && is_group(key) ? mr_strf("%s.", key) : NULL;
-        mr_status status = setting ? read_setting(job, setting, document, value, error)
-                           : deeper ? (mr_yaml_is_null(value) ? MR_OK : read_mapping(job, document, value, deeper, error))
-                                    : unknown_key(document, key_node, key, error);
-        free(deeper);
+        const mr_yaml_node *at, *value;
+        MR_TRY(mr_yaml_pair(document, mapping, i, &at, &value, error));
+        char *key = mr_strf("%s%s", prefix, mr_yaml_text(at));
+        mr_status status = key ? read_pair(job, document, key, at, value, error) : mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
         free(key);
         MR_TRY(status);
     }
@@ -151,8 +164,8 @@ mr_status mr_job_set(mr_job *job, const char *assignment, mr_error *error)
         if (setting->type == MR_SETTING_STRINGS) clear_strings((mr_strings *)(void *)((char *)job + setting->offset)); /* replaces, as every --set does */
         status = mr_job_setting_assign(job, setting, equals + 1, key, error);
     } else {
-        const char *nearest = nearest_key(key);
-        status = mr_error_set(error, MR_CONFIG, "--set: unknown key \"%s\"%s%s%s", key, nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+        char advice[128];
+        status = mr_error_set(error, MR_CONFIG, "--set: unknown key \"%s\"%s", key, key_advice(key, advice));
     }
     free(key);
     return status;

@@ -67,6 +67,9 @@ mr_status mr_shard_parse(const char *text, mr_shard *out, mr_error *error)
         MR_TRY(read_variable("AWS_BATCH_JOB_ARRAY_SIZE", UINT64_MAX, &shard.count, error));
         return check(shard, "auto (AWS Batch)", out, error);
     }
+    if (!getenv("JOB_COMPLETION_INDEX"))
+        return mr_error_set(error, MR_CONFIG, "--shard auto: this is no task of a Slurm array (SLURM_ARRAY_TASK_ID is not set), an AWS Batch array "
+                            "(AWS_BATCH_JOB_ARRAY_INDEX) or a Kubernetes Indexed Job (JOB_COMPLETION_INDEX)");
     MR_TRY(read_variable("JOB_COMPLETION_INDEX", UINT64_MAX, &shard.index, error));
     MR_TRY(read_variable("JOB_COMPLETIONS", UINT64_MAX, &shard.count, error));
     return check(shard, "auto (Kubernetes)", out, error);

@@ -139,7 +139,7 @@ static void report_finished(const mr_job *job, const mr_job_plan *plan, const mr
         return;
     }
     if (mr_cli_verbosity() < 0) return;
-    fprintf(stderr, "millrace: %s is complete already; nothing to do\n", job->output_path);
+    fprintf(stderr, "millrace: %s %s; nothing to do\n", job->output_path, job->retry_failed ? "has no failed rows" : "is complete already");
     if (failed) fprintf(stderr, "          %llu of its rows failed; to run these again: millrace retry-failed %s\n", failed, job->output_path);
 }
 

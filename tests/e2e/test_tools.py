@@ -191,6 +191,22 @@ class Reading(Case):
             self.assertRegex(self.run_millrace("models", "org/tiny")[0], rf"fits +{fits}\n")
         self.run_millrace("embed", "plain.jsonl", "-m", "org/tiny", "-o", "-", "--prompt", "passage", code=78)
 
+    def test_what_is_no_output_is_told_with_the_reason(self):
+        whole = self.embed(self.corpus(50)).read_bytes()
+        lines = self.write_jsonl("lines.jsonl", [{"id": "a", "text": "light"}])
+        (self.dir / "cut.h5").write_bytes(whole[: len(whole) // 2])
+        (self.dir / "junk.h5").write_bytes(bytes(5000))
+        (self.dir / "folder.h5").mkdir()
+        for name, reason in (("cut.h5", "truncated"), ("junk.h5", "signature"), ("folder.h5", "is a directory"), (lines, "signature")):
+            for command in (["verify"], ["inspect"], ["neighbors", "--id", "r1"], ["export", "--to", "npy", "-o", "x.npy"]):
+                self.assertIn(reason, self.run_millrace(*command, name, code=65)[1], command)
+        self.assertIn("does not say", self.run_millrace("merge", lines, code=73)[1])
+        self.run_millrace("embed", lines, "-m", MODEL, "-o", "out.jsonl")
+        self.run_millrace("merge", "out.jsonl")
+        self.assertIn("no failed rows", self.run_millrace("retry-failed", "out.h5")[1])
+        self.assertIn("run --settings", self.run_millrace("embed", lines, "-m", MODEL, "-o", "x.h5", "--set", "nonsense=1", code=64)[1])
+        self.assertIn("SLURM_ARRAY_TASK_ID", self.run_millrace("embed", lines, "-m", MODEL, "-o", "x.h5", "--shard", "auto", code=78)[1])
+
     def test_models_and_doctor(self):
         listed = json.loads(self.run_millrace("models", "--json")[0])
         self.assertIn("sentence-transformers/all-MiniLM-L6-v2", [m["key"] for m in listed])
