@@ -83,12 +83,13 @@ void mr_bpe_table_put(mr_bpe *model, int32_t left, int32_t right, uint32_t rank,
 bool mr_bpe_table_is_sound(const mr_bpe *model, size_t size)
 {
     uint32_t most = 0;
-    bool empty = false, good = true;
+    size_t empty = 0;
+    bool good = true;
     for (size_t slot = 0; slot <= model->merge_mask; slot++) {
-        bool used = model->merges[slot] != EMPTY;
-        uint32_t ranks = used ? ((uint32_t)model->merges[slot] & MAX_RANK) + 1 : 0;
+        uint64_t merge = model->merges[slot];
+        uint32_t unused = merge == EMPTY, ranks = (((uint32_t)merge & MAX_RANK) + 1) & (unused - 1);
         most = ranks > most ? ranks : most;
-        empty |= !used;
+        empty += unused;
     }
     for (size_t i = 0; model->byte_pairs && i < 65536; i++) good &= model->byte_pairs[i >> 8][i & 255] < model->ranks || model->byte_pairs[i >> 8][i & 255] == NO_MERGE;
     bool made = !model->regular || (model->distance >= 0 && model->ranks + (size_t)model->distance <= size);

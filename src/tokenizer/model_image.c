@@ -146,42 +146,59 @@ static bool is_power_of_two(size_t n)
     return n && (n & (n - 1)) == 0;
 }
 
+/* The highest bit is set unless number <= limit < 2^31. Or'ed over a table it tells whether all are so, without a branch. */
+static inline uint32_t above(uint32_t number, uint32_t limit)
+{
+    return number | (limit - number);
+}
+
+static bool is_clear(uint32_t bits)
+{
+    return bits >> 31 == 0;
+}
+
+static uint32_t check_places(const mr_vocabulary *v)
+{
+    uint32_t bits = 0, total = (uint32_t)v->total;
+    for (size_t i = 0; i < v->size; i++) {
+        struct mr_vocabulary_place place = v->places[i];
+        uint32_t absent = place.start == MR_VOCABULARY_ABSENT ? UINT32_MAX : 0, start = place.start & ~absent;
+        bits |= above(place.length, MR_VOCABULARY_MAX_TEXT & ~absent) | above(start, total) | above(start + place.length, total);
+    }
+    return bits;
+}
+
 /* Places inside the bytes; slots that name texts; one empty slot, where searches end. */
 static void take_vocabulary(reader *r, mr_vocabulary *v)
 {
     size_t slots;
-    bool good = true, empty = false;
+    uint32_t empty = 0, bits = 0;
     v->borrowed = true;
     v->places = take(r, sizeof *v->places, &v->size);
     v->bytes = take(r, 1, &v->total);
     v->slots = take(r, sizeof *v->slots, &slots);
     if (slots == 0) v->slots = NULL;
-    if (!require(r, v->size <= MR_VOCABULARY_MAX_ID + 1 && (slots ? is_power_of_two(slots) : v->size == 0))) return;
+    if (!require(r, v->size <= MR_VOCABULARY_MAX_ID + 1 && v->total <= INT32_MAX && slots <= INT32_MAX && (slots ? is_power_of_two(slots) : v->size == 0))) return;
     v->slot_mask = slots ? slots - 1 : 0;
-    for (size_t i = 0; i < v->size; i++) {
-        struct mr_vocabulary_place place = v->places[i];
-        good &= place.start == MR_VOCABULARY_ABSENT ? place.length == 0 : place.length <= MR_VOCABULARY_MAX_TEXT && (uint64_t)place.start + place.length <= v->total;
-    }
     for (size_t i = 0; i < slots; i++) {
-        uint32_t id = v->slots[i].id;
-        good &= id <= v->size;
-        empty |= id == 0;
-        v->count += id != 0;
+        bits |= above(v->slots[i].id, (uint32_t)v->size);
+        empty += v->slots[i].id == 0;
     }
-    require(r, good && (empty || slots == 0));
+    v->count = slots - empty;
+    require(r, is_clear(bits | check_places(v)) && (empty || slots == 0));
 }
 
 static void take_trie(reader *r, mr_trie *trie, size_t size)
 {
-    bool good = true;
+    uint32_t bits = 0;
     trie->borrowed = true;
     trie->nodes = take(r, sizeof *trie->nodes, &trie->count);
-    if (!require(r, trie->count >= 256 && trie->count % 256 == 0)) return; /* base ^ byte stays among 256 */
+    if (!require(r, trie->count >= 256 && trie->count % 256 == 0 && trie->count <= INT32_MAX)) return; /* base ^ byte stays among 256 */
     for (size_t i = 0; i < trie->count; i++) {
         mr_trie_node node = trie->nodes[i];
-        good &= node.base < trie->count && node.value >= -1 && node.value < (int64_t)size;
+        bits |= above(node.base, (uint32_t)trie->count - 1) | above((uint32_t)node.value + 1, (uint32_t)size);
     }
-    require(r, good);
+    require(r, is_clear(bits));
 }
 
 static void take_wordpiece(reader *r, const image_head *head, const mr_vocabulary *vocabulary, mr_wordpiece *out)

@@ -21,13 +21,12 @@ static bool unit_has_leaf(uint32_t unit) { return unit >> 8 & 1; }
 
 /* ---------------------------------------------------------------- reading */
 
-static int base64_digit(char c)
-{
-    if (c >= 'A' && c <= 'Z') return c - 'A';
-    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-    if (c >= '0' && c <= '9') return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
+/* What each character stands for, + 1; 0: none of Base64's. */
+static const unsigned char base64_digits[256] = {
+    ['A'] = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,
+    ['a'] = 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52,
+    ['0'] = 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, ['+'] = 63, ['/'] = 64,
+};
 
 size_t mr_base64_decode(mr_str text, unsigned char *out)
 {
@@ -36,9 +35,9 @@ size_t mr_base64_decode(mr_str text, unsigned char *out)
     unsigned have = 0;
     while (text.length && text.data[text.length - 1] == '=') text.length--;
     for (size_t i = 0; i < text.length; i++) {
-        int digit = base64_digit(text.data[i]);
-        if (digit < 0) return SIZE_MAX;
-        bits = bits << 6 | (uint32_t)digit;
+        unsigned digit = base64_digits[(unsigned char)text.data[i]];
+        if (!digit) return SIZE_MAX;
+        bits = bits << 6 | (digit - 1);
         have += 6;
         if (have < 8) continue;
         have -= 8;
