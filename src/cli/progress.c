@@ -13,6 +13,7 @@
 #define LIVE_INTERVAL (200 * MR_CLOCK_MILLISECOND) /* smooth to the eye, nothing to a slow terminal */
 #define PLAIN_INTERVAL (60 * MR_CLOCK_SECOND)      /* a log line a minute */
 #define BAR_CELLS 24
+#define BAR_COLUMNS 80 /* of a terminal that has room for bars beside the numbers */
 
 char *mr_format_count(char out[32], uint64_t value)
 {
@@ -35,31 +36,38 @@ char *mr_format_duration(char out[32], double seconds)
     return out;
 }
 
-void mr_progress_view_init(mr_progress_view *view, bool quiet)
+void mr_progress_view_init(mr_progress_view *view, bool quiet, uint64_t limit)
 {
     const char *terminal = getenv("TERM");
     bool live = isatty(STDERR_FILENO) && terminal && strcmp(terminal, "dumb") != 0;
-    *view = (mr_progress_view){ .live = live, .quiet = quiet, .interval_ns = live ? LIVE_INTERVAL : PLAIN_INTERVAL };
+    *view = (mr_progress_view){ .live = live, .quiet = quiet, .limit = limit, .interval_ns = live ? LIVE_INTERVAL : PLAIN_INTERVAL };
     view->next_ns = live ? 0 : mr_clock_now(mr_clock_monotonic()) + PLAIN_INTERVAL;
 }
 
 typedef struct estimate {
     double done;     /* share of the input read, 0..1; negative = unknown */
-    uint64_t total;  /* records, estimated until the reader is through; 0 = unknown */
+    uint64_t total;  /* records of this run, estimated until the reader is through; 0 = unknown */
     double eta;      /* seconds; negative = unknown */
     double records_per_second;
     double tokens_per_second;
 } estimate;
 
-/* Before the input is read through, the total is extrapolated from the bytes consumed. The ETA counts tokens, not records,
+/* Before the input is read through: extrapolated from the bytes consumed, for what earlier runs have done was read first. */
+static uint64_t estimate_total(const mr_job_progress *p, double done, uint64_t limit)
+{
+    uint64_t all = done > 0.0 ? (uint64_t)((double)(p->read + p->resumed) / done) : limit;
+    if (limit > 0 && all > limit) all = limit;
+    return all > p->read + p->resumed ? all - p->resumed : all > 0 ? p->read : 0;
+}
+
+/* The ETA counts tokens, not records,
  * since tokens cost the time: those already known from tokenizing, the rest at the average length seen so far. */
-static estimate estimate_of(const mr_job_progress *p)
+static estimate estimate_of(const mr_job_progress *p, uint64_t limit)
 {
     estimate e = { .done = -1.0, .eta = -1.0 };
     double seconds = (double)p->elapsed_ns / (double)MR_CLOCK_SECOND;
     if (p->input_total > 0) e.done = (double)p->input_consumed / (double)p->input_total;
-    if (p->read_done) e.total = p->read;
-    else if (e.done > 0.0) e.total = (uint64_t)((double)p->read / e.done);
+    e.total = p->read_done ? p->read : estimate_total(p, e.done, limit);
     if (seconds > 0.0) {
         e.records_per_second = (double)p->computed / seconds;
         e.tokens_per_second = (double)p->tokens / seconds;
@@ -81,13 +89,18 @@ static void append_bar(mr_buf *line, uint64_t done, uint64_t total)
     mr_buf_append_str(line, "] ");
 }
 
-static void append_stage(mr_buf *line, const char *name, uint64_t done, const estimate *e, bool exact)
+typedef struct stage_style {
+    bool exact; /* the total is no estimate */
+    bool bar;
+} stage_style;
+
+static void append_stage(mr_buf *line, const char *name, uint64_t done, uint64_t total, stage_style style)
 {
     char count[32];
     mr_buf_printf(line, "%-9s", name);
-    append_bar(line, done, e->total);
+    if (style.bar) append_bar(line, done, total);
     mr_buf_append_str(line, mr_format_count(count, done));
-    if (e->total) mr_buf_printf(line, "/%s%s", exact ? "" : "~", mr_format_count(count, e->total));
+    if (total) mr_buf_printf(line, "/%s%s", style.exact ? "" : "~", mr_format_count(count, total));
 }
 
 static int terminal_width(void)
@@ -99,23 +112,24 @@ static int terminal_width(void)
 /* One write for the whole block; each line is cut to the terminal so that moving up counts right. */
 static void draw_live(mr_progress_view *view, const mr_job_progress *p, const mr_job_plan *plan)
 {
-    estimate e = estimate_of(p);
+    const int width = terminal_width();
+    const stage_style style = { .exact = p->read_done, .bar = width >= BAR_COLUMNS };
+    estimate e = estimate_of(p, view->limit / plan->shard.count);
     char count[32], bytes[16], limit[16], rss[16];
     mr_buf lines[4] = { { 0 }, { 0 }, { 0 }, { 0 } };
-    append_stage(&lines[0], "read", p->read, &e, p->read_done);
+    append_stage(&lines[0], "read", p->read, e.total, style);
     if (p->input_total) mr_buf_printf(&lines[0], "  %s of %s", mr_str_bytes(bytes, p->input_consumed), mr_str_bytes(limit, p->input_total));
-    append_stage(&lines[1], plan->modality->preparing, p->prepared, &e, p->read_done);
-    append_stage(&lines[2], "embed", p->computed, &e, p->read_done);
+    append_stage(&lines[1], plan->modality->preparing, p->prepared, e.total, style);
+    append_stage(&lines[2], "embed", p->computed, e.total, style);
     if (p->workers_ready == 0) mr_buf_append_str(&lines[2], "  loading the model");
     else mr_buf_printf(&lines[2], "  %.0f records/s  %s tokens/s", e.records_per_second, mr_format_count(count, (uint64_t)e.tokens_per_second));
     if (e.eta >= 0.0) mr_buf_printf(&lines[2], "  ETA %s", mr_format_duration(count, e.eta));
-    append_stage(&lines[3], "write", p->written, &e, p->read_done);
+    append_stage(&lines[3], "write", p->written, e.total, style);
     mr_buf_printf(&lines[3], "  memory %s of %s", mr_str_bytes(rss, mr_mem_rss()), mr_str_bytes(limit, plan->memory_limit));
     if (p->failed) mr_buf_printf(&lines[3], "  failed %s", mr_format_count(count, p->failed));
     if (p->finishing) mr_buf_append_str(&lines[3], "  joining parts");
 
     mr_buf block = { 0 };
-    int width = terminal_width();
     if (view->lines_drawn) mr_buf_printf(&block, "\x1b[%dA", view->lines_drawn);
     for (size_t i = 0; i < 4; i++) {
         mr_buf_printf(&block, "\r\x1b[K%.*s\n", width - 1, lines[i].data ? lines[i].data : "");
@@ -126,9 +140,9 @@ static void draw_live(mr_progress_view *view, const mr_job_progress *p, const mr
     view->lines_drawn = 4;
 }
 
-static void draw_plain(const mr_job_progress *p, const mr_job_plan *plan)
+static void draw_plain(const mr_progress_view *view, const mr_job_progress *p, const mr_job_plan *plan)
 {
-    estimate e = estimate_of(p);
+    estimate e = estimate_of(p, view->limit / plan->shard.count);
     char done[32], total[32], tokens[32], eta[32], rss[16], limit[16];
     fprintf(stderr, "millrace: %s%s%s%s records  %.0f records/s  %s tokens/s  ETA %s  memory %s of %s  failed %llu\n",
             mr_format_count(done, p->computed), e.total ? " of " : "", e.total && !p->read_done ? "~" : "",
@@ -142,7 +156,7 @@ void mr_progress_view_update(mr_progress_view *view, const mr_job_progress *prog
     if (view->quiet || (!force && now_ns < view->next_ns)) return;
     view->next_ns = now_ns + view->interval_ns;
     if (view->live) draw_live(view, progress, plan);
-    else if (!force) draw_plain(progress, plan);
+    else if (!force) draw_plain(view, progress, plan);
 }
 
 void mr_progress_view_end(mr_progress_view *view)

@@ -7,12 +7,13 @@
 typedef struct mr_progress_view {
     bool live;              /* stderr is a terminal that can move its cursor */
     bool quiet;
+    uint64_t limit;         /* records of the input at most; 0: no limit */
     int lines_drawn;
     int64_t next_ns;        /* when the next line is due */
     int64_t interval_ns;
 } mr_progress_view;
 
-void mr_progress_view_init(mr_progress_view *view, bool quiet);
+void mr_progress_view_init(mr_progress_view *view, bool quiet, uint64_t limit);
 /* Draws when due (`force`: now). */
 void mr_progress_view_update(mr_progress_view *view, const mr_job_progress *progress, const mr_job_plan *plan, int64_t now_ns, bool force);
 /* Leaves the cursor below the view. */

@@ -195,7 +195,7 @@ static int run_planned(const mr_job *job, const mr_job_plan *plan, const mr_job_
     }
     mr_progress_view view;
     mr_job_progress progress;
-    mr_progress_view_init(&view, flags->json || mr_cli_verbosity() < 0);
+    mr_progress_view_init(&view, flags->json || mr_cli_verbosity() < 0, job->limit);
     watch(run, plan, &view, first_signal);
     mr_status status = mr_job_run_finish(run, &progress, &error);
     mr_progress_view_update(&view, &progress, plan, 0, true);

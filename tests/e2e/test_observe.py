@@ -1,16 +1,19 @@
 """What a job shows to the outside while it runs: metrics in a file and over HTTP, log lines by module and level."""
+import contextlib
 import os
+import pty
 import re
 import shutil
 import socket
 import subprocess
+import termios
 import time
 import unittest
 import urllib.error
 import urllib.request
 
 import exposition
-from harness import MODEL, TIMEOUT, Case
+from harness import MILLRACE, MODEL, TIMEOUT, Case
 
 GOOD = '# HELP a_total A.\n# TYPE a_total counter\na_total{x="1"} 1\n# HELP h H.\n# TYPE h histogram\nh_bucket{le="1"} 1\nh_bucket{le="+Inf"} 2\nh_sum 3\nh_count 2\n'
 PROMTOOL = os.environ.get("PROMTOOL") or shutil.which("promtool")
@@ -26,6 +29,36 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+class Terminal(Case):
+    def on_terminal(self, columns, *arguments):
+        """What appears on one of so many columns."""
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (24, columns))
+        with open(ours, "rb", buffering=0) as screen, subprocess.Popen([MILLRACE, *map(str, arguments)], env={**self.env, "TERM": "xterm"}, cwd=self.dir, stderr=theirs) as process:
+            os.close(theirs)
+            text = b""
+            with contextlib.suppress(OSError):  # EIO: the last to write has closed it
+                while read := screen.read(65536):
+                    text += read
+        self.assertEqual(process.returncode, 0, text)
+        return text.decode()
+
+    def test_progress(self):
+        """As wide as the terminal: numbers first, then bars; and no estimate goes beyond --limit."""
+        corpus = self.corpus(40000)
+        job = ["embed", corpus, "-m", MODEL, "--limit", 20000, "--max-tokens", 16]
+        for columns, bar in ((100, True), (50, False)):
+            shown = self.on_terminal(columns, *job, "-o", f"out{columns}.h5")
+            self.assertEqual("[#" in shown, bar)
+            lines = re.findall(r"\x1b\[K(embed .*)", shown)
+            self.assertTrue(lines)
+            for line in lines:
+                self.assertLess(len(line.rstrip()), columns)
+                self.assertRegex(line, r"^embed +(\[[#-]+\] )?[\d,]+")
+                self.assertLessEqual(int((re.search(r"/~?([\d,]+)", line) or ["", "0"])[1].replace(",", "")), 20000)
+            self.assertRegex(lines[-1], "20,000/20,000")
 
 
 class Observe(Case):
