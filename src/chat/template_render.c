@@ -492,11 +492,22 @@ mr_status mr_chat_template_render(const mr_chat_template *made, json_t *variable
     return status;
 }
 
+/* x.content, x['content'] or content, through filters. */
+static bool is_content(const mr_node *node)
+{
+    while (node->type == MR_NODE_FILTER) node = node->a;
+    if (node->type == MR_NODE_ATTR || node->type == MR_NODE_NAME) return mr_str_equal(node->text, MR_STR("content"));
+    return node->type == MR_NODE_ITEM && json_is_string(node->b->literal) && strcmp(json_string_value(node->b->literal), "content") == 0;
+}
+
 bool mr_chat_template_wants_parts(const mr_chat_template *made)
 {
+    bool chosen = false;
     for (const mr_node *node = made->allocated; node; node = node->allocated) {
-        bool by_type = node->type == MR_NODE_FILTER && mr_str_equal(node->text, MR_STR("selectattr")) && node->first && node->first->literal && json_is_string(node->first->literal);
-        if (by_type && strcmp(json_string_value(node->first->literal), "type") == 0) return true;
+        if ((node->type != MR_NODE_FILTER && node->type != MR_NODE_TEST) || !is_content(node->a)) continue;
+        if (node->type == MR_NODE_TEST && mr_str_equal(node->text, MR_STR("string"))) return false; /* it has a way for texts */
+        const json_t *by = node->first ? node->first->literal : NULL;
+        chosen = chosen || (mr_str_equal(node->text, MR_STR("selectattr")) && json_is_string(by) && strcmp(json_string_value(by), "type") == 0);
     }
-    return false;
+    return chosen;
 }

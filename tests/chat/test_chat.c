@@ -137,6 +137,29 @@ static void test_limits(void **unused)
     json_decref(variables);
 }
 
+/* Only a template that looks for parts in a message's content, and has no other way for a text, wants them. */
+static void test_wants_parts(void **unused)
+{
+    static const struct {
+        const char *source;
+        bool wants;
+    } templates[] = { { "{{ m['content'] | selectattr('type', 'equalto', 'text') | map(attribute='text') | join }}", true },
+        { "{% for part in m.content | list | selectattr('type', 'equalto', 'text') %}{{ part.text }}{% endfor %}", true },
+        { "{% set content = m.content %}{{ content | selectattr('type', 'equalto', 'text') | list | length }}", true },
+        { "{{ tools | selectattr(\"type\", \"equalto\", \"code_interpreter\") | list | length }}{{ m.content }}", false },
+        { "{{ m.kind | selectattr('type', 'defined') | list | length }}", false },
+        { "{{ m.content | selectattr('name', 'defined') | list | length }}", false },
+        { "{% if m.content is string %}{{ m.content }}{% else %}{{ m.content | selectattr('type', 'equalto', 'text') | list | length }}{% endif %}", false } };
+    (void)unused;
+    for (size_t i = 0; i < sizeof templates / sizeof *templates; i++) {
+        mr_chat_template *made;
+        mr_error error;
+        if (mr_chat_template_open(mr_str_of(templates[i].source), "t", &made, &error) != MR_OK) fail_msg("%s", error.text);
+        if (mr_chat_template_wants_parts(made) != templates[i].wants) fail_msg("%s", templates[i].source);
+        mr_chat_template_close(made);
+    }
+}
+
 static void test_conversations(void **unused)
 {
     static const char *const bad[] = { "{}", "{\"messages\": 1}", "{\"messages\": [1]}", "{\"messages\": [{\"content\": \"x\"}]}", "{\"messages\": [{\"role\": 5}]}" };
@@ -199,7 +222,7 @@ static void test_gguf(void **unused)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest own[] = { cmocka_unit_test(test_cases), cmocka_unit_test(test_refused), cmocka_unit_test(test_limits), cmocka_unit_test(test_conversations),
+    const struct CMUnitTest own[] = { cmocka_unit_test(test_cases), cmocka_unit_test(test_refused), cmocka_unit_test(test_limits), cmocka_unit_test(test_wants_parts), cmocka_unit_test(test_conversations),
                                       cmocka_unit_test(test_gguf) };
     const struct CMUnitTest other[] = { cmocka_unit_test(test_cases) };
     if (argc != 3 || strcmp(argv[1], "--dir") != 0) return RUN_TESTS(own);
