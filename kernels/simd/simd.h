@@ -18,6 +18,7 @@
  *   v_i32(x), v_load_i32(p)     i32 lanes in a vf
  *   v_from_i32(words, z, s)     (float)(words - z s) of i32 lanes
  *   v_to_u8(p, x)               whole values, limited to 0 .. 255
+ *   v_settle(p)                 the compiler takes *p for made here: what follows does not reach back into the loop before
  *   v_sum, v_largest            across lanes, always in the same order; v_largest may pass NaN over */
 #ifndef MR_KERNELS_SIMD_SIMD_H
 #define MR_KERNELS_SIMD_SIMD_H
@@ -61,6 +62,8 @@ SIMD_INLINE vf v_s8_half(vf words, int half)
 }
 SIMD_INLINE vf v_int8_step(vf a, vf b, vf sum) { return words_(SIMD_DPBUSD(bits_(sum), bits_(a), bits_(b))); }
 #endif
+
+SIMD_INLINE void v_settle(vf *x) { __asm__("" : "+v"(*x)); }
 
 /* The cache lines of p[0 .. n). */
 SIMD_INLINE void v_prefetch(const float *p, size_t n)

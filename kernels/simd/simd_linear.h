@@ -35,54 +35,95 @@ SIMD_INLINE vf activate(mr_activation kind, vf x)
     return coarse ? v_gelu_coarse(x) : v_activate(kind, x);
 }
 
-/* Sums of `live` columns of all rows, at `tile`, from column `column` of the layer on. */
-SIMD_INLINE void finish_columns(mr_activation kind, bool combine, const target *t, const float *tile, size_t column, size_t live)
+/* What belongs to VW columns of the layer. */
+typedef struct column_facts {
+    size_t column, live; /* the first; how many of them there are */
+    vf bias, scales, sums;
+} column_facts;
+
+SIMD_INLINE column_facts facts_of(const mr_linear *linear, size_t column, size_t live)
 {
-    const mr_linear *linear = t->linear;
-    const mr_epilogue *e = t->epilogue;
     const bool int8 = SIMD_LINEAR_FORMAT == MR_LINEAR_INT8;
-    const vf bias = v_load(linear->bias + column), none = v_set(0.0f);
-    const vf scales = int8 ? v_load(linear->scales + column) : none, sums = int8 ? v_load_i32(linear->sums + column) : none;
-    float *y = t->y + t->row * t->ldy + column;
-    for (size_t i = 0; i < t->rows; i++, y += t->ldy) {
-        vf value = v_load(tile + i * TILE_COLUMNS);
-        if (int8) {
-            value = v_fma(v_from_i32(value, v_i32(t->scales[i].zero), sums), v_mul(v_set(t->scales[i].scale), scales), bias);
-        } else {
-            value = v_add(value, bias);
-        }
-        value = activate(kind, value);
-        if (combine && e->multiplier != NULL) value = v_mul(value, v_load_n(e->multiplier + (t->row + i) * e->ld_multiplier + column, live));
-        if (combine && e->residual != NULL) value = v_add(value, v_load_n(e->residual + (t->row + i) * e->ld_residual + column, live));
-        if (live == VW) {
-            v_store(y, value);
-        } else {
-            v_store_n(y, value, live);
-        }
-    }
+    const vf none = v_set(0.0f);
+    return (column_facts){.column = column,
+                          .live = live,
+                          .bias = v_load(linear->bias + column),
+                          .scales = int8 ? v_load(linear->scales + column) : none,
+                          .sums = int8 ? v_load_i32(linear->sums + column) : none};
 }
 
-SIMD_INLINE void finish(mr_activation kind, const target *t, const float *tile)
+/* The sums of row i of the tile in these columns. */
+SIMD_INLINE void finish_vector(mr_activation kind, bool combine, const target *t, const column_facts *at, size_t i, vf value)
 {
-    const bool combine = t->epilogue->multiplier != NULL || t->epilogue->residual != NULL;
+    const mr_epilogue *e = t->epilogue;
+    const size_t row = t->row + i;
+    if (SIMD_LINEAR_FORMAT == MR_LINEAR_INT8) {
+        value = v_fma(v_from_i32(value, v_i32(t->scales[i].zero), at->sums), v_mul(v_set(t->scales[i].scale), at->scales), at->bias);
+    } else {
+        value = v_add(value, at->bias);
+    }
+    value = activate(kind, value);
+    if (combine && e->multiplier != NULL) value = v_mul(value, v_load_n(e->multiplier + row * e->ld_multiplier + at->column, at->live));
+    if (combine && e->residual != NULL) value = v_add(value, v_load_n(e->residual + row * e->ld_residual + at->column, at->live));
+    v_store_n(t->y + row * t->ldy + at->column, value, at->live);
+}
+
+/* A tile of any size, its sums at `tile`. */
+SIMD_INLINE void finish_part(mr_activation kind, const target *t, const float *tile)
+{
     for (size_t j = 0; j < t->columns; j += VW) {
-        const size_t live = t->columns - j;
-        if (live < VW) {
-            finish_columns(kind, true, t, tile + j, t->column + j, live);
-        } else if (combine) {
-            finish_columns(kind, true, t, tile + j, t->column + j, VW);
-        } else {
-            finish_columns(kind, false, t, tile + j, t->column + j, VW);
+        const column_facts at = facts_of(t->linear, t->column + j, t->columns - j);
+        for (size_t i = 0; i < t->rows; i++) finish_vector(kind, true, t, &at, i, v_load(tile + i * TILE_COLUMNS + j));
+    }
+}
+
+/* A tile of full size: its sums are finished in the registers in which they are made. */
+SIMD_INLINE void run_whole(mr_activation kind, bool combine, const target *t, const float *words, size_t ld, const float *panel, size_t k,
+                           tile_ahead ahead)
+{
+    vf sums[TILE_ROWS][TILE_VECTORS];
+    SIMD_UNROLL
+    for (size_t i = 0; i < TILE_ROWS; i++) {
+        SIMD_UNROLL
+        for (size_t j = 0; j < TILE_VECTORS; j++) sums[i][j] = v_set(0.0f);
+    }
+    tile_accumulate(SIMD_LINEAR_FORMAT, TILE_ROWS, TILE_VECTORS, words, ld, panel, TILE_COLUMNS, k, ahead, sums);
+    SIMD_UNROLL
+    for (size_t j = 0; j < TILE_VECTORS; j++) {
+        const column_facts at = facts_of(t->linear, t->column + j * VW, VW);
+        SIMD_UNROLL
+        for (size_t i = 0; i < TILE_ROWS; i++) {
+            v_settle(&sums[i][j]);
+            finish_vector(kind, combine, t, &at, i, sums[i][j]);
         }
     }
 }
 
-typedef void finish_function(const target *t, const float *tile);
-#define FINISH_DEFINE(name, text, formula) \
-    static void finish_##name(const target *t, const float *tile) { finish(MR_ACTIVATION_##name, t, tile); }
+typedef void whole_function(const target *t, const float *words, size_t ld, const float *panel, size_t k, tile_ahead ahead);
+typedef void part_function(const target *t, const float *tile);
+#define FINISH_DEFINE(name, text, formula)                                                                                              \
+    static void finish_##name(const target *t, const float *tile) { finish_part(MR_ACTIVATION_##name, t, tile); }                      \
+    static void plain_##name(const target *t, const float *words, size_t ld, const float *panel, size_t k, tile_ahead ahead)           \
+    {                                                                                                                                   \
+        run_whole(MR_ACTIVATION_##name, false, t, words, ld, panel, k, ahead);                                                          \
+    }                                                                                                                                   \
+    static void combined_##name(const target *t, const float *words, size_t ld, const float *panel, size_t k, tile_ahead ahead)        \
+    {                                                                                                                                   \
+        run_whole(MR_ACTIVATION_##name, true, t, words, ld, panel, k, ahead);                                                           \
+    }
 MR_ACTIVATION_LIST(FINISH_DEFINE)
-#define FINISH_NAME(name, text, formula) [MR_ACTIVATION_##name] = finish_##name,
-static finish_function *const finishers[] = {MR_ACTIVATION_LIST(FINISH_NAME)};
+#define FINISH_PART(name, text, formula) [MR_ACTIVATION_##name] = finish_##name,
+#define FINISH_WHOLE(name, text, formula) [MR_ACTIVATION_##name] = {plain_##name, combined_##name},
+static part_function *const finishers[] = {MR_ACTIVATION_LIST(FINISH_PART)};
+static whole_function *const wholes[][2] = {MR_ACTIVATION_LIST(FINISH_WHOLE)};
+
+/* Asks for the next panel, a part of it in each of this one's first rows of tiles: weights come from L3 or memory. */
+SIMD_INLINE tile_ahead next_panel(const float *panel, size_t k, size_t turn, bool last)
+{
+    enum { LINE = 64, TURNS = TILE_COLUMNS * sizeof(float) / LINE };
+    const char *next = (const char *)(panel + TILE_COLUMNS * k);
+    return last || turn >= TURNS ? (tile_ahead){(const char *)panel, 0} : (tile_ahead){next + turn * k * LINE, LINE};
+}
 
 /* Rows [first, first + rows) of y from their inputs in words, ld words apart. */
 static void multiply_block(const mr_linear *linear, const float *words, size_t ld, const mr_linear_row_scale *scales, float *y, size_t ldy,
@@ -90,6 +131,7 @@ static void multiply_block(const mr_linear *linear, const float *words, size_t l
 {
     _Alignas(64) float tile[TILE_ROWS * TILE_COLUMNS];
     const size_t n = linear->n, k = mr_linear_words(SIMD_LINEAR_FORMAT, linear->k);
+    whole_function *const whole = wholes[epilogue->activation][epilogue->multiplier != NULL || epilogue->residual != NULL];
     for (size_t column = 0; column < n; column += TILE_COLUMNS) {
         const float *panel = (const float *)linear->weights + column * k;
         for (size_t row = 0; row < rows; row += TILE_ROWS) {
@@ -102,8 +144,12 @@ static void multiply_block(const mr_linear *linear, const float *words, size_t l
                               .rows = rows - row < TILE_ROWS ? rows - row : TILE_ROWS,
                               .columns = n - column < TILE_COLUMNS ? n - column : TILE_COLUMNS,
                               .scales = scales != NULL ? scales + row : NULL};
-            tiles[t.rows - 1](words + row * ld, ld, panel, TILE_COLUMNS, k, false, tile, TILE_COLUMNS);
-            finishers[epilogue->activation](&t, tile);
+            if (t.rows == TILE_ROWS && t.columns == TILE_COLUMNS) {
+                whole(&t, words + row * ld, ld, panel, k, next_panel(panel, k, row / TILE_ROWS, n - column <= TILE_COLUMNS));
+            } else {
+                tiles[t.rows - 1](words + row * ld, ld, panel, TILE_COLUMNS, k, false, tile, TILE_COLUMNS);
+                finishers[epilogue->activation](&t, tile);
+            }
         }
     }
 }

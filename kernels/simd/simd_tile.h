@@ -30,18 +30,22 @@ SIMD_INLINE vf tile_step(mr_linear_format format, vf a, vf b, vf sum)
     return format == MR_LINEAR_F32 ? v_fma(a, b, sum) : format == MR_LINEAR_BF16 ? v_bf16_step(a, b, sum) : v_int8_step(a, b, sum);
 }
 
-/* format, rows <= TILE_ROWS and vectors <= TILE_VECTORS are constants. `add` continues the sums that c holds. Each value is
- * one chain of multiply-adds in the order of k, the same for every shape of tile. */
-SIMD_INLINE void tile_multiply(mr_linear_format format, size_t rows, size_t vectors, const float *restrict a, size_t lda,
-                               const float *restrict b, size_t ldb, size_t k, bool add, float *restrict c, size_t ldc)
+/* Cache lines asked for while a product runs, one at each step of k, so that they never get in the way of its own loads. */
+typedef struct tile_ahead {
+    const char *line; /* NULL: none, known when compiled */
+    size_t stride;    /* bytes; 0: nothing new */
+} tile_ahead;
+
+/* sums += a b; format, rows <= TILE_ROWS and vectors <= TILE_VECTORS are constants. Each value is one chain of multiply-adds in
+ * the order of k, the same for every shape of tile. */
+SIMD_INLINE void tile_accumulate(mr_linear_format format, size_t rows, size_t vectors, const float *restrict a, size_t lda,
+                                 const float *restrict b, size_t ldb, size_t k, tile_ahead ahead, vf sums[TILE_ROWS][TILE_VECTORS])
 {
-    vf sums[TILE_ROWS][TILE_VECTORS];
-    SIMD_UNROLL
-    for (size_t i = 0; i < rows; i++) {
-        SIMD_UNROLL
-        for (size_t j = 0; j < vectors; j++) sums[i][j] = add ? v_load(c + i * ldc + j * VW) : v_set(0.0f);
-    }
     for (size_t p = 0; p < k; p++) {
+        if (ahead.line != NULL) {
+            _mm_prefetch(ahead.line, _MM_HINT_T1);
+            ahead.line += ahead.stride;
+        }
         SIMD_UNROLL
         for (int half = 0; half < tile_halves(format); half++) {
             vf line[TILE_VECTORS];
@@ -55,6 +59,19 @@ SIMD_INLINE void tile_multiply(mr_linear_format format, size_t rows, size_t vect
             }
         }
     }
+}
+
+/* `add` continues the sums that c holds. */
+SIMD_INLINE void tile_multiply(mr_linear_format format, size_t rows, size_t vectors, const float *restrict a, size_t lda,
+                               const float *restrict b, size_t ldb, size_t k, bool add, float *restrict c, size_t ldc)
+{
+    vf sums[TILE_ROWS][TILE_VECTORS];
+    SIMD_UNROLL
+    for (size_t i = 0; i < rows; i++) {
+        SIMD_UNROLL
+        for (size_t j = 0; j < vectors; j++) sums[i][j] = add ? v_load(c + i * ldc + j * VW) : v_set(0.0f);
+    }
+    tile_accumulate(format, rows, vectors, a, lda, b, ldb, k, (tile_ahead){NULL, 0}, sums);
     SIMD_UNROLL
     for (size_t i = 0; i < rows; i++) {
         SIMD_UNROLL
