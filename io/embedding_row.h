@@ -6,6 +6,12 @@
 
 typedef enum mr_row_status { MR_ROW_OK = 0, MR_ROW_TRUNCATED = 1, MR_ROW_FAILED = 2, MR_ROW_SKIPPED = 3 } mr_row_status;
 
+static inline const char *mr_row_status_name(mr_row_status status)
+{
+    static const char *const names[] = { "ok", "truncated", "failed", "skipped" };
+    return names[status];
+}
+
 typedef enum mr_vector_dtype { MR_VECTOR_F32, MR_VECTOR_F16, MR_VECTOR_INT8, MR_VECTOR_BINARY } mr_vector_dtype;
 
 /* All views are borrowed: during put; until the next call of the file that gave it. */

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *const status_names[] = { "ok", "truncated", "failed", "skipped" };
 
 bool mr_json_append_string(mr_buf *out, mr_str text)
 {
@@ -46,7 +45,7 @@ static bool append_vector(mr_buf *out, const float *vector, size_t dimension)
 bool mr_json_append_row(mr_buf *out, const mr_embedding_row *row, const float *vector, size_t dimension)
 {
     bool good = mr_buf_append_str(out, "{\"id\":") && mr_json_append_string(out, row->id) &&
-                mr_buf_printf(out, ",\"status\":\"%s\"", status_names[row->status]) && mr_buf_append_str(out, ",\"embedding\":") &&
+                mr_buf_printf(out, ",\"status\":\"%s\"", mr_row_status_name(row->status)) && mr_buf_append_str(out, ",\"embedding\":") &&
                 append_vector(out, vector, dimension) && mr_buf_printf(out, ",\"tokens\":%u", row->tokens);
     if (good && row->error.length) good = mr_buf_append_str(out, ",\"error\":") && mr_json_append_string(out, row->error);
     if (good && row->width) good = mr_buf_printf(out, ",\"width\":%u,\"height\":%u", row->width, row->height);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "core/error.h"
+#include "core/str.h"
 #include "pipelines/job.h"
 
 typedef struct mr_command {
@@ -27,7 +28,9 @@ MR_COMMAND_LIST(MR_COMMAND_DECLARE)
 int mr_cli_fail(const mr_error *error);
 /* Usage error: the text, then where help is; returns 64. */
 int mr_cli_usage(const mr_command *command, const char *format, ...) MR_PRINTF(2, 3);
-void mr_cli_help(const mr_command *command);
+
+/* Text from a file, on stdout: control characters but newlines and tabs as "?", since a terminal would obey them. */
+void mr_cli_print_text(mr_str text);
 
 /* getopt_long with our error texts: an unknown option names the nearest one. `options` ends with a zero entry and
  * must not contain help, quiet, verbose or log: these are added and handled here.
@@ -52,5 +55,10 @@ bool mr_cli_read_job_flags(const mr_command *command, int argc, char **argv, mr_
 
 /* Checks, plans, runs `job` with progress and summary on stderr; returns the exit code. */
 int mr_cli_run_job(mr_job *job, const mr_job_flags *flags);
+
+/* The same for the job that `load` finds at the command's one operand ("a job file", say), with the flags on top of it. The
+ * loader fills a fresh job, which is cleaned up behind it also when it fails. */
+typedef mr_status mr_cli_job_loader(mr_job *job, const char *path, mr_error *error);
+int mr_cli_run_loaded(const mr_command *command, int argc, char **argv, const char *operand, mr_cli_job_loader *load, bool plan_only);
 
 #endif

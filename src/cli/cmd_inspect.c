@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "core/str.h"
 #include "io/embedding_file.h"
+#include "io/vector_convert.h"
 
 static int run(int argc, char **argv);
 
@@ -24,21 +25,27 @@ const mr_command mr_command_inspect = {
         "  millrace inspect out/debian.h5 --id gimp --json | jq .embedding[0]\n",
 };
 
-static const char *const status_names[] = { "ok", "truncated", "failed", "skipped" };
-static const char *const dtype_names[] = { "f32", "f16", "int8", "binary" };
+#define NAME_COLUMNS 16
 
 static void print_attributes(const mr_embedding_file *file)
 {
     mr_attribute attribute;
     for (size_t i = 0; mr_embedding_file_attribute_at(file, i, &attribute); i++) {
+        printf("  ");
+        mr_cli_print_text(mr_str_of(attribute.name));
         if (!strchr(attribute.value, '\n')) {
-            printf("  %-16s %s\n", attribute.name, attribute.value);
+            const int length = (int)strlen(attribute.name);
+            printf("%*s", length < NAME_COLUMNS ? NAME_COLUMNS - length + 1 : 1, "");
+            mr_cli_print_text(mr_str_of(attribute.value));
+            putchar('\n');
             continue;
         }
-        printf("  %s\n", attribute.name);
+        putchar('\n');
         for (const char *line = attribute.value; *line;) {
             size_t length = strcspn(line, "\n");
-            printf("    %.*s\n", (int)length, line);
+            printf("    ");
+            mr_cli_print_text((mr_str){ line, length });
+            putchar('\n');
             line += length + (line[length] == '\n');
         }
     }
@@ -47,7 +54,7 @@ static void print_attributes(const mr_embedding_file *file)
 static void print_file(const char *path, const mr_embedding_file *file)
 {
     printf("%s\n  %llu vectors of %zu, %s\n", path, (unsigned long long)mr_embedding_file_rows(file), mr_embedding_file_dimension(file),
-           dtype_names[mr_embedding_file_dtype(file)]);
+           mr_vector_dtype_name(mr_embedding_file_dtype(file)));
     print_attributes(file);
 }
 
@@ -57,13 +64,48 @@ static void print_file_json(const mr_embedding_file *file)
     mr_attribute attribute;
     for (size_t i = 0; mr_embedding_file_attribute_at(file, i, &attribute); i++) json_object_set_new(attributes, attribute.name, json_string(attribute.value));
     json_t *root = json_pack("{s:I,s:I,s:s,s:o}", "rows", (json_int_t)mr_embedding_file_rows(file), "dimension", (json_int_t)mr_embedding_file_dimension(file),
-                             "dtype", dtype_names[mr_embedding_file_dtype(file)], "attributes", attributes);
+                             "dtype", mr_vector_dtype_name(mr_embedding_file_dtype(file)), "attributes", attributes);
     json_dumpf(root, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(root);
 }
 
+static void print_row_json(const mr_embedding_row *row, mr_str source, uint64_t number, const float *vector, size_t dimension)
+{
+    json_t *values = json_array();
+    for (size_t i = 0; i < dimension; i++) json_array_append_new(values, isfinite(vector[i]) ? json_real(vector[i]) : json_null());
+    json_t *object = json_pack("{s:I,s:s%,s:s,s:s%,s:s%,s:I,s:s%,s:I,s:o}", "row", (json_int_t)number, "id", row->id.data, row->id.length, "status",
+                               mr_row_status_name(row->status), "error", row->error.data ? row->error.data : "", row->error.length, "text",
+                               row->text.data ? row->text.data : "", row->text.length, "tokens", (json_int_t)row->tokens, "source", source.data, source.length,
+                               "source_record", (json_int_t)row->source_record, "embedding", values);
+    json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    putchar('\n');
+    json_decref(object);
+}
+
+static void print_field(const char *name, mr_str text)
+{
+    if (text.length == 0) return;
+    printf("%s  ", name);
+    mr_cli_print_text(text);
+    putchar('\n');
+}
+
 #define SHOWN_COMPONENTS 6
+
+static void print_row_text(const mr_embedding_row *row, mr_str source, uint64_t number, const float *vector, size_t dimension)
+{
+    printf("row %llu  id ", (unsigned long long)number);
+    mr_cli_print_text(row->id);
+    printf("  %s  %u tokens  from ", mr_row_status_name(row->status), row->tokens);
+    mr_cli_print_text(source);
+    printf(" record %llu\n", (unsigned long long)row->source_record);
+    print_field("error", row->error);
+    print_field("text", row->text);
+    printf("vector ");
+    for (size_t i = 0; i < dimension && i < SHOWN_COMPONENTS; i++) printf(" %.6g", (double)vector[i]);
+    printf("%s\n", dimension > SHOWN_COMPONENTS ? " ..." : "");
+}
 
 static mr_status print_row(mr_embedding_file *file, uint64_t number, bool json, mr_error *error)
 {
@@ -73,28 +115,7 @@ static mr_status print_row(mr_embedding_file *file, uint64_t number, bool json, 
     if (!vector) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
     mr_status status = mr_embedding_file_vectors(file, number, 1, vector, error);
     if (status == MR_OK) status = mr_embedding_file_row(file, number, &row, error);
-    if (status == MR_OK) {
-        mr_str source = mr_embedding_file_source_name(file, row.source_index);
-        if (json) {
-            json_t *values = json_array();
-            for (size_t i = 0; i < dimension; i++) json_array_append_new(values, isfinite(vector[i]) ? json_real(vector[i]) : json_null());
-            json_t *object = json_pack("{s:I,s:s%,s:s,s:s%,s:s%,s:I,s:s%,s:I,s:o}", "row", (json_int_t)number, "id", row.id.data, row.id.length, "status",
-                                       status_names[row.status], "error", row.error.data ? row.error.data : "", row.error.length, "text", row.text.data ? row.text.data : "",
-                                       row.text.length, "tokens", (json_int_t)row.tokens, "source", source.data, source.length, "source_record",
-                                       (json_int_t)row.source_record, "embedding", values);
-            json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
-            putchar('\n');
-            json_decref(object);
-        } else {
-            printf("row %llu  id %.*s  %s  %u tokens  from %.*s record %llu\n", (unsigned long long)number, (int)row.id.length, row.id.data,
-                   status_names[row.status], row.tokens, (int)source.length, source.data, (unsigned long long)row.source_record);
-            if (row.error.length) printf("error  %.*s\n", (int)row.error.length, row.error.data);
-            if (row.text.length) printf("text  %.*s\n", (int)row.text.length, row.text.data);
-            printf("vector ");
-            for (size_t i = 0; i < dimension && i < SHOWN_COMPONENTS; i++) printf(" %.6g", (double)vector[i]);
-            printf("%s\n", dimension > SHOWN_COMPONENTS ? " ..." : "");
-        }
-    }
+    if (status == MR_OK) (json ? print_row_json : print_row_text)(&row, mr_embedding_file_source_name(file, row.source_index), number, vector, dimension);
     free(vector);
     return status;
 }

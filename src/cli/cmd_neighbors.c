@@ -99,7 +99,10 @@ static void print_beginning(mr_str text)
     size_t shown = 0;
     while (shown < text.length && shown < SHOWN_BYTES && text.data[shown] != '\n') shown++;
     while (shown > 0 && shown < text.length && ((unsigned char)text.data[shown] & 0xC0) == 0x80) shown--;
-    if (shown > 0) printf("  %.*s%s", (int)shown, text.data, shown < text.length ? "..." : "");
+    if (shown == 0) return;
+    printf("  ");
+    mr_cli_print_text((mr_str){ text.data, shown });
+    if (shown < text.length) printf("...");
 }
 
 static mr_status print_neighbors(const request *wanted, mr_embedding_file *file, const mr_neighbor *found, size_t count, mr_error *error)
@@ -113,7 +116,8 @@ static mr_status print_neighbors(const request *wanted, mr_embedding_file *file,
             putchar('\n');
             json_decref(object);
         } else {
-            printf("%3zu  %.4f  %.*s", i + 1, found[i].score, (int)row.id.length, row.id.data);
+            printf("%3zu  %.4f  ", i + 1, found[i].score);
+            mr_cli_print_text(row.id);
             print_beginning(row.text);
             putchar('\n');
         }

@@ -28,34 +28,12 @@ static mr_status read_job(mr_job *job, const char *path, mr_error *error)
     const char *text = mr_embedding_file_attribute(file, "job_settings");
     mr_status status = text ? mr_job_read_text(job, text, error) : mr_error_set(error, MR_BAD_INPUT, "%s does not say which job made it", path);
     mr_embedding_file_close(file);
-    if (status == MR_OK) status = mr_job_setting_assign(job, mr_job_setting_by_flag("--output"), path, "OUT", error);
-    return status;
+    job->retry_failed = true;
+    job->overwrite = 0;
+    return status == MR_OK ? mr_job_setting_assign(job, mr_job_setting_by_flag("--output"), path, "OUT", error) : status;
 }
 
 static int run(int argc, char **argv)
 {
-    mr_job job;
-    mr_job_flags flags = { 0 };
-    mr_error error;
-    int first_operand, code = 0;
-    mr_job_init(&job);
-    if (!mr_cli_read_job_flags(&mr_command_retry, argc, argv, &job, &flags, &first_operand, &code)) goto done;
-    if (first_operand + 1 != argc) {
-        code = mr_cli_usage(&mr_command_retry, "name one finished output");
-        goto done;
-    }
-    const char *path = argv[first_operand];
-    mr_job_fini(&job);
-    if (read_job(&job, path, &error) != MR_OK) {
-        code = mr_cli_fail(&error);
-        goto done;
-    }
-    optind = 0; /* the flags once more, on top of the stored job */
-    if (!mr_cli_read_job_flags(&mr_command_retry, argc, argv, &job, &flags, &first_operand, &code)) goto done;
-    job.retry_failed = true;
-    job.overwrite = 0;
-    code = mr_cli_run_job(&job, &flags);
-done:
-    mr_job_fini(&job);
-    return code;
+    return mr_cli_run_loaded(&mr_command_retry, argc, argv, "a finished output", read_job, false);
 }

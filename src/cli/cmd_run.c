@@ -1,6 +1,4 @@
 /* run and plan: a job from a YAML file. */
-#include <string.h>
-
 #include "cli/cli.h"
 
 static int run(int argc, char **argv);
@@ -56,39 +54,12 @@ const mr_command mr_command_plan = {
         "  millrace plan configs/jobs/debian.yaml --memory-limit 1G\n",
 };
 
-/* Flags are read twice: once to find the file, then on top of what it says. */
-static int run_file(const mr_command *command, int argc, char **argv, bool plan_only)
-{
-    mr_job job;
-    mr_job_flags flags = { .plan_only = plan_only };
-    mr_error error;
-    int first_operand, code = 0;
-    mr_job_init(&job);
-    if (!mr_cli_read_job_flags(command, argc, argv, &job, &flags, &first_operand, &code)) goto done;
-    if (first_operand + 1 != argc) {
-        code = mr_cli_usage(command, first_operand == argc ? "no job file given" : "more than one job file given");
-        goto done;
-    }
-    const char *path = argv[first_operand];
-    mr_job_fini(&job);
-    if (mr_job_load(&job, path, &error) != MR_OK) {
-        code = mr_cli_fail(&error);
-        goto done;
-    }
-    optind = 0; /* start over (glibc) */
-    if (!mr_cli_read_job_flags(command, argc, argv, &job, &flags, &first_operand, &code)) goto done;
-    code = mr_cli_run_job(&job, &flags);
-done:
-    mr_job_fini(&job);
-    return code;
-}
-
 static int run(int argc, char **argv)
 {
-    return run_file(&mr_command_run, argc, argv, false);
+    return mr_cli_run_loaded(&mr_command_run, argc, argv, "a job file", mr_job_load, false);
 }
 
 static int plan(int argc, char **argv)
 {
-    return run_file(&mr_command_plan, argc, argv, true);
+    return mr_cli_run_loaded(&mr_command_plan, argc, argv, "a job file", mr_job_load, true);
 }

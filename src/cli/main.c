@@ -44,9 +44,23 @@ int mr_cli_usage(const mr_command *command, const char *format, ...)
     return mr_status_exit_code(MR_INVALID_ARGUMENT);
 }
 
-void mr_cli_help(const mr_command *command)
+static bool is_control(mr_str text, size_t at)
 {
-    puts(command->help);
+    const unsigned char c = (unsigned char)text.data[at], next = at + 1 < text.length ? (unsigned char)text.data[at + 1] : 0;
+    return (c < ' ' && c != '\n' && c != '\t') || c == 0x7F || (c == 0xC2 && next >= 0x80 && next <= 0x9F);
+}
+
+void mr_cli_print_text(mr_str text)
+{
+    size_t from = 0;
+    for (size_t i = 0; i < text.length; i++) {
+        if (!is_control(text, i)) continue;
+        fwrite(text.data + from, 1, i - from, stdout);
+        putchar('?');
+        if (text.data[i] == '\xC2') i++;
+        from = i + 1;
+    }
+    if (from < text.length) fwrite(text.data + from, 1, text.length - from, stdout);
 }
 
 enum { OPTION_HELP = 0x1000, OPTION_LOG };
@@ -98,7 +112,7 @@ int mr_cli_option(const mr_command *command, int argc, char **argv, const char *
         int result = getopt_long(argc, argv, shorts, all, NULL);
         switch (result) {
         case OPTION_HELP:
-        case 'h': mr_cli_help(command); *exit_code = 0; return 'H';
+        case 'h': puts(command->help); *exit_code = 0; return 'H';
         case 'q': verbosity--; break;
         case 'v':
             verbosity++;
@@ -179,7 +193,8 @@ int main(int argc, char **argv)
     } else {
         code = run_command(argc - 1, argv + 1);
     }
-    if (code == 0 && (fflush(stdout) != 0 || ferror(stdout))) { /* data that did not arrive is a failure */
+    bool arrived = fflush(stdout) == 0 && !ferror(stdout);
+    if (!arrived && (code == 0 || code == mr_status_exit_code(MR_RECORDS_FAILED))) { /* data that did not arrive is a failure */
         fprintf(stderr, "millrace: cannot write to standard output\n");
         code = mr_status_exit_code(MR_IO);
     }

@@ -28,7 +28,8 @@ char *mr_format_count(char out[32], uint64_t value)
     return out;
 }
 
-char *mr_format_duration(char out[32], double seconds)
+/* "0:07", "1:02:03". */
+static char *format_duration(char out[32], double seconds)
 {
     unsigned long whole = seconds > 0.0 && seconds < 4e9 ? (unsigned long)(seconds + 0.5) : 0;
     if (whole >= 3600) snprintf(out, 32, "%lu:%02lu:%02lu", whole / 3600, whole / 60 % 60, whole % 60);
@@ -123,7 +124,7 @@ static void draw_live(mr_progress_view *view, const mr_job_progress *p, const mr
     append_stage(&lines[2], "embed", p->computed, e.total, style);
     if (p->workers_ready == 0) mr_buf_append_str(&lines[2], "  loading the model");
     else mr_buf_printf(&lines[2], "  %.0f records/s  %s tokens/s", e.records_per_second, mr_format_count(count, (uint64_t)e.tokens_per_second));
-    if (e.eta >= 0.0) mr_buf_printf(&lines[2], "  ETA %s", mr_format_duration(count, e.eta));
+    if (e.eta >= 0.0) mr_buf_printf(&lines[2], "  ETA %s", format_duration(count, e.eta));
     append_stage(&lines[3], "write", p->written, e.total, style);
     mr_buf_printf(&lines[3], "  memory %s of %s", mr_str_bytes(rss, mr_mem_rss()), mr_str_bytes(limit, plan->memory_limit));
     if (p->failed) mr_buf_printf(&lines[3], "  failed %s", mr_format_count(count, p->failed));
@@ -147,7 +148,7 @@ static void draw_plain(const mr_progress_view *view, const mr_job_progress *p, c
     fprintf(stderr, "millrace: %s%s%s%s records  %.0f records/s  %s tokens/s  ETA %s  memory %s of %s  failed %llu\n",
             mr_format_count(done, p->computed), e.total ? " of " : "", e.total && !p->read_done ? "~" : "",
             e.total ? mr_format_count(total, e.total) : "", e.records_per_second, mr_format_count(tokens, (uint64_t)e.tokens_per_second),
-            e.eta >= 0.0 ? mr_format_duration(eta, e.eta) : "unknown", mr_str_bytes(rss, mr_mem_rss()),
+            e.eta >= 0.0 ? format_duration(eta, e.eta) : "unknown", mr_str_bytes(rss, mr_mem_rss()),
             mr_str_bytes(limit, plan->memory_limit), (unsigned long long)p->failed);
 }
 

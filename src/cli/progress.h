@@ -21,7 +21,4 @@ void mr_progress_view_end(mr_progress_view *view);
 
 /* "1,234,567"; "12.3k" style is never used: numbers in a log should add up. */
 char *mr_format_count(char out[32], uint64_t value);
-/* "0:07", "1:02:03". */
-char *mr_format_duration(char out[32], double seconds);
-
 #endif

@@ -243,3 +243,28 @@ int mr_cli_run_job(mr_job *job, const mr_job_flags *flags)
     mr_job_plan_fini(&plan);
     return code;
 }
+
+/* Flags are read twice: once to find the operand, then on top of what is loaded from there. */
+int mr_cli_run_loaded(const mr_command *command, int argc, char **argv, const char *operand, mr_cli_job_loader *load, bool plan_only)
+{
+    mr_job job;
+    mr_job_flags flags = { .plan_only = plan_only };
+    mr_error error;
+    int first_operand, code = 0;
+    mr_job_init(&job);
+    if (!mr_cli_read_job_flags(command, argc, argv, &job, &flags, &first_operand, &code)) goto done;
+    if (first_operand + 1 != argc) {
+        code = mr_cli_usage(command, "name %s, and one only", operand);
+        goto done;
+    }
+    mr_job_fini(&job);
+    if (load(&job, argv[first_operand], &error) != MR_OK) {
+        code = mr_cli_fail(&error);
+        goto done;
+    }
+    optind = 0; /* start over (glibc) */
+    if (mr_cli_read_job_flags(command, argc, argv, &job, &flags, &first_operand, &code)) code = mr_cli_run_job(&job, &flags);
+done:
+    mr_job_fini(&job);
+    return code;
+}

@@ -191,6 +191,17 @@ class Reading(Case):
             self.assertRegex(self.run_millrace("models", "org/tiny")[0], rf"fits +{fits}\n")
         self.run_millrace("embed", "plain.jsonl", "-m", "org/tiny", "-o", "-", "--prompt", "passage", code=78)
 
+    def test_nothing_a_terminal_would_obey_is_printed(self):
+        """Ids and texts are whoever's who made the corpus. What is printed for programs stays as it is."""
+        lines = self.write_jsonl("in.jsonl", [{"id": "a\x1b]0;title\x07", "text": "river \x1b[2J \u009b2J \u00e9\u4e2d"}])
+        self.run_millrace("embed", lines, "-m", MODEL, "-o", "out.h5", "--store-text")
+        for command in (["inspect", "out.h5", "--row", "0"], ["neighbors", "out.h5", "river"]):
+            shown = self.run_millrace(*command)[0]
+            self.assertIn("a?]0;title?", shown)
+            self.assertIn("river ?[2J ?2J \u00e9\u4e2d", shown)
+            self.assertFalse(re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", shown))
+        self.assertEqual(json.loads(self.run_millrace("inspect", "out.h5", "--row", "0", "--json")[0])["id"], "a\x1b]0;title\x07")
+
     def test_what_is_no_output_is_told_with_the_reason(self):
         whole = self.embed(self.corpus(50)).read_bytes()
         lines = self.write_jsonl("lines.jsonl", [{"id": "a", "text": "light"}])
