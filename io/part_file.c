@@ -30,7 +30,8 @@ bool mr_attribute_is_reserved(const char *name)
     return is_of_file(name) || is_in(name, job_names, sizeof job_names / sizeof *job_names);
 }
 
-mr_status mr_part_file_put_job(hid_t file, const mr_sink_options *options, const mr_embedding_schema *schema, mr_error *error)
+/* Root attributes of a part: the job's own, then what identifies job and schema. */
+static mr_status put_job(hid_t file, const mr_sink_options *options, const mr_embedding_schema *schema, mr_error *error)
 {
     MR_TRY(mr_h5_put_text(file, "schema", SCHEMA_NAME, error));
     MR_TRY(mr_h5_put_number(file, "schema_version", MR_SCHEMA_VERSION, error));
@@ -123,7 +124,7 @@ mr_status mr_part_file_write(const char *path, const mr_sink_options *options, c
     mr_part_facts_count(&facts, block);
     MR_TRY(mr_h5_output_create(path, &output, error));
     hid_t file = mr_h5_output_id(output);
-    mr_status status = mr_part_file_put_job(file, options, schema, error);
+    mr_status status = put_job(file, options, schema, error);
     if (status == MR_OK) status = mr_part_file_describe(file, &facts, error);
     if (status == MR_OK) status = mr_part_file_write_table(file, schema->columns, schema->count, block, error);
     if (status == MR_OK) status = write_source_names(file, options, error);

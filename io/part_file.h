@@ -16,9 +16,7 @@ typedef struct mr_part_facts {
 
 bool mr_attribute_is_reserved(const char *name);
 
-/* Root attributes of a part: the job's own, then what identifies job and schema. */
-mr_status mr_part_file_put_job(hid_t file, const mr_sink_options *options, const mr_embedding_schema *schema, mr_error *error);
-/* The same taken over from a part; `fingerprint` and `job_text` replace its own when not NULL. */
+/* The root attributes that say which job made a part, taken over from one; `fingerprint` and `job_text` replace its own when not NULL. */
 mr_status mr_part_file_copy_job(hid_t from, hid_t to, const char *fingerprint, const char *job_text, mr_error *error);
 /* A table of one write. */
 mr_status mr_part_file_write_table(hid_t file, const mr_column *columns, size_t count, const mr_block *block, mr_error *error);

@@ -193,7 +193,6 @@ size_t mr_guard_correct(mr_guard *guard, size_t measured_bytes)
 }
 
 size_t mr_governor_limit(const mr_governor *governor) { return governor->limit; }
-size_t mr_governor_total(const mr_governor *governor) { return governor->total; }
 size_t mr_governor_used(const mr_governor *governor) { return atomic_load_explicit(&governor->used, memory_order_acquire); }
 size_t mr_governor_available(const mr_governor *governor) { return governor->limit - mr_governor_used(governor); }
 const mr_memory_limits *mr_governor_limits(const mr_governor *governor) { return &governor->limits; }

@@ -61,8 +61,6 @@ void mr_guard_split(mr_guard *from, size_t bytes, mr_mem_tag tag, mr_guard *out)
 size_t mr_guard_correct(mr_guard *guard, size_t measured_bytes);
 
 size_t mr_governor_limit(const mr_governor *governor);      /* what guards may sum up to */
-size_t mr_governor_total(const mr_governor *governor);      /* what pressure is a share of: the limit when given in bytes,
-                                                              * the effective memory when given as a share of it */
 size_t mr_governor_used(const mr_governor *governor);
 size_t mr_governor_available(const mr_governor *governor);
 size_t mr_governor_used_by(const mr_governor *governor, mr_mem_tag tag);
