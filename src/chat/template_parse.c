@@ -1,4 +1,4 @@
-#include "chat/template_node.h"
+#include "chat/template_lexer.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -7,45 +7,56 @@
 
 #define MAX_DEPTH 100 /* of nested expressions and statements */
 
-typedef enum token_type { NAME, STRING, NUMBER, SIGN, TAG_END } token_type;
-
-typedef struct token {
-    token_type type;
-    mr_str text; /* of a string: between its quotes */
-    size_t at;
-} token;
-
 typedef struct parser {
+    mr_lexer lexer;
     mr_chat_template *made;
-    const char *source;
-    size_t length, at;
-    token now;
-    bool tag_closes; /* the tag's end was read */
-    size_t depth, loops, braces; /* of expressions and blocks; of open mappings */
+    size_t depth, loops; /* of expressions and blocks */
     mr_error *error;
 } parser;
 
-/* ---------------------------------------------------------------- nodes and errors */
+/* ---------------------------------------------------------------- tokens and nodes */
 
-static mr_status refuse(const parser *p, mr_status status, const char *what, mr_str name)
+static mr_status next(parser *p)
 {
-    return mr_error_set(p->error, status, "%s:%u: %s%s%.*s%s", p->made->where, mr_template_line(p->made, p->now.at), what, name.data ? " \"" : "", (int)(name.length < 64 ? name.length : 64),
-                        name.data ? name.data : "", name.data ? "\"" : "");
+    return mr_lexer_next(&p->lexer);
+}
+
+static bool sign(const parser *p, const char *text)
+{
+    return mr_lexer_is(&p->lexer, MR_TOKEN_SIGN, text);
+}
+
+static bool word(const parser *p, const char *text)
+{
+    return mr_lexer_is(&p->lexer, MR_TOKEN_NAME, text);
 }
 
 static mr_status unexpected(const parser *p)
 {
-    return refuse(p, MR_MODEL_CORRUPT, p->now.type == TAG_END ? "the tag ends too early" : "this does not belong here:", p->now.type == TAG_END ? (mr_str){ 0 } : p->now.text);
+    return mr_lexer_unexpected(&p->lexer);
 }
 
 static mr_status unsupported(const parser *p, const char *what, mr_str name)
 {
-    return refuse(p, MR_MODEL_UNSUPPORTED, what, name); /* "where:line: the filter "x"" */
+    return mr_lexer_refuse(&p->lexer, MR_MODEL_UNSUPPORTED, what, name); /* "where:line: the filter "x"" */
+}
+
+static mr_status expect(parser *p, const char *text)
+{
+    return sign(p, text) ? next(p) : unexpected(p);
+}
+
+/* A name, taken. */
+static mr_status expect_name(parser *p, mr_str *out)
+{
+    if (p->lexer.now.type != MR_TOKEN_NAME) return unexpected(p);
+    *out = p->lexer.now.text;
+    return next(p);
 }
 
 static mr_status make(parser *p, mr_node_type type, mr_node **out)
 {
-    *out = mr_template_add_node(p->made, type, p->now.at);
+    *out = mr_template_add_node(p->made, type, p->lexer.now.at);
     return *out ? MR_OK : mr_error_set(p->error, MR_OUT_OF_MEMORY, "%s: out of memory", p->made->where);
 }
 
@@ -58,115 +69,14 @@ static mr_status make_literal(parser *p, json_t *literal, mr_node **out)
     return status;
 }
 
-/* ---------------------------------------------------------------- tokens inside tags */
-
-static bool begins(const parser *p, const char *text)
-{
-    size_t length = strlen(text);
-    return p->length - p->at >= length && memcmp(p->source + p->at, text, length) == 0;
-}
-
-static bool is_name_byte(char c)
-{
-    return isalnum((unsigned char)c) || c == '_';
-}
-
-static mr_status next(parser *p)
-{
-    static const char *const signs[] = { "-%}", "+%}", "%}", "-}}", "}}", "//", "**", "==", "!=", "<=", ">=", "<", ">", "+", "-", "*", "/", "%", "~", "=", "|", ".", ",", ":", "(", ")", "[", "]", "{", "}" };
-    while (p->at < p->length && isspace((unsigned char)p->source[p->at])) p->at++;
-    p->now = (token){ .type = TAG_END, .at = p->at };
-    if (p->at >= p->length) return refuse(p, MR_MODEL_CORRUPT, "a tag has no end", (mr_str){ 0 });
-    const char *from = p->source + p->at;
-    char c = *from;
-    size_t end = p->at;
-    if (isalpha((unsigned char)c) || c == '_') {
-        while (end < p->length && is_name_byte(p->source[end])) end++;
-        p->now.type = NAME;
-    } else if (isdigit((unsigned char)c)) {
-        while (end < p->length && (is_name_byte(p->source[end]) || (p->source[end] == '.' && end + 1 < p->length && isdigit((unsigned char)p->source[end + 1])))) end++;
-        p->now.type = NUMBER;
-    } else if (c == '"' || c == '\'') {
-        for (end++; end < p->length && p->source[end] != c; end++) end += p->source[end] == '\\';
-        if (end >= p->length) return refuse(p, MR_MODEL_CORRUPT, "a string has no end", (mr_str){ 0 });
-        p->now.type = STRING;
-        p->now.text = (mr_str){ from + 1, end - p->at - 1 };
-        p->at = end + 1;
-        return MR_OK;
-    } else {
-        for (size_t i = 0; i < sizeof signs / sizeof *signs && end == p->at; i++) {
-            if (!begins(p, signs[i]) || (p->braces && (i == 3 || i == 4))) continue; /* two mappings may end, not the tag */
-            end += strlen(signs[i]);
-            p->now.type = i < 5 ? TAG_END : SIGN;
-        }
-        if (end == p->at) return refuse(p, MR_MODEL_CORRUPT, "this character does not belong here:", (mr_str){ from, 1 });
-    }
-    p->now.text = (mr_str){ from, end - p->at };
-    p->at = end;
-    if (c == '{') p->braces++;
-    if (c == '}' && p->now.type == SIGN) p->braces--;
-    return MR_OK;
-}
-
-static bool now_is(const parser *p, token_type type, const char *text)
-{
-    return p->now.type == type && mr_str_equal(p->now.text, mr_str_of(text));
-}
-
-static bool sign(const parser *p, const char *text)
-{
-    return now_is(p, SIGN, text);
-}
-
-static bool word(const parser *p, const char *text)
-{
-    return now_is(p, NAME, text);
-}
-
-static mr_status expect(parser *p, const char *text)
-{
-    return sign(p, text) ? next(p) : unexpected(p);
-}
-
-static bool append_escape(mr_str text, size_t *i, mr_buf *out)
-{
-    static const char letters[] = "ntr\\'\"abfv0", bytes[] = "\n\t\r\\'\"\a\b\f\v";
-    char c = text.data[*i], utf8[4];
-    const char *found = c ? strchr(letters, c) : NULL;
-    if (c == '\n') return true;
-    if (c == 'x' || c == 'u') {
-        size_t digits = c == 'x' ? 2 : 4;
-        char hex[5] = { 0 };
-        if (text.length - *i <= digits) return false;
-        for (size_t k = 0; k < digits; k++) {
-            hex[k] = text.data[*i + 1 + k];
-            if (!isxdigit((unsigned char)hex[k])) return false;
-        }
-        unsigned long point = strtoul(hex, NULL, 16);
-        if (point >= 0xD800 && point <= 0xDFFF) return false;
-        *i += digits;
-        size_t length = 0;
-        if (point < 0x80) utf8[length++] = (char)point;
-        else if (point < 0x800) utf8[length++] = (char)(0xC0 | point >> 6), utf8[length++] = (char)(0x80 | (point & 0x3F));
-        else utf8[length++] = (char)(0xE0 | point >> 12), utf8[length++] = (char)(0x80 | (point >> 6 & 0x3F)), utf8[length++] = (char)(0x80 | (point & 0x3F));
-        return mr_buf_append(out, utf8, length);
-    }
-    if (!found) return !isalnum((unsigned char)c) ? mr_buf_append(out, "\\", 1) && mr_buf_append(out, &c, 1) : false;
-    return c == '0' ? mr_buf_append(out, "", 1) : mr_buf_append(out, &bytes[found - letters], 1);
-}
-
 /* Adjacent strings are one. */
 static mr_status parse_string(parser *p, mr_node **out)
 {
     mr_buf text = { 0 };
     mr_status status = MR_OK;
-    while (status == MR_OK && p->now.type == STRING) {
-        mr_str raw = p->now.text;
-        for (size_t i = 0; i < raw.length && status == MR_OK; i++) {
-            bool done = raw.data[i] != '\\' ? mr_buf_append(&text, raw.data + i, 1) : (i++, append_escape(raw, &i, &text));
-            if (!done) status = unsupported(p, "an escape in this string:", raw);
-        }
-        if (status == MR_OK) status = next(p);
+    while (status == MR_OK && p->lexer.now.type == MR_TOKEN_STRING) {
+        if (!mr_lexer_unescape(p->lexer.now.text, &text)) status = unsupported(p, "an escape in this string:", p->lexer.now.text);
+        else status = next(p);
     }
     if (status == MR_OK) status = make_literal(p, json_stringn(text.data ? text.data : "", text.length), out);
     mr_buf_fini(&text);
@@ -176,7 +86,7 @@ static mr_status parse_string(parser *p, mr_node **out)
 static mr_status parse_number(parser *p, mr_node **out)
 {
     char digits[64], *end;
-    mr_str text = p->now.text;
+    mr_str text = p->lexer.now.text;
     if (text.length >= sizeof digits) return unsupported(p, "a number:", text);
     memcpy(digits, text.data, text.length);
     digits[text.length] = '\0';
@@ -250,15 +160,15 @@ static mr_status parse_name(parser *p, mr_node **out)
         return make_literal(p, constants[i].kind == 2 ? json_null() : json_boolean(constants[i].kind), out);
     }
     MR_TRY(make(p, MR_NODE_NAME, out));
-    (*out)->text = p->now.text;
+    (*out)->text = p->lexer.now.text;
     return next(p);
 }
 
 static mr_status parse_primary(parser *p, mr_node **out)
 {
-    if (p->now.type == STRING) return parse_string(p, out);
-    if (p->now.type == NUMBER) return parse_number(p, out);
-    if (p->now.type == NAME) return parse_name(p, out);
+    if (p->lexer.now.type == MR_TOKEN_STRING) return parse_string(p, out);
+    if (p->lexer.now.type == MR_TOKEN_NUMBER) return parse_number(p, out);
+    if (p->lexer.now.type == MR_TOKEN_NAME) return parse_name(p, out);
     if (sign(p, "(")) {
         MR_TRY(next(p));
         MR_TRY(parse_expression(p, out));
@@ -312,8 +222,8 @@ static mr_status parse_postfix(parser *p, mr_node **out)
     for (;;) {
         if (sign(p, ".")) {
             MR_TRY(next(p));
-            if (p->now.type != NAME) return unexpected(p);
-            mr_str name = p->now.text;
+            if (p->lexer.now.type != MR_TOKEN_NAME) return unexpected(p);
+            mr_str name = p->lexer.now.text;
             MR_TRY(make(p, MR_NODE_ATTR, &node));
             node->a = *out;
             node->text = name;
@@ -343,7 +253,7 @@ static bool argument_follows(const parser *p)
     static const char *const others[] = { "and", "or", "not", "in", "is", "if", "else", NULL };
     for (size_t i = 0; others[i]; i++)
         if (word(p, others[i])) return false;
-    return p->now.type == NAME || p->now.type == STRING || p->now.type == NUMBER || sign(p, "[") || sign(p, "{");
+    return p->lexer.now.type == MR_TOKEN_NAME || p->lexer.now.type == MR_TOKEN_STRING || p->lexer.now.type == MR_TOKEN_NUMBER || sign(p, "[") || sign(p, "{");
 }
 
 static mr_status parse_test(parser *p, mr_node **out)
@@ -352,11 +262,11 @@ static mr_status parse_test(parser *p, mr_node **out)
     MR_TRY(next(p));
     bool not = word(p, "not");
     if (not) MR_TRY(next(p));
-    if (p->now.type != NAME) return unexpected(p);
-    if (!mr_template_test_exists(p->now.text)) return unsupported(p, "the test", p->now.text);
+    if (p->lexer.now.type != MR_TOKEN_NAME) return unexpected(p);
+    if (!mr_template_test_exists(p->lexer.now.text)) return unsupported(p, "the test", p->lexer.now.text);
     MR_TRY(make(p, MR_NODE_TEST, &node));
     node->a = *out;
-    node->text = p->now.text;
+    node->text = p->lexer.now.text;
     MR_TRY(next(p));
     if (sign(p, "(")) {
         MR_TRY(parse_arguments(p, &node->first));
@@ -381,11 +291,11 @@ static mr_status parse_filters(parser *p, mr_node **out)
             MR_TRY(parse_test(p, out));
         } else if (sign(p, "|")) {
             MR_TRY(next(p));
-            if (p->now.type != NAME) return unexpected(p);
-            if (!mr_template_filter_exists(p->now.text)) return unsupported(p, "the filter", p->now.text);
+            if (p->lexer.now.type != MR_TOKEN_NAME) return unexpected(p);
+            if (!mr_template_filter_exists(p->lexer.now.text)) return unsupported(p, "the filter", p->lexer.now.text);
             MR_TRY(make(p, MR_NODE_FILTER, &node));
             node->a = *out;
-            node->text = p->now.text;
+            node->text = p->lexer.now.text;
             MR_TRY(next(p));
             if (sign(p, "(")) MR_TRY(parse_arguments(p, &node->first));
             *out = node;
@@ -411,7 +321,7 @@ static mr_status parse_unary(parser *p, mr_node **out)
     }
     MR_TRY(parse_primary(p, out));
     MR_TRY(parse_postfix(p, out));
-    if (sign(p, "**")) return unsupported(p, "the operator", p->now.text);
+    if (sign(p, "**")) return unsupported(p, "the operator", p->lexer.now.text);
     return parse_filters(p, out);
 }
 
@@ -532,52 +442,52 @@ static mr_status parse_expression(parser *p, mr_node **out)
  * stands behind the tag's opening. */
 static mr_status parse_text(parser *p, mr_node ***tail, char *tag)
 {
-    size_t from = p->at, end = from;
-    while (end + 1 < p->length && !(p->source[end] == '{' && strchr("%{#", p->source[end + 1]) && p->source[end + 1])) end++;
-    bool found = end + 1 < p->length;
-    if (!found) end = p->length;
-    char control = found && end + 2 < p->length ? p->source[end + 2] : 0;
+    size_t from = p->lexer.at, end = from;
+    while (end + 1 < p->lexer.length && !(p->lexer.source[end] == '{' && strchr("%{#", p->lexer.source[end + 1]) && p->lexer.source[end + 1])) end++;
+    bool found = end + 1 < p->lexer.length;
+    if (!found) end = p->lexer.length;
+    char control = found && end + 2 < p->lexer.length ? p->lexer.source[end + 2] : 0;
     size_t stop = end;
-    *tag = found ? p->source[end + 1] : 0;
+    *tag = found ? p->lexer.source[end + 1] : 0;
     if (control == '-') {
-        while (stop > from && isspace((unsigned char)p->source[stop - 1])) stop--;
+        while (stop > from && isspace((unsigned char)p->lexer.source[stop - 1])) stop--;
     } else if (found && *tag != '{' && control != '+') {
         size_t blank = stop;
-        while (blank > from && (p->source[blank - 1] == ' ' || p->source[blank - 1] == '\t')) blank--;
-        if (blank == 0 || p->source[blank - 1] == '\n') stop = blank;
+        while (blank > from && (p->lexer.source[blank - 1] == ' ' || p->lexer.source[blank - 1] == '\t')) blank--;
+        if (blank == 0 || p->lexer.source[blank - 1] == '\n') stop = blank;
     }
     if (stop > from) {
         mr_node *node = NULL;
-        p->now.at = from;
+        p->lexer.now.at = from;
         MR_TRY(make(p, MR_NODE_TEXT, &node));
-        node->text = (mr_str){ p->source + from, stop - from };
+        node->text = (mr_str){ p->lexer.source + from, stop - from };
         append_node(tail, node);
     }
-    p->at = found ? end + 2 + (control == '-' || (control == '+' && *tag != '{')) : p->length;
+    p->lexer.at = found ? end + 2 + (control == '-' || (control == '+' && *tag != '{')) : p->lexer.length;
     return MR_OK;
 }
 
 /* Behind a tag: "-" takes all white space, the end of a statement or comment one line end. */
 static void skip_behind(parser *p, char control, bool output)
 {
-    if (control == '-') while (p->at < p->length && isspace((unsigned char)p->source[p->at])) p->at++;
-    else if (!output && control != '+' && p->at < p->length && p->source[p->at] == '\n') p->at++;
+    if (control == '-') while (p->lexer.at < p->lexer.length && isspace((unsigned char)p->lexer.source[p->lexer.at])) p->lexer.at++;
+    else if (!output && control != '+' && p->lexer.at < p->lexer.length && p->lexer.source[p->lexer.at] == '\n') p->lexer.at++;
 }
 
 static mr_status end_tag(parser *p, bool output)
 {
-    size_t length = p->now.text.length;
-    if (p->now.type != TAG_END || (p->now.text.data[length - 2] == '}') != output) return unexpected(p);
-    skip_behind(p, p->now.text.data[0], output);
+    size_t length = p->lexer.now.text.length;
+    if (p->lexer.now.type != MR_TOKEN_TAG_END || (p->lexer.now.text.data[length - 2] == '}') != output) return unexpected(p);
+    skip_behind(p, p->lexer.now.text.data[0], output);
     return MR_OK;
 }
 
 static mr_status skip_comment(parser *p)
 {
-    while (p->at + 1 < p->length && !(p->source[p->at] == '#' && p->source[p->at + 1] == '}')) p->at++;
-    if (p->at + 1 >= p->length) return refuse(p, MR_MODEL_CORRUPT, "a comment has no end", (mr_str){ 0 });
-    char control = p->source[p->at - 1];
-    p->at += 2;
+    while (p->lexer.at + 1 < p->lexer.length && !(p->lexer.source[p->lexer.at] == '#' && p->lexer.source[p->lexer.at + 1] == '}')) p->lexer.at++;
+    if (p->lexer.at + 1 >= p->lexer.length) return mr_lexer_refuse(&p->lexer, MR_MODEL_CORRUPT, "a comment has no end", (mr_str){ 0 });
+    char control = p->lexer.source[p->lexer.at - 1];
+    p->lexer.at += 2;
     skip_behind(p, control, false);
     return MR_OK;
 }
@@ -624,14 +534,10 @@ static mr_status parse_for(parser *p, mr_node **out)
     mr_node *body = NULL;
     MR_TRY(make(p, MR_NODE_FOR, out));
     MR_TRY(next(p));
-    if (p->now.type != NAME) return unexpected(p);
-    (*out)->text = p->now.text;
-    MR_TRY(next(p));
+    MR_TRY(expect_name(p, &(*out)->text));
     if (sign(p, ",")) {
         MR_TRY(next(p));
-        if (p->now.type != NAME) return unexpected(p);
-        (*out)->second = p->now.text;
-        MR_TRY(next(p));
+        MR_TRY(expect_name(p, &(*out)->second));
     }
     if (!word(p, "in")) return unexpected(p);
     MR_TRY(next(p));
@@ -640,7 +546,7 @@ static mr_status parse_for(parser *p, mr_node **out)
         MR_TRY(next(p));
         MR_TRY(parse_expression(p, &(*out)->b));
     }
-    if (word(p, "recursive")) return unsupported(p, "a loop that is", p->now.text);
+    if (word(p, "recursive")) return unsupported(p, "a loop that is", p->lexer.now.text);
     MR_TRY(end_tag(p, false));
     p->loops++;
     MR_TRY(parse_block(p, ENDS("else", "endfor"), &body));
@@ -657,14 +563,12 @@ static mr_status parse_set(parser *p, mr_node **out)
 {
     MR_TRY(make(p, MR_NODE_SET, out));
     MR_TRY(next(p));
-    if (p->now.type != NAME) return unexpected(p);
-    (*out)->text = p->now.text;
-    MR_TRY(next(p));
+    MR_TRY(expect_name(p, &(*out)->text));
     if (sign(p, ".")) {
         MR_TRY(next(p));
-        if (p->now.type != NAME) return unexpected(p);
+        if (p->lexer.now.type != MR_TOKEN_NAME) return unexpected(p);
         (*out)->type = MR_NODE_SET_ATTR;
-        (*out)->second = p->now.text;
+        (*out)->second = p->lexer.now.text;
         MR_TRY(next(p));
     }
     if (!sign(p, "=")) return unsupported(p, "this form of set", (mr_str){ 0 });
@@ -680,17 +584,17 @@ static mr_status parse_macro(parser *p, mr_node **out)
     size_t loops = p->loops;
     MR_TRY(make(p, MR_NODE_MACRO, out));
     MR_TRY(next(p));
-    if (p->now.type != NAME) return unexpected(p);
-    (*out)->text = p->now.text;
+    if (p->lexer.now.type != MR_TOKEN_NAME) return unexpected(p);
+    (*out)->text = p->lexer.now.text;
     (*out)->b = p->made->macros;
     p->made->macros = *out;
     MR_TRY(next(p));
     MR_TRY(expect(p, "("));
     for (tail = &(*out)->a; !sign(p, ")");) {
         mr_node *parameter = NULL;
-        if (p->now.type != NAME) return unexpected(p);
+        if (p->lexer.now.type != MR_TOKEN_NAME) return unexpected(p);
         MR_TRY(make(p, MR_NODE_PARAMETER, &parameter));
-        parameter->text = p->now.text;
+        parameter->text = p->lexer.now.text;
         MR_TRY(next(p));
         if (sign(p, "=")) {
             MR_TRY(next(p));
@@ -725,7 +629,7 @@ static mr_status parse_statement(parser *p, mr_node **out)
         MR_TRY(make(p, word(p, "break") ? MR_NODE_BREAK : MR_NODE_CONTINUE, out));
         return bare_tag(p);
     }
-    return unsupported(p, "the statement", p->now.text);
+    return unsupported(p, "the statement", p->lexer.now.text);
 }
 
 /* Statements up to one of `ends`, which is then the token; NULL: up to the end of the source. */
@@ -749,7 +653,7 @@ static mr_status parse_block(parser *p, const char *const *ends, mr_node **out)
             MR_TRY(parse_expression(p, &node->a));
             MR_TRY(end_tag(p, true));
         } else {
-            if (p->now.type != NAME) return unexpected(p);
+            if (p->lexer.now.type != MR_TOKEN_NAME) return unexpected(p);
             for (size_t i = 0; ends && ends[i]; i++)
                 if (word(p, ends[i])) return p->depth--, MR_OK;
             MR_TRY(parse_statement(p, &node));
@@ -757,7 +661,7 @@ static mr_status parse_block(parser *p, const char *const *ends, mr_node **out)
         append_node(&tail, node);
     }
     p->depth--;
-    return ends ? refuse(p, MR_MODEL_CORRUPT, "the template ends before", mr_str_of(ends[0])) : MR_OK;
+    return ends ? mr_lexer_refuse(&p->lexer, MR_MODEL_CORRUPT, "the template ends before", mr_str_of(ends[0])) : MR_OK;
 }
 
 /* A call is of a macro of the template or of a function known here. */
@@ -775,7 +679,7 @@ static mr_status check_calls(const mr_chat_template *made, mr_error *error)
 
 mr_status mr_template_parse(mr_chat_template *made, mr_error *error)
 {
-    parser p = { .made = made, .source = made->source, .length = made->length, .error = error };
+    parser p = { .lexer = { .made = made, .source = made->source, .length = made->length, .error = error }, .made = made, .error = error };
     MR_TRY(parse_block(&p, NULL, &made->root));
     return check_calls(made, error);
 }
