@@ -8,7 +8,7 @@
 #include "tokenizer/unicode.h"
 
 #define ONLY_NAMED MR_MAX_ARGUMENTS
-static mr_value keyword(const mr_arguments *arguments, size_t position, const char *name)
+mr_value mr_argument(const mr_arguments *arguments, size_t position, const char *name)
 {
     if (position < ONLY_NAMED && position < arguments->count) return arguments->positional[position];
     for (size_t i = 0; i < arguments->keyword_count; i++)
@@ -76,11 +76,69 @@ static mr_status change_case(mr_render *r, const mr_node *node, mr_str text, boo
     for (size_t at = 0, length; at < text.length && done; at += length) {
         uint32_t c = mr_utf8_decode(text.data + at, &length);
         if (upper && c >= 0x80) return mr_buf_fini(&changed), mr_render_fail(r, node, "upper of a character beyond ASCII");
+        if (!upper && c == 0x3A3) return mr_buf_fini(&changed), mr_render_fail(r, node, "lower of a capital sigma, which depends on its place");
         if (upper && c >= 'a' && c <= 'z') c -= 'a' - 'A';
         if (!upper && c == 0x130) done = mr_buf_append(&changed, "i\xCC\x87", 3);
         else changed.length += mr_utf8_encode(upper ? c : mr_unicode_lower(c), changed.data + changed.length);
     }
     return keep_buf(r, node, done, &changed, out);
+}
+
+mr_status mr_template_lower(mr_render *r, const mr_node *node, mr_str text, mr_value *out)
+{
+    return change_case(r, node, text, false, out);
+}
+
+/* Bytes of the line end at text.data[at], as Python's splitlines has them; 0: none. */
+static size_t line_end(mr_str text, size_t at)
+{
+    size_t length;
+    uint32_t c = mr_utf8_decode(text.data + at, &length);
+    if (c == '\r' && at + 1 < text.length && text.data[at + 1] == '\n') return 2;
+    return (c >= '\n' && c <= '\r') || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 || c == 0x2029 ? length : 0;
+}
+
+/* indent(width, first, blank): white space in front of the lines, and LF between them. */
+static mr_status indent(mr_render *r, const mr_node *node, mr_str text, const mr_arguments *arguments, mr_value *out)
+{
+    mr_value width = mr_argument(arguments, 0, "width");
+    bool first = mr_value_true(mr_argument(arguments, 1, "first")), blank = mr_value_true(mr_argument(arguments, 2, "blank")), done = true;
+    json_int_t spaces = width.kind == MR_VALUE_UNDEFINED ? 4 : width.kind == MR_VALUE_JSON && json_is_integer(width.json) ? json_integer_value(width.json) : -1;
+    mr_buf indented = { 0 };
+    if (!mr_value_is_string(width) && (spaces < 0 || spaces > 1000)) return mr_render_fail(r, node, "indent: the width must be a text or 0 to 1000");
+    for (size_t at = 0, gap; at <= text.length && done; at += gap) {
+        size_t end = at;
+        while (end < text.length && line_end(text, end) == 0) end++;
+        if (at == 0 ? first : end > at || blank) {
+            if (mr_value_is_string(width)) done = mr_buf_append(&indented, json_string_value(width.json), json_string_length(width.json));
+            for (json_int_t i = 0; i < spaces && done; i++) done = mr_buf_append(&indented, " ", 1);
+        }
+        done = done && mr_buf_append(&indented, text.data + at, end - at) && (end == text.length || mr_buf_append(&indented, "\n", 1));
+        gap = end - at + (end < text.length ? line_end(text, end) : 1);
+        if (indented.length > (64u << 20)) return mr_buf_fini(&indented), mr_render_fail(r, node, "the text grows beyond 64 MiB");
+    }
+    return keep_buf(r, node, done, &indented, out);
+}
+
+/* "{} {}".format(a, b); nothing else inside the braces. */
+static mr_status format(mr_render *r, const mr_node *node, mr_str text, const mr_arguments *arguments, mr_value *out)
+{
+    mr_buf made = { 0 };
+    size_t used = 0;
+    mr_status status = MR_OK;
+    for (size_t i = 0; i < text.length && status == MR_OK; i++) {
+        char c = text.data[i], following = i + 1 < text.length ? text.data[i + 1] : 0;
+        bool brace = c == '{' || c == '}', done = true;
+        if (!brace || following == c) done = mr_buf_append(&made, &c, 1);
+        else if (c == '}' || following != '}') status = mr_render_fail(r, node, "format with more than {} in the text");
+        else if (used == arguments->count) status = mr_render_fail(r, node, "format with fewer values than places");
+        else status = mr_value_print(r, node, arguments->positional[used++], &made);
+        i += brace;
+        if (!done) status = out_of_memory(r);
+    }
+    if (status == MR_OK) return keep_buf(r, node, true, &made, out);
+    mr_buf_fini(&made);
+    return status;
 }
 
 static mr_status replace(mr_render *r, const mr_node *node, mr_str text, mr_value from, mr_value to, mr_value *out)
@@ -200,7 +258,7 @@ static mr_status choose(mr_render *r, const mr_node *node, mr_value value, const
 static mr_status map(mr_render *r, const mr_node *node, mr_value value, const mr_arguments *arguments, mr_value *out)
 {
     json_t *list;
-    mr_value name = keyword(arguments, ONLY_NAMED, "attribute"), member;
+    mr_value name = mr_argument(arguments, ONLY_NAMED, "attribute"), member;
     if (!mr_value_is_string(name) || arguments->count) return mr_render_fail(r, node, "map is supported with attribute=\"...\" only");
     MR_TRY(mr_value_items(r, node, or_empty(value), &list));
     MR_TRY(mr_render_keep(r, node, json_array(), out));
@@ -238,8 +296,8 @@ static bool escape_beyond_ascii(mr_str json, mr_buf *out)
 /* tojson(ensure_ascii, indent, separators, sort_keys) */
 static mr_status to_json(mr_render *r, const mr_node *node, mr_value value, const mr_arguments *arguments, mr_value *out)
 {
-    mr_value ascii = keyword(arguments, 0, "ensure_ascii"), indent = keyword(arguments, 1, "indent");
-    mr_value separators = keyword(arguments, 2, "separators"), sorted = keyword(arguments, 3, "sort_keys");
+    mr_value ascii = mr_argument(arguments, 0, "ensure_ascii"), indent = mr_argument(arguments, 1, "indent");
+    mr_value separators = mr_argument(arguments, 2, "separators"), sorted = mr_argument(arguments, 3, "sort_keys");
     mr_buf text = { 0 }, escaped = { 0 };
     bool indented = indent.kind == MR_VALUE_JSON && json_is_integer(indent.json);
     if (value.kind == MR_VALUE_UNDEFINED || value.kind == MR_VALUE_CALLABLE) return mr_render_fail(r, node, "tojson of an undefined value");
@@ -265,7 +323,7 @@ static mr_status to_integer(mr_render *r, const mr_node *node, mr_value value, m
 /* ---------------------------------------------------------------- filters */
 
 typedef enum filter { F_TOJSON, F_TRIM, F_LENGTH, F_STRING, F_ITEMS, F_JOIN, F_SAFE, F_SELECT, F_REJECT, F_SELECTATTR, F_REJECTATTR, F_MAP, F_FIRST, F_LAST,
-                      F_DEFAULT, F_UPPER, F_LOWER, F_REPLACE, F_LIST, F_INT, FILTERS } filter;
+                      F_DEFAULT, F_UPPER, F_LOWER, F_REPLACE, F_LIST, F_INT, F_SORT, F_MIN, F_MAX, F_UNIQUE, F_DICTSORT, F_INDENT } filter;
 
 static const struct {
     const char *name;
@@ -273,7 +331,7 @@ static const struct {
 } filters[] = { { "tojson", F_TOJSON }, { "trim", F_TRIM }, { "length", F_LENGTH }, { "count", F_LENGTH }, { "string", F_STRING }, { "items", F_ITEMS }, { "join", F_JOIN },
                 { "safe", F_SAFE }, { "select", F_SELECT }, { "reject", F_REJECT }, { "selectattr", F_SELECTATTR }, { "rejectattr", F_REJECTATTR }, { "map", F_MAP },
                 { "first", F_FIRST }, { "last", F_LAST }, { "default", F_DEFAULT }, { "d", F_DEFAULT }, { "upper", F_UPPER }, { "lower", F_LOWER }, { "replace", F_REPLACE },
-                { "list", F_LIST }, { "int", F_INT } };
+                { "list", F_LIST }, { "int", F_INT }, { "sort", F_SORT }, { "min", F_MIN }, { "max", F_MAX }, { "unique", F_UNIQUE }, { "dictsort", F_DICTSORT }, { "indent", F_INDENT } };
 
 #define FIND(table, wanted, found)                                                  \
     for (size_t i_ = 0; i_ < sizeof table / sizeof *table; i_++)                    \
@@ -291,7 +349,7 @@ mr_status mr_template_filter(mr_render *r, const mr_node *node, mr_value value, 
     int id = -1;
     mr_str text;
     json_t *list;
-    mr_value argument = keyword(arguments, 0, "d");
+    mr_value argument = mr_argument(arguments, 0, "d"), pairs;
     FIND(filters, node->text, id);
     switch ((filter)id) {
     case F_TOJSON: return to_json(r, node, value, arguments, out);
@@ -306,7 +364,7 @@ mr_status mr_template_filter(mr_render *r, const mr_node *node, mr_value value, 
     case F_REJECTATTR: return choose(r, node, value, arguments, true, false, out);
     case F_MAP: return map(r, node, value, arguments, out);
     case F_DEFAULT:
-        *out = value.kind == MR_VALUE_UNDEFINED || (mr_value_true(keyword(arguments, 1, "boolean")) && !mr_value_true(value)) ? keyword(arguments, 0, "default_value") : value;
+        *out = value.kind == MR_VALUE_UNDEFINED || (mr_value_true(mr_argument(arguments, 1, "boolean")) && !mr_value_true(value)) ? mr_argument(arguments, 0, "default_value") : value;
         return MR_OK;
     case F_LIST:
         MR_TRY(mr_value_items(r, node, value, &list));
@@ -317,13 +375,24 @@ mr_status mr_template_filter(mr_render *r, const mr_node *node, mr_value value, 
         *out = mr_value_of(json_array_get(list, id == F_FIRST ? 0 : json_array_size(list) - 1));
         return MR_OK;
     case F_INT: return to_integer(r, node, value, out);
+    case F_SORT: return mr_template_sort(r, node, value, arguments, out);
+    case F_MIN:
+    case F_MAX: return mr_template_extreme(r, node, value, arguments, id == F_MAX, out);
+    case F_UNIQUE: return mr_template_unique(r, node, value, arguments, out);
+    case F_DICTSORT:
+        MR_TRY(keep_items(r, node, value, &pairs));
+        return mr_template_sort_pairs(r, node, pairs, arguments, out);
     default: break;
     }
+    bool same = id == F_TRIM || id == F_STRING || id == F_SAFE;
+    if (value.safe && !same) return mr_render_fail(r, node, "the filter \"%.*s\" of a safe text", (int)node->text.length, node->text.data);
     MR_TRY(text_of(r, node, value, &text));
     if (id == F_TRIM) text = strip(text, argument.kind == MR_VALUE_JSON && json_is_string(argument.json) ? mr_value_text(argument) : (mr_str){ 0 }, true, true);
     if (id == F_UPPER || id == F_LOWER) return change_case(r, node, text, id == F_UPPER, out);
-    if (id == F_REPLACE) return replace(r, node, text, argument, keyword(arguments, 1, "new"), out);
-    return mr_render_keep_text(r, node, text, out); /* trim, string, safe */
+    if (id == F_REPLACE) return replace(r, node, text, argument, mr_argument(arguments, 1, "new"), out);
+    if (id == F_INDENT) return mr_value_is_string(value) ? indent(r, node, text, arguments, out) : mr_render_fail(r, node, "indent of something that is no text");
+    MR_TRY(mr_render_keep_text(r, node, text, out)); /* trim, string, safe */
+    return out->safe = value.safe || id == F_SAFE, MR_OK;
 }
 
 /* ---------------------------------------------------------------- tests */
@@ -372,13 +441,13 @@ mr_status mr_template_test(mr_render *r, const mr_node *node, mr_str name, mr_va
 
 /* ---------------------------------------------------------------- methods */
 
-typedef enum method { M_STRIP, M_LSTRIP, M_RSTRIP, M_STARTSWITH, M_ENDSWITH, M_SPLIT, M_UPPER, M_LOWER, M_REPLACE, M_JOIN, M_GET, M_ITEMS, M_KEYS, M_VALUES, M_CHANGES } method;
+typedef enum method { M_STRIP, M_LSTRIP, M_RSTRIP, M_STARTSWITH, M_ENDSWITH, M_SPLIT, M_UPPER, M_LOWER, M_REPLACE, M_JOIN, M_FORMAT, M_GET, M_ITEMS, M_KEYS, M_VALUES, M_CHANGES } method;
 
 static const struct {
     const char *name;
     method id;
 } methods[] = { { "strip", M_STRIP }, { "lstrip", M_LSTRIP }, { "rstrip", M_RSTRIP }, { "startswith", M_STARTSWITH }, { "endswith", M_ENDSWITH }, { "split", M_SPLIT },
-                { "upper", M_UPPER }, { "lower", M_LOWER }, { "replace", M_REPLACE }, { "join", M_JOIN }, { "get", M_GET }, { "items", M_ITEMS }, { "keys", M_KEYS },
+                { "upper", M_UPPER }, { "lower", M_LOWER }, { "replace", M_REPLACE }, { "join", M_JOIN }, { "format", M_FORMAT }, { "get", M_GET }, { "items", M_ITEMS }, { "keys", M_KEYS },
                 { "values", M_VALUES }, { "append", M_CHANGES }, { "pop", M_CHANGES } };
 
 bool mr_template_method_exists(mr_str name)
@@ -390,7 +459,7 @@ bool mr_template_method_exists(mr_str name)
 
 static mr_status text_method(mr_render *r, const mr_node *node, method id, mr_str text, const mr_arguments *arguments, mr_value *out)
 {
-    mr_value first = keyword(arguments, 0, "sep");
+    mr_value first = mr_argument(arguments, 0, "sep");
     mr_str argument = mr_value_is_string(first) ? mr_value_text(first) : (mr_str){ 0 };
     switch (id) {
     case M_STRIP: return mr_render_keep_text(r, node, strip(text, argument, true, true), out);
@@ -401,10 +470,11 @@ static mr_status text_method(mr_render *r, const mr_node *node, method id, mr_st
         if (!argument.data) return mr_render_fail(r, node, "startswith and endswith need a text");
         if (argument.length > text.length) return mr_render_keep(r, node, json_false(), out);
         return mr_render_keep(r, node, json_boolean(memcmp(text.data + (id == M_ENDSWITH ? text.length - argument.length : 0), argument.data, argument.length) == 0), out);
-    case M_SPLIT: return split(r, node, text, first, keyword(arguments, 1, "maxsplit"), out);
+    case M_SPLIT: return split(r, node, text, first, mr_argument(arguments, 1, "maxsplit"), out);
     case M_UPPER:
     case M_LOWER: return change_case(r, node, text, id == M_UPPER, out);
-    case M_REPLACE: return replace(r, node, text, first, keyword(arguments, 1, "new"), out);
+    case M_REPLACE: return replace(r, node, text, first, mr_argument(arguments, 1, "new"), out);
+    case M_FORMAT: return format(r, node, text, arguments, out);
     case M_JOIN: {
         mr_value by;
         MR_TRY(mr_render_keep_text(r, node, text, &by));
@@ -419,6 +489,7 @@ mr_status mr_template_method(mr_render *r, const mr_node *node, mr_value value, 
     int id = -1;
     json_t *list;
     FIND(methods, node->text, id);
+    if (value.safe) return mr_render_fail(r, node, "the method \"%.*s\" of a safe text", (int)node->text.length, node->text.data);
     if (mr_value_is_string(value)) return text_method(r, node, (method)id, mr_value_text(value), arguments, out);
     if (id == M_CHANGES) return mr_render_fail(r, node, "a method that changes a list");
     if (value.kind != MR_VALUE_JSON || !json_is_object(value.json)) return mr_render_fail(r, node, "the value has no method \"%.*s\"", (int)node->text.length, node->text.data);
@@ -475,8 +546,8 @@ static mr_status make_mapping(mr_render *r, const mr_node *node, const mr_argume
     MR_TRY(mr_render_keep(r, node, json_object(), out));
     for (size_t i = 0; i < arguments->keyword_count; i++) {
         mr_value member = arguments->keyword[i].value;
-        if (member.kind == MR_VALUE_JSON) json_object_setn_new(out->json, arguments->keyword[i].name.data, arguments->keyword[i].name.length, json_incref(member.json));
-        else if (member.kind != MR_VALUE_UNDEFINED) return mr_render_fail(r, node, "a namespace or function inside a namespace");
+        if (member.kind == MR_VALUE_JSON && !member.safe) json_object_setn_new(out->json, arguments->keyword[i].name.data, arguments->keyword[i].name.length, json_incref(member.json));
+        else if (member.kind != MR_VALUE_UNDEFINED) return mr_render_fail(r, node, "a namespace, a function or a safe text inside a namespace");
     }
     return MR_OK;
 }

@@ -11,7 +11,7 @@ typedef enum mr_node_type {
     MR_NODE_OUTPUT,   /* a */
     MR_NODE_IF,       /* a: condition, b: BLOCK, c: BLOCK or IF or NULL */
     MR_NODE_FOR,      /* text, second: names, a: what, b: condition or NULL, c: BLOCK for nothing or NULL, first: body */
-    MR_NODE_SET,      /* text, a */
+    MR_NODE_SET,      /* text, or text and first: NAMEs for the items; a */
     MR_NODE_SET_ATTR, /* text . second, a */
     MR_NODE_MACRO,    /* text, a: PARAMETERs, b: the macro before, first: body */
     MR_NODE_BREAK,
@@ -24,6 +24,7 @@ typedef enum mr_node_type {
     MR_NODE_ATTR,     /* a . text */
     MR_NODE_ITEM,     /* a[b] */
     MR_NODE_SLICE,    /* a[first...]: three nodes, a LITERAL null where nothing is written */
+    MR_NODE_CAPTURE,  /* first: statements, whose text it is */
     MR_NODE_CALL,     /* text(first...) */
     MR_NODE_METHOD,   /* a.text(first...) */
     MR_NODE_FILTER,   /* a | text(first...) */

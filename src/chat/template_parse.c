@@ -148,6 +148,24 @@ static mr_status parse_items(parser *p, const char *close, bool pairs, mr_node *
     return expect(p, close);
 }
 
+/* An expression, or several with commas, which are a list. */
+static mr_status parse_tuple(parser *p, mr_node **out)
+{
+    mr_node **tail, *item = NULL;
+    MR_TRY(parse_expression(p, &item));
+    if (!sign(p, ",")) return *out = item, MR_OK;
+    MR_TRY(make(p, MR_NODE_LIST, out));
+    tail = &(*out)->first;
+    append_node(&tail, item);
+    while (sign(p, ",")) {
+        MR_TRY(next(p));
+        if (sign(p, ")") || p->lexer.now.type == MR_TOKEN_TAG_END) break; /* a comma may come last */
+        MR_TRY(parse_expression(p, &item));
+        append_node(&tail, item);
+    }
+    return MR_OK;
+}
+
 static mr_status parse_name(parser *p, mr_node **out)
 {
     static const struct {
@@ -171,8 +189,8 @@ static mr_status parse_primary(parser *p, mr_node **out)
     if (p->lexer.now.type == MR_TOKEN_NAME) return parse_name(p, out);
     if (sign(p, "(")) {
         MR_TRY(next(p));
-        MR_TRY(parse_expression(p, out));
-        if (sign(p, ",")) return unsupported(p, "a tuple", (mr_str){ 0 });
+        if (sign(p, ")")) MR_TRY(make(p, MR_NODE_LIST, out));
+        else MR_TRY(parse_tuple(p, out));
         return expect(p, ")");
     }
     if (sign(p, "[") || sign(p, "{")) {
@@ -282,26 +300,26 @@ static mr_status parse_test(parser *p, mr_node **out)
     return MR_OK;
 }
 
+/* The name of a filter, with its arguments, for *out. */
+static mr_status parse_filter(parser *p, mr_node **out)
+{
+    mr_node *node = NULL;
+    MR_TRY(next(p));
+    if (p->lexer.now.type == MR_TOKEN_NAME && !mr_template_filter_exists(p->lexer.now.text)) return unsupported(p, "the filter", p->lexer.now.text);
+    MR_TRY(make(p, MR_NODE_FILTER, &node));
+    node->a = *out;
+    MR_TRY(expect_name(p, &node->text));
+    if (sign(p, "(")) MR_TRY(parse_arguments(p, &node->first));
+    return *out = node, MR_OK;
+}
+
 /* | filter(...) and `is` tests */
 static mr_status parse_filters(parser *p, mr_node **out)
 {
     for (;;) {
-        mr_node *node = NULL;
-        if (word(p, "is")) {
-            MR_TRY(parse_test(p, out));
-        } else if (sign(p, "|")) {
-            MR_TRY(next(p));
-            if (p->lexer.now.type != MR_TOKEN_NAME) return unexpected(p);
-            if (!mr_template_filter_exists(p->lexer.now.text)) return unsupported(p, "the filter", p->lexer.now.text);
-            MR_TRY(make(p, MR_NODE_FILTER, &node));
-            node->a = *out;
-            node->text = p->lexer.now.text;
-            MR_TRY(next(p));
-            if (sign(p, "(")) MR_TRY(parse_arguments(p, &node->first));
-            *out = node;
-        } else {
-            return MR_OK;
-        }
+        if (word(p, "is")) MR_TRY(parse_test(p, out));
+        else if (sign(p, "|")) MR_TRY(parse_filter(p, out));
+        else return MR_OK;
     }
 }
 
@@ -559,23 +577,48 @@ static mr_status parse_for(parser *p, mr_node **out)
     return bare_tag(p);
 }
 
+/* The rest of a tag: filters for the text that comes behind it, up to `end`; all of that is *out. */
+static mr_status parse_capture(parser *p, const char *end, mr_node **out)
+{
+    mr_node *text = NULL, *body = NULL;
+    size_t loops = p->loops;
+    MR_TRY(make(p, MR_NODE_CAPTURE, &text));
+    *out = text;
+    while (sign(p, "|") || word(p, "filter")) MR_TRY(parse_filter(p, out));
+    MR_TRY(end_tag(p, false));
+    p->loops = 0;
+    MR_TRY(parse_block(p, ENDS(end), &body));
+    p->loops = loops;
+    text->first = body->first;
+    return bare_tag(p);
+}
+
+/* set a = x; set a.b = x; set a, b = x; set a ... endset, with filters before the text. */
 static mr_status parse_set(parser *p, mr_node **out)
 {
+    mr_node **tail;
     MR_TRY(make(p, MR_NODE_SET, out));
     MR_TRY(next(p));
     MR_TRY(expect_name(p, &(*out)->text));
     if (sign(p, ".")) {
-        MR_TRY(next(p));
-        if (p->lexer.now.type != MR_TOKEN_NAME) return unexpected(p);
         (*out)->type = MR_NODE_SET_ATTR;
-        (*out)->second = p->lexer.now.text;
         MR_TRY(next(p));
+        MR_TRY(expect_name(p, &(*out)->second));
     }
-    if (!sign(p, "=")) return unsupported(p, "this form of set", (mr_str){ 0 });
-    MR_TRY(next(p));
-    MR_TRY(parse_expression(p, &(*out)->a));
-    if (sign(p, ",")) return unsupported(p, "a tuple", (mr_str){ 0 });
-    return end_tag(p, false);
+    tail = &(*out)->first;
+    while (sign(p, ",") && (*out)->type == MR_NODE_SET) {
+        mr_node *name = NULL;
+        MR_TRY(next(p));
+        MR_TRY(make(p, MR_NODE_NAME, &name));
+        MR_TRY(expect_name(p, &name->text));
+        append_node(&tail, name);
+    }
+    if (sign(p, "=")) {
+        MR_TRY(next(p));
+        MR_TRY(parse_tuple(p, &(*out)->a));
+        return end_tag(p, false);
+    }
+    return (*out)->first ? unexpected(p) : parse_capture(p, "endset", &(*out)->a);
 }
 
 static mr_status parse_macro(parser *p, mr_node **out)
@@ -619,6 +662,10 @@ static mr_status parse_statement(parser *p, mr_node **out)
     if (word(p, "for")) return parse_for(p, out);
     if (word(p, "set")) return parse_set(p, out);
     if (word(p, "macro")) return parse_macro(p, out);
+    if (word(p, "filter")) {
+        MR_TRY(make(p, MR_NODE_OUTPUT, out));
+        return parse_capture(p, "endfilter", &(*out)->a);
+    }
     if (word(p, "generation")) {
         MR_TRY(bare_tag(p));
         MR_TRY(parse_block(p, ENDS("endgeneration"), out));

@@ -55,6 +55,31 @@ static mr_status join_texts(mr_render *r, const mr_node *node, mr_value a, mr_va
     return status;
 }
 
+static bool append_escaped(mr_value value, mr_buf *out)
+{
+    static const char signs[] = "&<>\"'";
+    static const char *const names[] = { "&amp;", "&lt;", "&gt;", "&#34;", "&#39;" };
+    mr_str text = mr_value_text(value);
+    bool done = true;
+    for (size_t i = 0; i < text.length && done; i++) {
+        const char *found = !value.safe && text.data[i] ? strchr(signs, text.data[i]) : NULL;
+        done = found ? mr_buf_append_str(out, names[found - signs]) : mr_buf_append(out, text.data + i, 1);
+    }
+    return done;
+}
+
+/* With a text that is `safe`, the sum is so, and the other text is escaped: though nothing else is. */
+static mr_status add_texts(mr_render *r, const mr_node *node, mr_value a, mr_value b, mr_value *out)
+{
+    mr_buf text = { 0 };
+    if (!a.safe && !b.safe) return join_texts(r, node, a, b, out);
+    bool done = append_escaped(a, &text) && append_escaped(b, &text);
+    mr_status status = done ? mr_render_keep_text(r, node, (mr_str){ text.data, text.length }, out) : mr_error_set(r->error, MR_OUT_OF_MEMORY, "%s: out of memory", r->made->where);
+    mr_buf_fini(&text);
+    if (status == MR_OK) out->safe = true;
+    return status;
+}
+
 static mr_status join_lists(mr_render *r, const mr_node *node, mr_value a, mr_value b, mr_value *out)
 {
     MR_TRY(mr_render_keep(r, node, json_array(), out));
@@ -88,7 +113,7 @@ static mr_status add_numbers(mr_render *r, const mr_node *node, json_int_t a, js
 static mr_status calculate(mr_render *r, const mr_node *node, mr_value a, mr_value b, mr_value *out)
 {
     bool json = a.kind == MR_VALUE_JSON && b.kind == MR_VALUE_JSON;
-    if (json && node->op == MR_OP_ADD && json_is_string(a.json) && json_is_string(b.json)) return join_texts(r, node, a, b, out);
+    if (json && node->op == MR_OP_ADD && json_is_string(a.json) && json_is_string(b.json)) return add_texts(r, node, a, b, out);
     if (json && node->op == MR_OP_ADD && json_is_array(a.json) && json_is_array(b.json)) return join_lists(r, node, a, b, out);
     if (!json || !json_is_number(a.json) || !json_is_number(b.json)) return mr_render_fail(r, node, "an operator between values that do not go together");
     if (json_is_integer(a.json) && json_is_integer(b.json) && node->op != MR_OP_DIVIDE)
@@ -106,21 +131,6 @@ static mr_status calculate(mr_render *r, const mr_node *node, mr_value a, mr_val
     return mr_render_keep(r, node, json_real(result), out);
 }
 
-static mr_status order(mr_render *r, const mr_node *node, mr_value a, mr_value b, int *out)
-{
-    if (mr_value_is_string(a) && mr_value_is_string(b)) {
-        mr_str left = mr_value_text(a), right = mr_value_text(b);
-        int difference = memcmp(left.data, right.data, left.length < right.length ? left.length : right.length);
-        *out = difference ? difference : (left.length > right.length) - (left.length < right.length);
-        return MR_OK;
-    }
-    if (a.kind != MR_VALUE_JSON || b.kind != MR_VALUE_JSON || !json_is_number(a.json) || !json_is_number(b.json))
-        return mr_render_fail(r, node, "a comparison of values that have no order");
-    double left = json_number_value(a.json), right = json_number_value(b.json);
-    *out = (left > right) - (left < right);
-    return MR_OK;
-}
-
 static mr_status run_binary(mr_render *r, const mr_node *node, mr_value *out)
 {
     mr_value a, b;
@@ -130,7 +140,7 @@ static mr_status run_binary(mr_render *r, const mr_node *node, mr_value *out)
     MR_TRY(evaluate(r, node->b, &b));
     if (node->op < MR_OP_CONCATENATE) return calculate(r, node, a, b, out);
     if (node->op == MR_OP_CONCATENATE) return join_texts(r, node, a, b, out);
-    if (node->op >= MR_OP_LESS && node->op <= MR_OP_GREATER_EQUAL) MR_TRY(order(r, node, a, b, &difference));
+    if (node->op >= MR_OP_LESS && node->op <= MR_OP_GREATER_EQUAL) MR_TRY(mr_value_order(r, node, a, b, &difference));
     switch (node->op) {
     case MR_OP_EQUAL: result = mr_value_equal(a, b); break;
     case MR_OP_NOT_EQUAL: result = !mr_value_equal(a, b); break;
@@ -197,6 +207,21 @@ static mr_status run_macro(mr_render *r, const mr_node *macro, const mr_argument
     return status;
 }
 
+/* The text of statements, which have a scope of their own. */
+static mr_status run_capture(mr_render *r, const mr_node *node, mr_value *out)
+{
+    mr_buf text = { 0 }, *outer = r->out;
+    outcome flow = GOES_ON;
+    r->frame++;
+    r->out = &text;
+    mr_status status = run_block(r, node->first, &flow);
+    r->out = outer;
+    leave_frame(r);
+    if (status == MR_OK) status = mr_render_keep_text(r, node, (mr_str){ text.data, text.length }, out);
+    mr_buf_fini(&text);
+    return status;
+}
+
 static mr_status run_call(mr_render *r, const mr_node *node, mr_value *out)
 {
     mr_arguments arguments;
@@ -220,7 +245,7 @@ static mr_status run_collection(mr_render *r, const mr_node *node, mr_value *out
             at = at->next;
         }
         MR_TRY(evaluate(r, at, &item));
-        if (item.kind != MR_VALUE_JSON) return mr_render_fail(r, node, "an undefined value or a function inside a list or mapping");
+        if (item.kind != MR_VALUE_JSON || item.safe) return mr_render_fail(r, node, "an undefined value, a function or a safe text inside a list or mapping");
         if (list) json_array_append(out->json, item.json);
         else json_object_setn_new(out->json, json_string_value(key.json), json_string_length(key.json), json_incref(item.json));
     }
@@ -237,7 +262,8 @@ static mr_status run_item(mr_render *r, const mr_node *node, mr_value *out)
         if (of.kind == MR_VALUE_UNDEFINED) return mr_render_fail(r, node, "\"%.*s\" of an undefined value", (int)(node->text.length < 64 ? node->text.length : 64), node->text.data);
         MR_TRY(mr_render_keep_text(r, node, node->text, &key));
     }
-    return mr_value_item(r, node, of, key, out);
+    MR_TRY(mr_value_item(r, node, of, key, out));
+    return out->safe = of.safe && mr_value_is_string(*out), MR_OK;
 }
 
 static mr_status run_slice(mr_render *r, const mr_node *node, mr_value *out)
@@ -246,7 +272,8 @@ static mr_status run_slice(mr_render *r, const mr_node *node, mr_value *out)
     const mr_node *part = node->first;
     MR_TRY(evaluate(r, node->a, &of));
     for (size_t i = 0; i < 3; i++, part = part->next) MR_TRY(evaluate(r, part, &parts[i]));
-    return mr_value_slice(r, node, of, parts, out);
+    MR_TRY(mr_value_slice(r, node, of, parts, out));
+    return out->safe = of.safe, MR_OK;
 }
 
 static mr_status run_applied(mr_render *r, const mr_node *node, mr_value *out)
@@ -282,6 +309,7 @@ static mr_status evaluate_node(mr_render *r, const mr_node *node, mr_value *out)
     case MR_NODE_ATTR:
     case MR_NODE_ITEM: return run_item(r, node, out);
     case MR_NODE_SLICE: return run_slice(r, node, out);
+    case MR_NODE_CAPTURE: return run_capture(r, node, out);
     case MR_NODE_CALL: return run_call(r, node, out);
     case MR_NODE_METHOD:
     case MR_NODE_FILTER:
@@ -386,11 +414,24 @@ static mr_status run_if(mr_render *r, const mr_node *node, outcome *flow)
     return node ? run_block(r, node->first, flow) : MR_OK;
 }
 
+/* A name each for the items. */
+static mr_status set_names(mr_render *r, const mr_node *node, mr_value value)
+{
+    json_t *items;
+    size_t i = 1, names = 1;
+    MR_TRY(mr_value_items(r, node, value, &items));
+    for (const mr_node *name = node->first; name; name = name->next) names++;
+    if (json_array_size(items) != names) return mr_render_fail(r, node, "%zu names are set to %zu items", names, json_array_size(items));
+    MR_TRY(set_variable(r, node, node->text, mr_value_of(json_array_get(items, 0))));
+    for (const mr_node *name = node->first; name; name = name->next) MR_TRY(set_variable(r, node, name->text, mr_value_of(json_array_get(items, i++))));
+    return MR_OK;
+}
+
 static mr_status run_set_member(mr_render *r, const mr_node *node, mr_value value)
 {
     mr_value of = get_variable(r, node->text);
     if (of.kind != MR_VALUE_NAMESPACE) return mr_render_fail(r, node, "a member of something that is no namespace is set");
-    if (value.kind != MR_VALUE_JSON) return mr_render_fail(r, node, "a member of a namespace is set to an undefined value or a function");
+    if (value.kind != MR_VALUE_JSON || value.safe) return mr_render_fail(r, node, "a member of a namespace is set to an undefined value, a function or a safe text");
     json_object_setn_new(of.json, node->second.data, node->second.length, json_incref(value.json));
     return MR_OK;
 }
@@ -409,7 +450,7 @@ static mr_status run_statement(mr_render *r, const mr_node *node, outcome *flow)
     case MR_NODE_FOR: return run_for(r, node);
     case MR_NODE_SET:
         MR_TRY(evaluate(r, node->a, &value));
-        return set_variable(r, node, node->text, value);
+        return node->first ? set_names(r, node, value) : set_variable(r, node, node->text, value);
     case MR_NODE_SET_ATTR:
         MR_TRY(evaluate(r, node->a, &value));
         return run_set_member(r, node, value);

@@ -69,6 +69,21 @@ bool mr_value_equal(mr_value a, mr_value b)
     return json_equal(a.json, b.json);
 }
 
+mr_status mr_value_order(mr_render *r, const mr_node *node, mr_value a, mr_value b, int *out)
+{
+    if (mr_value_is_string(a) && mr_value_is_string(b)) {
+        mr_str left = mr_value_text(a), right = mr_value_text(b);
+        int difference = memcmp(left.data, right.data, left.length < right.length ? left.length : right.length);
+        *out = difference ? difference : (left.length > right.length) - (left.length < right.length);
+        return MR_OK;
+    }
+    if (a.kind != MR_VALUE_JSON || b.kind != MR_VALUE_JSON || !json_is_number(a.json) || !json_is_number(b.json))
+        return mr_render_fail(r, node, "a comparison of values that have no order");
+    double left = json_number_value(a.json), right = json_number_value(b.json);
+    *out = (left > right) - (left < right);
+    return MR_OK;
+}
+
 /* ---------------------------------------------------------------- printing */
 
 /* Python's repr: the fewest digits that read back the same. */

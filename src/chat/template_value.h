@@ -10,6 +10,7 @@ typedef struct mr_value {
     mr_value_kind kind;
     json_t *json;         /* borrowed: lives as long as the rendering; NAMESPACE: its members */
     const mr_node *macro; /* CALLABLE: NULL for a function */
+    bool safe; /* a text that went through `safe`: what is added to it is escaped */
 } mr_value;
 
 typedef struct mr_variable {
@@ -43,6 +44,8 @@ static inline mr_str mr_value_text(mr_value value) { return (mr_str){ json_strin
 
 bool mr_value_true(mr_value value);
 bool mr_value_equal(mr_value a, mr_value b);
+/* *out < 0, 0, > 0: two texts or two numbers; others fail. */
+mr_status mr_value_order(mr_render *r, const mr_node *node, mr_value a, mr_value b, int *out);
 /* What {{ }}, + and ~ print. Lists and mappings fail. */
 mr_status mr_value_print(mr_render *r, const mr_node *node, mr_value value, mr_buf *out);
 /* Python's json.dumps(ensure_ascii=False, indent=indent); indent < 0: none. */
@@ -66,6 +69,18 @@ typedef struct mr_arguments {
     } keyword[MR_MAX_ARGUMENTS];
     size_t keyword_count;
 } mr_arguments;
+
+/* The argument at `position`, or of that name; UNDEFINED when not given. */
+mr_value mr_argument(const mr_arguments *arguments, size_t position, const char *name);
+
+/* As `lower` does. */
+mr_status mr_template_lower(mr_render *r, const mr_node *node, mr_str text, mr_value *out);
+
+/* The filters sort, min and max, unique, dictsort. */
+mr_status mr_template_sort(mr_render *r, const mr_node *node, mr_value value, const mr_arguments *arguments, mr_value *out);
+mr_status mr_template_extreme(mr_render *r, const mr_node *node, mr_value value, const mr_arguments *arguments, bool most, mr_value *out);
+mr_status mr_template_unique(mr_render *r, const mr_node *node, mr_value value, const mr_arguments *arguments, mr_value *out);
+mr_status mr_template_sort_pairs(mr_render *r, const mr_node *node, mr_value pairs, const mr_arguments *arguments, mr_value *out);
 
 mr_status mr_template_filter(mr_render *r, const mr_node *node, mr_value value, const mr_arguments *arguments, mr_value *out);
 mr_status mr_template_test(mr_render *r, const mr_node *node, mr_str name, mr_value value, const mr_arguments *arguments, bool *out);

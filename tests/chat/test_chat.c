@@ -85,11 +85,12 @@ static void test_refused(void **unused)
     static const struct {
         const char *source, *text;
     } templates[] = { { "a\n{% include 'x' %}", "t:2: the statement \"include\"" }, { "\n\n{{ x | wordwrap }}", "t:3: the filter \"wordwrap\"" },
-        { "{{ x is odd }}", "the test \"odd\"" }, { "{{ x.format(1) }}", "the method \"format\"" }, { "{{ lipsum() }}", "the function \"lipsum\"" },
+        { "{{ x is odd }}", "the test \"odd\"" }, { "{{ x.zfill(1) }}", "the method \"zfill\"" }, { "{{ lipsum() }}", "the function \"lipsum\"" },
         { "{% if x %}", "ends before \"elif\"" }, { "{{ x", "has no end" }, { "{{ 'x }}", "a string has no end" }, { "{# x", "a comment has no end" },
-        { "{% break %}", "does not belong here" }, { "{% set a, b = x %}", "this form of set" }, { "{{ a < b < c }}", "a chain" }, { "{{ 2 ** 3 }}", "the operator" },
+        { "{% break %}", "does not belong here" }, { "{% set a, b %}{% endset %}", "ends too early" }, { "{% set a.b, c = x %}", "does not belong here" }, { "{% set a %}", "ends before \"endset\"" }, { "{% filter frobnicate %}{% endfilter %}", "the filter \"frobnicate\"" },
+        { "{% for x in y %}{% set a %}{% break %}{% endset %}{% endfor %}", "does not belong here" }, { "{{ a < b < c }}", "a chain" }, { "{{ 2 ** 3 }}", "the operator" },
         { "{% raw %}{% endraw %}", "the statement \"raw\"" }, { "{% for a in b recursive %}{% endfor %}", "recursive" }, { "{{ x }} {% endif %}", "the statement \"endif\"" },
-        { "{{ }}", "too early" }, { "{{ 'a' %}", "too early" }, { "{{ (1, 2) }}", "a tuple" }, { "{{ x() () }}", "a call of something" }, { "{{ 1 $ 2 }}", "this character" } };
+        { "{{ }}", "too early" }, { "{{ 'a' %}", "too early" }, { "{{ 1, 2 }}", "does not belong here" }, { "{{ x() () }}", "a call of something" }, { "{{ 1 $ 2 }}", "this character" } };
     (void)unused;
     for (size_t i = 0; i < sizeof templates / sizeof *templates; i++) {
         mr_chat_template *made = NULL;
