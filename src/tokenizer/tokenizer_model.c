@@ -119,11 +119,11 @@ static mr_status run_traced(const mr_model *model, mr_tokenizer_scratch *scratch
 }
 
 /* One piece that is not among the words, or not yet. */
-static mr_status run_missed(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str piece, mr_ids *ids, mr_error *error)
+static mr_status run_missed(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str piece, uint32_t hash, mr_ids *ids, mr_error *error)
 {
     size_t before = ids->count, count;
     if (piece.length > MR_LONG_WORD_BYTES) return run_piece(model, scratch, piece, ids, error);
-    const int32_t *found = mr_word_cache_find_long(&scratch->cache, piece, &count);
+    const int32_t *found = mr_word_cache_find_long(&scratch->cache, piece, hash, &count);
     if (found) {
         if (!mr_ids_reserve(ids, count)) return out_of_memory(error);
         memcpy(ids->items + before, found, count * sizeof *found);
@@ -132,35 +132,48 @@ static mr_status run_missed(const mr_model *model, mr_tokenizer_scratch *scratch
     }
     MR_TRY(run_piece(model, scratch, piece, ids, error));
     count = ids->count - before;
-    if (piece.length > MR_WORD_BYTES || count > MR_WORD_IDS) mr_word_cache_store_long(&scratch->cache, piece, ids->items + before, count);
+    if (piece.length > MR_WORD_BYTES || count > MR_WORD_IDS) mr_word_cache_store_long(&scratch->cache, piece, hash, ids->items + before, count);
     return MR_OK;
 }
 
-/* So many pieces at a time: all their places in the cache are requested from memory, then read. */
+/* So many pieces at a time: their places in the cache are requested from memory while those of the pieces before are read. */
 #define TOGETHER 32
 
-static mr_status run_group(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str text, const mr_piece *pieces, size_t count, mr_ids *ids, mr_error *error)
+typedef struct lookup {
+    mr_word_key key; /* of a word */
+    uint32_t hash;
+} lookup;
+
+static void request_group(const mr_word_cache *cache, mr_str text, const mr_piece *pieces, size_t count, lookup *lookups)
 {
-    mr_word_key keys[TOGETHER];
-    size_t places[TOGETHER], mask = scratch->cache.mask;
     for (size_t i = 0; i < count; i++) {
-        if (pieces[i].length > MR_WORD_BYTES) continue;
-        keys[i] = mr_word_key_of(text, pieces[i].start, pieces[i].length);
-        places[i] = mr_word_cache_request(&scratch->cache, &keys[i]);
+        mr_piece piece = pieces[i];
+        if (piece.length <= MR_WORD_BYTES) {
+            lookups[i].key = mr_word_key_of(text, piece.start, piece.length);
+            lookups[i].hash = mr_word_cache_request(cache, &lookups[i].key);
+        } else if (piece.length <= MR_LONG_WORD_BYTES) {
+            lookups[i].hash = mr_word_cache_request_long(cache, (mr_str){ text.data + piece.start, piece.length });
+        }
     }
+}
+
+static mr_status run_group(const mr_model *model, mr_tokenizer_scratch *scratch, mr_str text, const mr_piece *pieces, const lookup *lookups, size_t count, mr_ids *ids, mr_error *error)
+{
+    mr_word_cache *cache = &scratch->cache;
     for (size_t i = 0; i < count; i++) {
-        bool word = pieces[i].length <= MR_WORD_BYTES;
-        if (word && scratch->cache.mask != mask) places[i] = mr_word_cache_request(&scratch->cache, &keys[i]); /* it grew */
-        const mr_word *found = word ? mr_word_cache_find(&scratch->cache, places[i], &keys[i]) : NULL;
+        bool is_word = pieces[i].length <= MR_WORD_BYTES;
+        const lookup *at = &lookups[i];
+        const mr_word *word = is_word ? mr_word_cache_find(cache, at->hash, &at->key) : NULL;
         if (ids->capacity - ids->count < MR_WORD_IDS && !mr_ids_reserve(ids, MR_WORD_IDS)) return out_of_memory(error);
-        if (found) {
-            memcpy(ids->items + ids->count, found->ids, sizeof found->ids); /* always all: the length is known to the compiler */
-            ids->count += mr_word_count(found);
+        if (word) {
+            memcpy(ids->items + ids->count, word->ids, sizeof word->ids); /* always all: the length is known to the compiler */
+            ids->count += mr_word_count(word);
             continue;
         }
         size_t before = ids->count;
-        MR_TRY(run_missed(model, scratch, (mr_str){ text.data + pieces[i].start, pieces[i].length }, ids, error));
-        if (word && ids->count - before <= MR_WORD_IDS) mr_word_cache_store(&scratch->cache, &keys[i], ids->items + before, ids->count - before);
+        mr_str piece = { text.data + pieces[i].start, pieces[i].length };
+        MR_TRY(run_missed(model, scratch, piece, is_word ? mr_word_cache_request_long(cache, piece) : at->hash, ids, error));
+        if (is_word && ids->count - before <= MR_WORD_IDS) mr_word_cache_store(cache, &at->key, at->hash, ids->items + before, ids->count - before);
     }
     return MR_OK;
 }
@@ -171,9 +184,14 @@ mr_status mr_model_run(const mr_model *model, mr_tokenizer_scratch *scratch, mr_
     if (model->type == MR_MODEL_BPE && model->bpe.parts) pieces = cut_parts(&model->bpe, scratch, text, pieces);
     if (!pieces) return out_of_memory(error);
     if (ids->traced) return run_traced(model, scratch, text, pieces, ids, error);
-    for (size_t i = 0; i < pieces->count; i += TOGETHER) {
-        size_t left = pieces->count - i;
-        MR_TRY(run_group(model, scratch, text, pieces->items + i, left < TOGETHER ? left : TOGETHER, ids, error));
+    lookup lookups[2][TOGETHER];
+    size_t count = pieces->count < TOGETHER ? pieces->count : TOGETHER, next;
+    request_group(&scratch->cache, text, pieces->items, count, lookups[0]);
+    for (size_t at = 0, turn = 0; at < pieces->count; at += count, count = next, turn ^= 1) {
+        size_t left = pieces->count - at - count;
+        next = left < TOGETHER ? left : TOGETHER;
+        request_group(&scratch->cache, text, pieces->items + at + count, next, lookups[turn ^ 1]);
+        MR_TRY(run_group(model, scratch, text, pieces->items + at, lookups[turn], count, ids, error));
     }
     return MR_OK;
 }

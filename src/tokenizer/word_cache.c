@@ -39,9 +39,9 @@ static bool is_empty(const mr_word *word)
 }
 
 /* Where all four places are taken, the first of them holds the newest. */
-static void put(mr_word_cache *cache, const mr_word *word)
+static void put(mr_word_cache *cache, const mr_word *word, uint32_t hash)
 {
-    size_t place = mr_word_cache_request(cache, &(mr_word_key){ word->key.low, word->key.high << 4 >> 4 });
+    size_t place = mr_word_place(cache, hash);
     mr_word *line = cache->words + place, *next = cache->words + (place ^ 2);
     mr_word *to = is_empty(line) ? line : is_empty(line + 1) ? line + 1 : is_empty(next) ? next : is_empty(next + 1) ? next + 1 : NULL;
     if (!to) {
@@ -60,29 +60,33 @@ static void grow(mr_word_cache *cache)
 {
     mr_word_cache grown = *cache;
     if (!allocate(&grown, 2 * (cache->mask + 1))) return;
-    for (size_t i = 0; i <= cache->mask; i++)
-        if (!is_empty(&cache->words[i])) put(&grown, &cache->words[i]);
+    for (size_t i = 0; i <= cache->mask; i++) {
+        const mr_word *word = &cache->words[i];
+        mr_word_key key = { word->key.low, word->key.high << 4 >> 4 }; /* without the count */
+        if (!is_empty(word)) put(&grown, word, mr_word_cache_request(&grown, &key));
+    }
     mr_mem_free(cache->words);
     *cache = grown;
 }
 
-void mr_word_cache_store(mr_word_cache *cache, const mr_word_key *key, const int32_t *ids, size_t count)
+void mr_word_cache_store(mr_word_cache *cache, const mr_word_key *key, uint32_t hash, const int32_t *ids, size_t count)
 {
     mr_word word = { .key = { key->low, key->high | (uint64_t)count << 60 } };
     memcpy(word.ids, ids, count * sizeof *ids);
     if (4 * cache->count > cache->mask && cache->mask + 1 < MR_WORD_CACHE_MAX) grow(cache);
-    put(cache, &word);
+    put(cache, &word, hash);
 }
 
-static uint32_t hash_of(mr_str piece)
+uint32_t mr_word_cache_request_long(const mr_word_cache *cache, mr_str piece)
 {
-    return (uint32_t)(mr_hash_bytes(piece.data, piece.length) >> 8);
+    uint32_t hash = (uint32_t)(mr_hash_bytes(piece.data, piece.length) >> 8);
+    if (cache->arena) mr_word_cache_prefetch(cache->arena + cache->places[hash % PLACES]);
+    return hash;
 }
 
-const int32_t *mr_word_cache_find_long(const mr_word_cache *cache, mr_str piece, size_t *count)
+const int32_t *mr_word_cache_find_long(const mr_word_cache *cache, mr_str piece, uint32_t hash, size_t *count)
 {
     if (!cache->arena) return NULL;
-    uint32_t hash = hash_of(piece);
     for (uint32_t i = 0; i < TRIES; i++) {
         const uint32_t *entry = cache->arena + cache->places[(hash + i) % PLACES];
         if (entry[0] != hash || (entry[1] & 0xFFFF) != piece.length) continue;
@@ -104,12 +108,12 @@ static bool begin(mr_word_cache *cache)
     return true;
 }
 
-void mr_word_cache_store_long(mr_word_cache *cache, mr_str piece, const int32_t *ids, size_t count)
+void mr_word_cache_store_long(mr_word_cache *cache, mr_str piece, uint32_t hash, const int32_t *ids, size_t count)
 {
     size_t need = HEAD + count + (piece.length + 3) / 4;
     if (count > piece.length) return;
     if ((!cache->arena || ARENA - cache->filled < need) && !begin(cache)) return;
-    uint32_t hash = hash_of(piece), *entry = cache->arena + cache->filled;
+    uint32_t *entry = cache->arena + cache->filled;
     uint32_t *place = cache->places + hash % PLACES;
     for (uint32_t i = 1; i < TRIES && *place; i++) place = cache->places + (hash + i) % PLACES;
     *place = cache->filled;

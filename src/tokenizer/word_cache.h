@@ -46,10 +46,12 @@ typedef struct mr_word_cache {
 bool mr_word_cache_prepare(mr_word_cache *cache, uint64_t owner);
 void mr_word_cache_fini(mr_word_cache *cache);
 
-/* The ids of a piece of up to MR_LONG_WORD_BYTES bytes, [*count], until the next store; NULL: unknown. */
-const int32_t *mr_word_cache_find_long(const mr_word_cache *cache, mr_str piece, size_t *count);
+/* The hash of a piece of up to MR_LONG_WORD_BYTES bytes, whose entry is then on its way from memory. */
+uint32_t mr_word_cache_request_long(const mr_word_cache *cache, mr_str piece);
+/* Its ids, [*count], until the next store; NULL: unknown. */
+const int32_t *mr_word_cache_find_long(const mr_word_cache *cache, mr_str piece, uint32_t hash, size_t *count);
 /* Nothing is stored where there is no memory for it, or of more ids than bytes. */
-void mr_word_cache_store_long(mr_word_cache *cache, mr_str piece, const int32_t *ids, size_t count);
+void mr_word_cache_store_long(mr_word_cache *cache, mr_str piece, uint32_t hash, const int32_t *ids, size_t count);
 
 /* Key of text[start .. start + length), 1 .. MR_WORD_BYTES bytes. */
 static inline mr_word_key mr_word_key_of(mr_str text, size_t start, size_t length)
@@ -68,15 +70,27 @@ static inline mr_word_key mr_word_key_of(mr_str text, size_t start, size_t lengt
     return key;
 }
 
-/* Where a word belongs: the first of two places in one line, which is then on its way from memory. Two more are next to it. */
-static inline size_t mr_word_cache_request(const mr_word_cache *cache, const mr_word_key *key)
+static inline void mr_word_cache_prefetch(const void *line)
+{
+#if defined(__GNUC__)
+    __builtin_prefetch(line);
+#else
+    (void)line;
+#endif
+}
+
+/* The first of two places in one line; two more are next to it. */
+static inline size_t mr_word_place(const mr_word_cache *cache, uint32_t hash)
+{
+    return hash & cache->mask & ~(size_t)1;
+}
+
+/* The hash of a word, whose line is then on its way from memory. */
+static inline uint32_t mr_word_cache_request(const mr_word_cache *cache, const mr_word_key *key)
 {
     uint64_t hash = (key->low ^ key->high * UINT64_C(0xFF51AFD7ED558CCD)) * UINT64_C(0x9E3779B97F4A7C15);
-    size_t place = (size_t)(hash >> 40) & cache->mask & ~(size_t)1;
-#if defined(__GNUC__)
-    __builtin_prefetch(cache->words + place);
-#endif
-    return place;
+    mr_word_cache_prefetch(cache->words + mr_word_place(cache, (uint32_t)(hash >> 40)));
+    return (uint32_t)(hash >> 40);
 }
 
 static inline bool mr_word_hits(const mr_word *word, const mr_word_key *key)
@@ -90,8 +104,9 @@ static inline size_t mr_word_count(const mr_word *word)
 }
 
 /* NULL: unknown. */
-static inline const mr_word *mr_word_cache_find(const mr_word_cache *cache, size_t place, const mr_word_key *key)
+static inline const mr_word *mr_word_cache_find(const mr_word_cache *cache, uint32_t hash, const mr_word_key *key)
 {
+    size_t place = mr_word_place(cache, hash);
     const mr_word *word = cache->words + place;
     word += !mr_word_hits(word, key);
     if (mr_word_hits(word, key)) return word;
@@ -100,7 +115,7 @@ static inline const mr_word *mr_word_cache_find(const mr_word_cache *cache, size
     return mr_word_hits(word, key) ? word : NULL;
 }
 
-/* A word that was not found; count <= MR_WORD_IDS. Places change: what was requested before is void. */
-void mr_word_cache_store(mr_word_cache *cache, const mr_word_key *key, const int32_t *ids, size_t count);
+/* A word that was not found; count <= MR_WORD_IDS. */
+void mr_word_cache_store(mr_word_cache *cache, const mr_word_key *key, uint32_t hash, const int32_t *ids, size_t count);
 
 #endif
