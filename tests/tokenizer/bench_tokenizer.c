@@ -23,7 +23,7 @@ typedef struct lane {
     const mr_tokenizer *tokenizer;
     const corpus *corpus;
     mr_tokenizer_scratch *scratch;
-    size_t first, step; /* which texts */
+    size_t first, end; /* which texts: next to each other, as they are read */
     size_t tokens;
     double processor_seconds;
     bool failed;
@@ -68,7 +68,7 @@ static void *run_lane(void *argument)
     const mr_encode_options options = { .add_special_tokens = false };
     double start = processor_now();
     l->tokens = 0;
-    for (size_t i = l->first; i < l->corpus->count; i += l->step) {
+    for (size_t i = l->first; i < l->end; i++) {
         if (mr_tokenizer_encode(l->tokenizer, l->scratch, l->corpus->texts[i], &options, &encoding, NULL) != MR_OK) l->failed = true;
         else l->tokens += encoding.count;
     }
@@ -122,8 +122,10 @@ static int measure(const mr_tokenizer *tokenizer, const corpus *c, size_t thread
     mr_error error;
     bool failed = false;
     json_t *list = json_array();
-    for (size_t i = 0; i < threads; i++) {
-        lanes[i] = (lane){ .tokenizer = tokenizer, .corpus = c, .first = i, .step = threads };
+    for (size_t i = 0, at = 0, bytes = 0; i < threads; i++) {
+        lanes[i] = (lane){ .tokenizer = tokenizer, .corpus = c, .first = at };
+        while (at < c->count && bytes < c->bytes / threads * (i + 1)) bytes += c->texts[at++].length;
+        lanes[i].end = i + 1 < threads ? at : c->count;
         if (mr_tokenizer_scratch_create(&lanes[i].scratch, &error) != MR_OK) return fail(error.text);
     }
     for (size_t round = 0; round < rounds; round++) json_array_append_new(list, run_round(lanes, threads));
