@@ -35,7 +35,7 @@ const char *mr_activation_text(mr_activation kind);
  *          instruction the bits are the same (ref alone keeps subnormals).
  *   INT8   weights round to -127 .. 127 times a scale per output; activations to 0 .. 255 times a scale per row, about a zero
  *          point per row, both from that row's own least and largest value (0 included); exact i32 sums. The same bits on every
- *          instruction set but ref. A row that is not finite gives NaN. k <= MR_LINEAR_INT8_K_MAX. */
+ *          instruction set but ref, GELU left aside. A row that is not finite gives NaN. k <= MR_LINEAR_INT8_K_MAX. */
 typedef enum mr_linear_format { MR_LINEAR_F32, MR_LINEAR_BF16, MR_LINEAR_INT8, MR_LINEAR_FORMAT_COUNT } mr_linear_format;
 
 #define MR_LINEAR_INT8_K_MAX 65536 /* 65536 * 255 * 127 still fits 32 bits */

@@ -165,4 +165,30 @@ SIMD_INLINE void v_to_u8(uint8_t *p, vf x)
     _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(words, words));
 }
 
+/* Packing works within halves of a vector: the last step puts fours of bytes into their order. */
+SIMD_INLINE void v_to_u8_4(uint8_t *p, const vf x[4])
+{
+    const __m256i low = _mm256_packs_epi32(_mm256_cvtps_epi32(x[0]), _mm256_cvtps_epi32(x[1]));
+    const __m256i high = _mm256_packs_epi32(_mm256_cvtps_epi32(x[2]), _mm256_cvtps_epi32(x[3]));
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    _mm256_storeu_si256((__m256i *)p, _mm256_permutevar8x32_epi32(_mm256_packus_epi16(low, high), order));
+}
+
+SIMD_INLINE vf v_max_i32(vf a, vf b) { return words_(_mm256_max_epi32(bits_(a), bits_(b))); }
+SIMD_INLINE vf v_max_u32(vf a, vf b) { return words_(_mm256_max_epu32(bits_(a), bits_(b))); }
+
+SIMD_INLINE float v_largest_i32(vf x)
+{
+    __m128i top = _mm_max_epi32(_mm256_castsi256_si128(bits_(x)), _mm256_extracti128_si256(bits_(x), 1));
+    top = _mm_max_epi32(top, _mm_shuffle_epi32(top, 0x4e));
+    return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epi32(top, _mm_shuffle_epi32(top, 0xb1))));
+}
+
+SIMD_INLINE float v_largest_u32(vf x)
+{
+    __m128i top = _mm_max_epu32(_mm256_castsi256_si128(bits_(x)), _mm256_extracti128_si256(bits_(x), 1));
+    top = _mm_max_epu32(top, _mm_shuffle_epi32(top, 0x4e));
+    return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epu32(top, _mm_shuffle_epi32(top, 0xb1))));
+}
+
 #endif

@@ -45,6 +45,8 @@ SIMD_INLINE vf v_scale_down(vf x, vf y) { return _mm512_scalef_ps(x, y); }
 SIMD_INLINE vf v_where_le(vf a, vf b, vf x, vf y) { return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ), x); }
 SIMD_INLINE bool v_any_equal(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ) != 0; }
 SIMD_INLINE vf v_iota(void) { return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
+/* table[low four bits of the index] */
+SIMD_INLINE vf v_lookup(const float table[16], vf index) { return _mm512_permutexvar_ps(_mm512_castps_si512(index), _mm512_loadu_ps(table)); }
 SIMD_INLINE float v_sum(vf x) { return _mm512_reduce_add_ps(x); }
 SIMD_INLINE float v_largest(vf x) { return _mm512_reduce_max_ps(x); }
 
@@ -150,5 +152,19 @@ SIMD_INLINE void v_to_u8(uint8_t *p, vf x)
     const __m512i value = _mm512_max_epi32(_mm512_cvtps_epi32(x), _mm512_setzero_si512());
     _mm_storeu_si128((__m128i *)p, _mm512_cvtusepi32_epi8(value));
 }
+
+/* Packing works within quarters of a vector: the last step puts fours of bytes into their order. */
+SIMD_INLINE void v_to_u8_4(uint8_t *p, const vf x[4])
+{
+    const __m512i low = _mm512_packs_epi32(_mm512_cvtps_epi32(x[0]), _mm512_cvtps_epi32(x[1]));
+    const __m512i high = _mm512_packs_epi32(_mm512_cvtps_epi32(x[2]), _mm512_cvtps_epi32(x[3]));
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    _mm512_storeu_si512(p, _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high)));
+}
+
+SIMD_INLINE vf v_max_i32(vf a, vf b) { return words_(_mm512_max_epi32(bits_(a), bits_(b))); }
+SIMD_INLINE vf v_max_u32(vf a, vf b) { return words_(_mm512_max_epu32(bits_(a), bits_(b))); }
+SIMD_INLINE float v_largest_i32(vf x) { return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(_mm512_reduce_max_epi32(bits_(x))))); }
+SIMD_INLINE float v_largest_u32(vf x) { return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128((int)_mm512_reduce_max_epu32(bits_(x))))); }
 
 #endif

@@ -3,24 +3,40 @@
 #define SIMD_LINEAR_FORMAT MR_LINEAR_INT8
 #include "kernels/simd/simd_linear.h"
 
+/* The least and the largest value of a row, 0 included; NaN or infinite when one of the values is. As integers with a sign, floats above
+ * 0 are in their order, NaN the largest, and those below are smaller; without a sign those below 0 come last, the least one at the end. */
+SIMD_INLINE void find_extremes(const float *x, size_t k, float *least, float *largest)
+{
+    vf up = v_set(0.0f), down = v_set(-0.0f);
+    for (size_t p = 0; p < k; p += VW) {
+        const vf value = v_load_n(x + p, k - p);
+        up = v_max_i32(value, up);
+        down = v_max_u32(value, down);
+    }
+    *largest = v_largest_i32(up);
+    *least = v_largest_u32(down);
+}
+
 /* The rule of MR_LINEAR_INT8 (gemm.h). Writes whole vectors; what is beyond k meets weights of 0. */
 static mr_linear_row_scale quantize(const float *x, size_t k, uint8_t *out)
 {
-    vf up = v_set(0.0f), down = up, zeros = up;
-    for (size_t p = 0; p < k; p += VW) {
-        const vf value = v_load_n(x + p, k - p);
-        up = v_max(value, up);
-        down = v_min(value, down);
-        zeros = v_fma(value, v_set(0.0f), zeros); /* NaN once a value is not finite */
-    }
-    const float least = -v_largest(v_sub(v_set(0.0f), down)), range = v_largest(up) - least;
-    const bool usable = v_sum(zeros) == 0.0f && isfinite(range);
-    if (!usable) {
+    float least, largest;
+    find_extremes(x, k, &least, &largest);
+    const float range = largest - least;
+    if (!isfinite(range)) {
         memset(out, 0, (k + VW - 1) / VW * VW);
         return (mr_linear_row_scale){.scale = NAN};
     }
     const float inverse = range > 1e-30f ? 255.0f / range : 0.0f, zero = nearbyintf(-least * inverse);
-    for (size_t p = 0; p < k; p += VW) v_to_u8(out + p, v_fma(v_load_n(x + p, k - p), v_set(inverse), v_set(zero)));
+    const vf factor = v_set(inverse), shift = v_set(zero);
+    size_t p = 0;
+    for (; p + 4 * VW <= k; p += 4 * VW) {
+        vf values[4];
+        SIMD_UNROLL
+        for (size_t i = 0; i < 4; i++) values[i] = v_fma(v_load(x + p + i * VW), factor, shift);
+        v_to_u8_4(out + p, values);
+    }
+    for (; p < k; p += VW) v_to_u8(out + p, v_fma(v_load_n(x + p, k - p), factor, shift));
     return (mr_linear_row_scale){.scale = range / 255.0f, .zero = (int32_t)zero};
 }
 

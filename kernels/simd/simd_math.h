@@ -4,6 +4,7 @@
 #define MR_KERNELS_SIMD_SIMD_MATH_H
 
 #include "kernels/simd/simd.h"
+#include "kernels/simd/simd_gelu.h"
 
 #define SIMD_LOG2E 1.44269504f
 
@@ -42,35 +43,6 @@ SIMD_INLINE vf v_tanh(vf x)
 {
     const vf e = v_exp2(v_mul(x, v_set(2.0f * SIMD_LOG2E)));
     return v_sub(v_set(1.0f), v_div(v_set(2.0f), v_add(v_set(1.0f), e)));
-}
-
-/* x Phi(x), Phi(x) = 1/2 + x P(x^2) on |x| <= limit and 0 or 1 beyond; P in u = factor x^2 - 1, highest power first. */
-SIMD_INLINE vf v_gelu_fit(vf x, float limit, float factor, const float *p, int terms)
-{
-    const vf c = v_min(v_set(limit), v_max(v_set(-limit), x));
-    const vf u = v_fma(v_mul(c, c), v_set(factor), v_set(-1.0f));
-    vf sum = v_set(p[0]);
-    SIMD_UNROLL
-    for (int i = 1; i < terms; i++) sum = v_fma(sum, u, v_set(p[i]));
-    const vf phi = v_fma(sum, c, v_set(0.5f));
-    return v_mul(x, v_min(v_set(1.0f), v_max(v_set(0.0f), phi)));
-}
-
-/* x x P errs by 2.5e-8. With rounding |error| <= 5e-7 max(|y|, 1), at its worst where x is near -5 and Phi near 0. */
-SIMD_INLINE vf v_gelu(vf x)
-{
-    static const float p[] = {0.000378241937f, -0.00101486279f, 0.000916198187f, -0.00122380536f, 0.00361426198f,
-                              -0.00667598937f, 0.00967442244f,  -0.0139829209f,  0.0196391996f,  -0.0257417876f,
-                              0.0321172774f,   -0.0392072797f,  0.0484995656f,   -0.0653280392f, 0.130928114f};
-    return v_gelu_fit(x, 5.4f, 0.068587102f, p, 15);
-}
-
-/* |error| <= 5e-5, for what is rounded to 8 bits next. */
-SIMD_INLINE vf v_gelu_coarse(vf x)
-{
-    static const float p[] = {0.0027541695f, -0.007884176f, 0.010987836f, -0.015976995f, 0.026802192f,
-                              -0.04008923f,  0.05525052f,   -0.07861231f, 0.16040441f};
-    return v_gelu_fit(x, 4.4f, 0.10330579f, p, 9);
 }
 
 /* `kind` is a constant wherever this is called. */
