@@ -59,7 +59,8 @@ static mr_status run_query(const request *wanted, mr_embedder *embedder, float *
     size_t length = 0;
     if (!wanted->image) return mr_embedder_run(embedder, &text, 1, vector, NULL, error);
     MR_TRY(mr_file_read(wanted->image, MAX_IMAGE_BYTES, &image, &length, error));
-    mr_status status = mr_embedder_run_image(embedder, (mr_str){ image, length }, vector, error);
+    mr_status status = length ? MR_OK : mr_error_set(error, MR_BAD_INPUT, "the file is empty");
+    if (status == MR_OK) status = mr_embedder_run_image(embedder, (mr_str){ image, length }, vector, error);
     if (status != MR_OK) mr_error_prefix(error, status, "%s", wanted->image);
     free(image);
     return status;

@@ -159,5 +159,6 @@ static int run(int argc, char **argv)
     wanted.path_count = (size_t)(argc - optind);
     if (!wanted.model || !wanted.output || wanted.path_count == 0) return mr_cli_usage(self, "name images, a model (-m) and an output (-o)");
     if (mr_kernels_init(NULL, &error) != MR_OK || preprocess_all(&wanted, &failed, &error) != MR_OK) return mr_cli_fail(&error);
+    if (failed > 0 && mr_cli_verbosity() >= 0) fprintf(stderr, "millrace: %zu images failed; error/bytes in %s says why\n", failed, wanted.output);
     return failed > 0 ? mr_status_exit_code(MR_RECORDS_FAILED) : 0;
 }

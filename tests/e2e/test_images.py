@@ -114,6 +114,10 @@ class Images(Case):
         out = self.embed_images(folder)
         text, _ = self.run_millrace("neighbors", out, "a red bicycle", "-k", "3", "--json")
         self.assertEqual(len(text.splitlines()), 3)
+        (self.dir / "empty.jpg").touch()
+        self.assertIn("empty.jpg: the file is empty", self.run_millrace("neighbors", out, "--image", "empty.jpg", code=65)[1])
+        _, stderr = self.run_millrace("neighbors", out, "--id", "img1.png", "--thumbnails", "nowhere/sheet.png", code=73)
+        self.assertIn("nowhere/sheet.png: No such file", stderr)
         picture, _ = self.run_millrace("neighbors", out, "--image", folder / "img2.webp", "-k", "2", "--json", "--thumbnails", "sheet.png")
         best = json.loads(picture.splitlines()[0])
         self.assertEqual(best["id"], "img2.webp")
@@ -155,7 +159,7 @@ class Images(Case):
         folder = self.dir / "only-processor"
         folder.mkdir()
         (folder / "preprocessor_config.json").write_text(json.dumps(CASES["processors"]["p64"]))
-        self.run_millrace("preprocess", FILES, "-m", folder, "-o", "pixels.h5", code=3)
+        self.assertRegex(self.run_millrace("preprocess", FILES, "-m", folder, "-o", "pixels.h5", code=3)[1], r"\d+ images failed; error/bytes in pixels.h5 says why")
         expected = {image["file"]: image["crops"]["p64"] for image in CASES["images"] if image["required"] == "ok" and "crops" in image}
 
         with h5py.File(self.dir / "pixels.h5") as file:
