@@ -3,7 +3,7 @@
 #include <time.h>
 
 #include "core/log.h"
-#include "registry/pool/pool_internal.h"
+#include "registry/pool/pool_model.h"
 
 #define POLLS 10000 /* of a millisecond */
 

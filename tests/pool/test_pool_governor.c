@@ -6,7 +6,7 @@
 
 #include "core/file.h"
 #include "pool_fixture.h"
-#include "registry/pool/pool_internal.h"
+#include "registry/pool/pool_model.h"
 
 #define TEXT MR_CAPABILITY_TEXT_EMBEDDING
 #define MIB ((uint64_t)1 << 20)

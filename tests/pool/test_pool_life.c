@@ -7,7 +7,8 @@
 
 #include "core/cores.h"
 #include "pool_fixture.h"
-#include "registry/pool/pool_internal.h"
+#include "registry/pool/pool_model.h"
+#include "registry/pool/worker.h"
 
 #define TEXT MR_CAPABILITY_TEXT_EMBEDDING
 #define W 1000

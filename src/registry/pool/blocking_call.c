@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "registry/pool/pool_internal.h"
+#include "registry/pool/pool_model.h"
 
 /* Outlives the caller when the call is answered ahead of the end of its run. */
 typedef struct blocking {

@@ -8,7 +8,18 @@
 #define MR_POOL_BREAKER_H
 
 #include "core/clock.h"
-#include "registry/pool/metrics.h"
+
+/* X(NAME, text) */
+#define MR_BREAKER_STATE_LIST(X) \
+    X(CLOSED, "closed")          \
+    X(OPEN, "open")              \
+    X(HALF_OPEN, "half_open")
+
+typedef enum mr_breaker_state {
+#define MR_BREAKER_STATE_ENUM(name, text) MR_BREAKER_##name,
+    MR_BREAKER_STATE_LIST(MR_BREAKER_STATE_ENUM)
+#undef MR_BREAKER_STATE_ENUM
+} mr_breaker_state;
 
 typedef struct mr_breaker {
     size_t failures_to_open; /* settings */

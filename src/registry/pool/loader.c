@@ -1,8 +1,9 @@
 #include "registry/pool/loader.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
-#include "registry/pool/pool_internal.h"
+#include "registry/pool/load.h"
 
 /* Shared by the worker that waits and the loader that completes; whoever comes last frees it. */
 struct mr_load {

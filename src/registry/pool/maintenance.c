@@ -1,7 +1,10 @@
+#include "registry/pool/maintenance.h"
+
 #include <stdlib.h>
 
 #include "core/log.h"
-#include "registry/pool/pool_internal.h"
+#include "registry/pool/evict.h"
+#include "registry/pool/spawn.h"
 
 /* Memory given back shows in the resident set only after a moment. */
 #define PRESSURE_SETTLE (100 * MR_CLOCK_MILLISECOND)
@@ -53,7 +56,7 @@ static mr_job *find_overrun(mr_pool_model *model, sweep *at)
 static void answer_overrun(mr_pool_model *model, mr_job *job, const mr_error *error)
 {
     job->answered = job->answering = true;
-    mr_job_account(model, job, MR_TIMEOUT, MR_VERDICT_NONE);
+    mr_pool_account(model, job, MR_TIMEOUT, MR_VERDICT_NONE);
     pthread_mutex_unlock(&model->lock);
     job->call.done(job->call.context, MR_TIMEOUT, error);
     pthread_mutex_lock(&model->lock);
@@ -76,7 +79,7 @@ static void sweep_model(mr_pool_model *model, void *context)
         expire(&model->workers[i]->priority, at, &expired);
     }
     expire(&model->orphans, at, &expired);
-    if (expired.count > 0) mr_job_list_fail(model, &expired, MR_TIMEOUT, &error);
+    if (expired.count > 0) mr_pool_fail_jobs(model, &expired, MR_TIMEOUT, &error);
     for (mr_job *job; (job = find_overrun(model, at));) answer_overrun(model, job, &error);
     pthread_mutex_unlock(&model->lock);
 }
@@ -125,7 +128,7 @@ static void check_model(mr_pool_model *model, void *context)
         bool silent = waits_for_work(worker) && worker->pinged_ns != 0 && now - worker->pinged_ns >= settings->ping_timeout;
         if (silent) {
             mr_log(MR_LOG_ERROR, MR_POOL_LOG, "%s: worker %llu does not answer; replaced", model->spec.key, (unsigned long long)worker->id);
-            mr_worker_give_up(worker);
+            mr_spawn_give_up(worker);
             mr_spawn_replacement(model, true);
             i = 0; /* the list has changed, and the lock may have been released */
             continue;
@@ -138,7 +141,7 @@ static void check_model(mr_pool_model *model, void *context)
 
 static void cool_down_model(mr_pool_model *model, void *context)
 {
-    mr_spawn_cool_down(model, *(const int64_t *)context);
+    mr_evict_cool_down(model, *(const int64_t *)context);
 }
 
 /* From Critical down to below High, not just below Critical: otherwise the next batch brings it back. */
@@ -146,7 +149,7 @@ static void do_pressure(mr_maintenance *self, int64_t now, int64_t *due)
 {
     mr_pressure pressure = mr_governor_sample_pressure(self->pools->governor);
     self->relieving = pressure == MR_PRESSURE_CRITICAL || (self->relieving && pressure == MR_PRESSURE_HIGH);
-    if (self->relieving && mr_spawn_evict_one(self->pools, "memory pressure")) *due = later(now, PRESSURE_SETTLE);
+    if (self->relieving && mr_evict_one(self->pools, "memory pressure")) *due = later(now, PRESSURE_SETTLE);
 }
 
 static void do_check(mr_maintenance *self, int64_t now, int64_t *due)

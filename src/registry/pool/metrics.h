@@ -3,6 +3,7 @@
 #define MR_POOL_METRICS_H
 
 #include "capability/model.h"
+#include "registry/pool/breaker.h"
 
 /* X(NAME, text). Transitions: worker.c. */
 #define MR_WORKER_STATE_LIST(X) \
@@ -23,18 +24,6 @@ typedef enum mr_worker_state {
 } mr_worker_state;
 
 const char *mr_worker_state_text(mr_worker_state state);
-
-/* X(NAME, text) */
-#define MR_BREAKER_STATE_LIST(X) \
-    X(CLOSED, "closed")          \
-    X(OPEN, "open")              \
-    X(HALF_OPEN, "half_open")
-
-typedef enum mr_breaker_state {
-#define MR_BREAKER_STATE_ENUM(name, text) MR_BREAKER_##name,
-    MR_BREAKER_STATE_LIST(MR_BREAKER_STATE_ENUM)
-#undef MR_BREAKER_STATE_ENUM
-} mr_breaker_state;
 
 #define MR_STATUS_ONE(name, value, exit_code, text) +1
 enum { MR_STATUS_COUNT = 0 MR_STATUS_LIST(MR_STATUS_ONE) }; /* their values have no gaps */
@@ -75,5 +64,6 @@ typedef struct mr_model_metrics {
 } mr_model_metrics;
 
 double mr_latency_bound_seconds(size_t bucket);
+void mr_metrics_count_latency(mr_model_metrics *metrics, double seconds); /* submission to answer */
 
 #endif

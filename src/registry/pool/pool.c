@@ -4,7 +4,9 @@
 #include <stdlib.h>
 
 #include "core/cores.h"
-#include "registry/pool/pool_internal.h"
+#include "registry/pool/evict.h"
+#include "registry/pool/maintenance.h"
+#include "registry/pool/spawn.h"
 
 /* ---------------------------------------------------------------- the pools */
 
@@ -32,7 +34,7 @@ mr_status mr_pools_create(const mr_pool_settings *settings, mr_governor *governo
         pools->pool[i] = (mr_pool){ .capability = (mr_capability)i, .queue_capacity = capacity,
                                     .batch_capacity = smaller(capacity, settings->batch_queue_capacity) };
     }
-    mr_governor_set_idle_source(governor, mr_spawn_idle_workers, pools);
+    mr_governor_set_idle_source(governor, mr_evict_idle_workers, pools);
     *out = pools;
     return MR_OK;
 }
@@ -105,60 +107,11 @@ mr_status mr_pools_add_model(mr_pools *pools, const mr_pool_model_spec *spec, mr
     return MR_OK;
 }
 
-void mr_pools_each(mr_pools *pools, mr_pool_visitor *visit, void *context)
-{
-    for (int i = 0; i < MR_CAPABILITY_COUNT; i++) {
-        pthread_mutex_lock(&pools->lock);
-        mr_pool_model *first = pools->pool[i].models;
-        pthread_mutex_unlock(&pools->lock);
-        for (mr_pool_model *model = first; model; model = model->next) visit(model, context);
-    }
-}
-
-/* ---------------------------------------------------------------- what a model has */
-
-size_t mr_pool_live(const mr_pool_model *model)
-{
-    size_t live = 0;
-    for (size_t i = 0; i < model->worker_count; i++) live += mr_worker_serves(model->workers[i]) || mr_worker_comes(model->workers[i]);
-    return live;
-}
-
-size_t mr_pool_pending(const mr_pool_model *model)
-{
-    size_t pending = model->orphans.count;
-    for (size_t i = 0; i < model->worker_count; i++) pending += mr_worker_pending(model->workers[i]);
-    return pending;
-}
-
-void mr_pool_explain(const mr_pool_model *model, mr_status status, mr_error *error)
-{
-    if (error->status != status) mr_error_set(error, status, "%s: %s", model->spec.key, mr_status_text(status));
-}
-
-void mr_pool_report_failure(mr_pool_model *model, const mr_error *cause)
-{
-    model->failures++;
-    model->failure = *cause;
-    pthread_cond_broadcast(&model->changed);
-}
-
-mr_status mr_pool_refuse(const mr_pool_model *model, mr_error *error)
-{
-    return mr_error_set(error, MR_SHUTTING_DOWN, "%s: shutting down, no new requests", model->spec.key);
-}
-
-mr_status mr_pool_refuse_open(const mr_pool_model *model, mr_error *error)
-{
-    return mr_error_set(error, MR_CIRCUIT_OPEN, "%s: refused after repeated failures (last: %.400s); try again later", model->spec.key,
-                        model->failure.text);
-}
-
 /* ---------------------------------------------------------------- pins */
 
 mr_status mr_pool_pin(mr_pool_model *model, size_t workers, mr_error *error)
 {
-    MR_TRY(mr_pools_start_maintenance(model->pools, error));
+    MR_TRY(mr_maintenance_start(model->pools->maintenance, error));
     mr_status status = MR_OK;
     pthread_mutex_lock(&model->lock);
     model->pinned += workers;

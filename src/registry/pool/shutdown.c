@@ -1,5 +1,6 @@
 #include "core/log.h"
-#include "registry/pool/pool_internal.h"
+#include "registry/pool/maintenance.h"
+#include "registry/pool/worker.h"
 
 typedef struct phase {
     int64_t deadline;
@@ -46,7 +47,7 @@ static void stop_model(mr_pool_model *model, void *context)
     mr_job_list_append(&queued, &model->orphans);
     at->dropped += queued.count;
     model->metrics.requests_dropped += queued.count;
-    if (queued.count > 0) mr_job_list_fail(model, &queued, MR_SHUTTING_DOWN, &error);
+    if (queued.count > 0) mr_pool_fail_jobs(model, &queued, MR_SHUTTING_DOWN, &error);
     pthread_mutex_unlock(&model->lock);
 }
 

@@ -1,108 +1,128 @@
+#include "registry/pool/spawn.h"
+
 #include <stdlib.h>
 
 #include "core/checked.h"
 #include "core/log.h"
-#include "registry/pool/pool_internal.h"
+#include "registry/pool/evict.h"
+#include "registry/pool/routing.h"
+#include "registry/pool/weights.h"
+#include "registry/pool/worker.h"
 
-/* ---------------------------------------------------------------- idle workers */
+/* ---------------------------------------------------------------- a worker's thread */
 
-static int by_last_use(const void *a, const void *b)
+/* Out of the list of workers. Lock held. */
+static void unlist(mr_worker *self)
 {
-    const mr_idle_worker *left = a, *right = b;
-    return (left->last_used_ns > right->last_used_ns) - (left->last_used_ns < right->last_used_ns);
-}
-
-/* The workers of one model that may leave, least recently used first; with the last one go the weights. Lock held. */
-static size_t list_idle(mr_pool_model *model, mr_idle_worker out[MR_WORKERS_MAX])
-{
-    size_t count = 0;
+    mr_pool_model *model = self->model;
     for (size_t i = 0; i < model->worker_count; i++) {
-        const mr_worker *worker = model->workers[i];
-        if (worker->state != MR_WORKER_IDLE || worker->leave || mr_worker_pending(worker) > 0) continue;
-        out[count++] = (mr_idle_worker){ model, worker->id, worker->guard.bytes, worker->last_used_ns };
+        if (model->workers[i] != self) continue;
+        model->workers[i] = model->workers[--model->worker_count];
+        return;
     }
-    qsort(out, count, sizeof *out, by_last_use);
-    size_t live = mr_pool_live(model), spare = live > model->pinned ? live - model->pinned : 0;
-    if (count < spare) spare = count;
-    if (spare > 0 && spare == model->worker_count) out[spare - 1].bytes += model->weights->guard.bytes;
-    return spare;
 }
 
-typedef struct idle_list {
-    mr_idle_worker *out;
-    size_t capacity;
-    size_t count;
-} idle_list;
-
-static void add_idle(mr_pool_model *model, void *context)
+static void take_jobs(mr_worker *self, mr_job_list *out)
 {
-    idle_list *list = context;
-    mr_idle_worker idle[MR_WORKERS_MAX];
-    pthread_mutex_lock(&model->lock);
-    size_t count = list_idle(model, idle);
+    *out = (mr_job_list){ 0 };
+    mr_job_list_append(out, &self->priority);
+    mr_job_list_append(out, &self->queue);
+}
+
+/* Whatever it held is given back; what it had queued goes to siblings. Lock held on entry and on return. */
+static void wind_up(mr_worker *self)
+{
+    mr_pool_model *model = self->model;
+    bool failed_load = self->state == MR_WORKER_FAILED && !self->instance; /* it would fail again: no replacement */
+    if (self->state != MR_WORKER_FAILED) mr_worker_enter(self, MR_WORKER_EVICTING);
+    mr_job_list jobs;
+    take_jobs(self, &jobs);
+    mr_routing_rehome(model, &jobs);
     pthread_mutex_unlock(&model->lock);
-    for (size_t i = 0; i < count && list->count < list->capacity; i++) list->out[list->count++] = idle[i];
+    model->spec.vtable->worker_destroy(self->instance);
+    mr_guard_release(&self->guard);
+    pthread_mutex_lock(&model->lock);
+    if (failed_load) mr_routing_fail_orphans(model, &model->failure);
+    else if (!self->lost) mr_spawn_replacement(model, false); /* before the weights go: it can share them */
+    mr_weights_release(model, self->weights);
+    unlist(self);
+    mr_worker_enter(self, MR_WORKER_DEAD);
 }
 
-size_t mr_spawn_idle_workers(void *context, mr_idle_worker *out, size_t capacity)
+static void *worker_main(void *argument)
 {
-    idle_list list = { out, capacity, 0 };
-    mr_pools_each(context, add_idle, &list);
-    return list.count;
-}
-
-static mr_worker *find_worker(mr_pool_model *model, uint64_t id)
-{
-    for (size_t i = 0; i < model->worker_count; i++)
-        if (model->workers[i]->id == id) return model->workers[i];
+    mr_worker *self = argument;
+    mr_pool_model *model = self->model;
+    mr_affinity *affinity = model->pools->affinity;
+    mr_error error = { 0 };
+    mr_core_set cores = { 0 };
+    pthread_setname_np(pthread_self(), "millrace-worker");
+    if (model->pools->settings.pin_threads) cores = mr_affinity_bind(affinity, model->spec.options.threads_per_worker);
+    pthread_mutex_lock(&model->lock);
+    mr_worker_enter(self, MR_WORKER_LOADING);
+    pthread_mutex_unlock(&model->lock);
+    mr_status status = mr_worker_bring_up(self, &error);
+    pthread_mutex_lock(&model->lock);
+    if (status == MR_OK) {
+        mr_worker_enter(self, MR_WORKER_READY);
+        mr_worker_serve(self);
+    } else if (!self->leave) {
+        mr_pool_explain(model, status, &error);
+        mr_worker_fail(self, &error);
+        if (self->brought_weights) mr_breaker_record(&model->breaker, mr_pool_now(model), model->breaker.round, MR_VERDICT_FAILURE);
+    }
+    wind_up(self);
+    if (cores.count > 0) mr_affinity_release(affinity, cores);
+    /* Each ending thread joins the one that ended before it, so that one at most is left for the shutdown. */
+    bool join = model->has_ended;
+    pthread_t before = model->ended;
+    model->has_ended = true;
+    model->ended = pthread_self();
+    model->threads--;
+    pthread_cond_destroy(&self->wake);
+    free(self);
+    pthread_cond_broadcast(&model->changed);
+    pthread_mutex_unlock(&model->lock); /* from here on the model may be gone */
+    if (join) pthread_join(before, NULL);
     return NULL;
 }
 
-/* It may have been used or pinned since it was listed: then it stays. No lock held. */
-static void evict_if_idle(const mr_idle_worker *idle, const char *reason)
+/* A worker that holds `guard` (taken over on MR_OK) and a new reference of model->weights. Lock held. */
+static mr_status start_thread(mr_pool_model *model, mr_guard *guard, mr_error *error)
 {
-    mr_pool_model *model = idle->owner;
-    pthread_mutex_lock(&model->lock);
-    mr_worker *worker = find_worker(model, idle->id);
-    if (worker && worker->state == MR_WORKER_IDLE && mr_worker_pending(worker) == 0 && mr_pool_live(model) > model->pinned)
-        mr_worker_evict(worker, reason);
-    pthread_mutex_unlock(&model->lock);
-}
-
-/* No lock held. Waits at most evict_timeout. */
-static void evict_all(mr_pools *pools, const mr_eviction *plan, const char *reason)
-{
-    int64_t deadline = mr_clock_deadline(pools->clock, pools->settings.evict_timeout);
-    for (size_t i = 0; i < plan->count; i++) evict_if_idle(&plan->workers[i], reason);
-    for (size_t i = 0; i < plan->count; i++) {
-        mr_pool_model *model = plan->workers[i].owner;
-        bool in_time = true;
-        pthread_mutex_lock(&model->lock);
-        for (mr_worker *worker; in_time && (worker = find_worker(model, plan->workers[i].id)) && worker->leave;)
-            in_time = mr_clock_wait(pools->clock, &model->changed, &model->lock, deadline);
-        pthread_mutex_unlock(&model->lock);
+    mr_worker *worker = calloc(1, sizeof *worker);
+    if (!worker) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a worker", model->spec.key);
+    worker->model = model;
+    worker->id = ++model->next_id;
+    worker->weights = model->weights;
+    worker->guard = *guard;
+    mr_clock_cond_init(&worker->wake);
+    pthread_t thread;
+    int failed = pthread_create(&thread, NULL, worker_main, worker);
+    if (failed) {
+        pthread_cond_destroy(&worker->wake);
+        free(worker);
+        return mr_error_errno(error, failed, "%s: cannot start a worker thread", model->spec.key);
     }
+    *guard = (mr_guard){ 0 };
+    model->weights->references++;
+    model->threads++;
+    model->workers[model->worker_count++] = worker;
+    model->metrics.workers_spawned++;
+    mr_log(MR_LOG_INFO, MR_POOL_LOG, "%s: worker %llu spawned", model->spec.key, (unsigned long long)worker->id);
+    return MR_OK;
 }
 
-bool mr_spawn_evict_one(mr_pools *pools, const char *reason)
+void mr_spawn_give_up(mr_worker *worker)
 {
-    mr_idle_worker idle[MR_WORKERS_MAX];
-    size_t count = mr_spawn_idle_workers(pools, idle, MR_WORKERS_MAX);
-    if (count == 0) return false;
-    qsort(idle, count, sizeof *idle, by_last_use);
-    evict_if_idle(&idle[0], reason);
-    return true;
-}
-
-void mr_spawn_cool_down(mr_pool_model *model, int64_t now)
-{
-    mr_idle_worker idle[MR_WORKERS_MAX];
-    pthread_mutex_lock(&model->lock);
-    bool all_idle = !model->spawning && now - model->last_request_ns >= model->pools->settings.idle_before_evict;
-    for (size_t i = 0; i < model->worker_count; i++)
-        all_idle = all_idle && model->workers[i]->state == MR_WORKER_IDLE && mr_worker_pending(model->workers[i]) == 0;
-    if (all_idle && list_idle(model, idle) > 0) mr_worker_evict(find_worker(model, idle[0].id), "idle");
-    pthread_mutex_unlock(&model->lock);
+    mr_pool_model *model = worker->model;
+    worker->lost = true;
+    unlist(worker);
+    model->metrics.workers_failed++;
+    mr_job_list jobs;
+    take_jobs(worker, &jobs);
+    mr_routing_rehome(model, &jobs);
+    pthread_cond_broadcast(&model->changed);
 }
 
 /* ---------------------------------------------------------------- memory for new workers */
@@ -142,7 +162,7 @@ static mr_status acquire_some(mr_pool_model *model, size_t wanted, size_t *count
     pthread_mutex_unlock(&model->lock);
     mr_status status = mr_governor_acquire(model->pools->governor, bytes, MR_MEM_SCRATCH, guard, &plan, error);
     if (status != MR_OK && plan.count > 0) {
-        evict_all(model->pools, &plan, "memory needed by another model");
+        mr_evict_all(model->pools, &plan, "memory needed by another model");
         status = mr_governor_acquire(model->pools->governor, bytes, MR_MEM_SCRATCH, guard, NULL, error);
     }
     pthread_mutex_lock(&model->lock);
@@ -183,7 +203,7 @@ static mr_status start_workers(mr_pool_model *model, size_t count, mr_guard *gua
     for (; started < count && status == MR_OK; started++) {
         mr_guard own;
         mr_guard_split(guard, model->estimate.worker_bytes, MR_MEM_SCRATCH, &own);
-        status = mr_worker_start(model, &own, error);
+        status = start_thread(model, &own, error);
         mr_guard_release(&own);
     }
     mr_weights_release(model, weights);
@@ -223,7 +243,7 @@ mr_status mr_spawn_cold(mr_pool_model *model, size_t wanted, mr_error *error)
     if (status != MR_OK) {
         mr_pool_explain(model, status, &cause);
         mr_pool_report_failure(model, &cause);
-        mr_pool_fail_orphans(model, &cause);
+        mr_routing_fail_orphans(model, &cause);
         if (error) *error = cause;
     }
     pthread_cond_broadcast(&model->changed);
@@ -237,7 +257,7 @@ static mr_status start_one(mr_pool_model *model, const char *why, mr_error *erro
     if (model->worker_count == MR_WORKERS_MAX || !model->weights)
         return mr_error_set(error, MR_WORKER_DIED, "%s: no place for a further worker", model->spec.key);
     mr_status status = mr_governor_acquire(model->pools->governor, model->estimate.worker_bytes, MR_MEM_SCRATCH, &guard, NULL, error);
-    if (status == MR_OK) status = mr_worker_start(model, &guard, error);
+    if (status == MR_OK) status = start_thread(model, &guard, error);
     mr_guard_release(&guard);
     if (status != MR_OK) mr_log(MR_LOG_DEBUG, MR_POOL_LOG, "%s: no further worker (%s): %s", model->spec.key, why, error->text);
     return status;
@@ -263,5 +283,5 @@ void mr_spawn_replacement(mr_pool_model *model, bool always)
     if (mr_pool_shutting_down(model)) status = mr_pool_refuse(model, &error);
     else if (mr_breaker_state_at(&model->breaker, mr_pool_now(model)) == MR_BREAKER_OPEN) status = mr_pool_refuse_open(model, &error);
     else status = start_one(model, "one was lost", &error);
-    if (status != MR_OK) mr_pool_fail_orphans(model, &error);
+    if (status != MR_OK) mr_routing_fail_orphans(model, &error);
 }

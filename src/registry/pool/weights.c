@@ -1,7 +1,8 @@
+#include "registry/pool/weights.h"
+
 #include <stdlib.h>
 
 #include "core/log.h"
-#include "registry/pool/pool_internal.h"
 
 mr_weights *mr_weights_create(mr_guard *guard)
 {

@@ -1,9 +1,11 @@
+#include "registry/pool/worker.h"
+
 #include <assert.h>
-#include <stdlib.h>
 
 #include "capability/outcome.h"
 #include "core/log.h"
-#include "registry/pool/pool_internal.h"
+#include "registry/pool/routing.h"
+#include "registry/pool/weights.h"
 
 /* Which states may follow which; anything else is our own mistake. */
 #define TO(state) (1u << MR_WORKER_##state)
@@ -19,19 +21,17 @@ static const unsigned followers[MR_WORKER_STATE_COUNT] = {
 
 bool mr_worker_state_follows(mr_worker_state from, mr_worker_state to) { return followers[from] & (1u << to); }
 
-/* Lock held. */
-static void enter(mr_worker *self, mr_worker_state state)
+void mr_worker_enter(mr_worker *self, mr_worker_state state)
 {
     assert(mr_worker_state_follows(self->state, state));
     self->state = state;
     pthread_cond_broadcast(&self->model->changed);
 }
 
-/* A load that failed ends every wait for a worker; a run that did concerns its request. Lock held. */
-static void fail(mr_worker *self, const mr_error *cause)
+void mr_worker_fail(mr_worker *self, const mr_error *cause)
 {
     mr_pool_model *model = self->model;
-    enter(self, MR_WORKER_FAILED);
+    mr_worker_enter(self, MR_WORKER_FAILED);
     model->metrics.workers_failed++;
     mr_log(MR_LOG_ERROR, MR_POOL_LOG, "%s: worker %llu failed: %s", model->spec.key, (unsigned long long)self->id, cause->text);
     if (!self->instance) mr_pool_report_failure(model, cause);
@@ -63,7 +63,7 @@ static bool moves_on(mr_worker *self, mr_job *job)
 {
     if (self->state != MR_WORKER_FAILED || !job->call.idempotent || job->rerun || job->deadline_ns <= self->last_used_ns) return false;
     job->rerun = true;
-    mr_job_judge(self->model, job, MR_VERDICT_FAILURE);
+    mr_pool_judge(self->model, job, MR_VERDICT_FAILURE);
     mr_job_list jobs = { 0 };
     mr_job_list_push(&jobs, job); /* ahead of those that never ran */
     mr_job_list_append(&jobs, &self->queue);
@@ -78,7 +78,7 @@ static mr_status run_current(mr_worker *self, bool *over, mr_error *error)
     mr_pool_model *model = self->model;
     mr_job *job = self->current;
     const mr_model_vtable *vtable = model->spec.vtable;
-    enter(self, MR_WORKER_PROCESSING);
+    mr_worker_enter(self, MR_WORKER_PROCESSING);
     self->busy_since_ns = mr_pool_now(model);
     self->stall_reported = false;
     pthread_mutex_unlock(&model->lock);
@@ -94,15 +94,15 @@ static mr_status run_current(mr_worker *self, bool *over, mr_error *error)
     model->metrics.inputs += outcome.inputs;
     model->metrics.inputs_failed += outcome.failed;
     model->metrics.inputs_non_finite += outcome.non_finite;
-    if (status == MR_WORKER_DIED || status == MR_INTERNAL) fail(self, error);
-    else enter(self, MR_WORKER_READY);
+    if (status == MR_WORKER_DIED || status == MR_INTERNAL) mr_worker_fail(self, error);
+    else mr_worker_enter(self, MR_WORKER_READY);
     mr_verdict verdict = verdict_of(status, &outcome);
     if (verdict == MR_VERDICT_FAILURE) note_failure(model, status, error);
     if (job->answered) return status; /* counted when it was */
     *over = !moves_on(self, job);
     if (!*over) return status;
     if (job->deadline_ns <= self->last_used_ns) status = mr_error_set(error, MR_TIMEOUT, "%s: the request ran past its time", model->spec.key);
-    mr_job_account(model, job, status, verdict);
+    mr_pool_account(model, job, status, verdict);
     return status;
 }
 
@@ -140,11 +140,11 @@ static void process(mr_worker *self, mr_job *job)
     bool over = true;
     if (job->deadline_ns <= mr_pool_now(model)) {
         status = mr_error_set(&error, MR_TIMEOUT, "%s: the request waited past its time", model->spec.key);
-        mr_job_account(model, job, status, MR_VERDICT_NONE);
+        mr_pool_account(model, job, status, MR_VERDICT_NONE);
     } else if (mr_breaker_state_at(&model->breaker, mr_pool_now(model)) == MR_BREAKER_OPEN) { /* it opened while this one waited */
         model->metrics.rejected_by_breaker++;
         status = mr_pool_refuse_open(model, &error);
-        mr_job_account(model, job, status, MR_VERDICT_NONE);
+        mr_pool_account(model, job, status, MR_VERDICT_NONE);
     } else {
         self->current = job;
         status = run_current(self, &over, &error);
@@ -183,12 +183,11 @@ static mr_job *next_job(mr_worker *self)
     if (!job) job = steal(self);
     if (!job) return NULL;
     pthread_cond_broadcast(&self->model->changed); /* room */
-    if (mr_worker_queued(self) > 0) mr_pool_wake_idle(self->model); /* what stays behind this one */
+    if (mr_worker_queued(self) > 0) mr_routing_wake_idle(self->model); /* what stays behind this one */
     return job;
 }
 
-/* Lock held on entry and on return. Ends when asked to leave, given up, or failed. */
-static void serve(mr_worker *self)
+void mr_worker_serve(mr_worker *self)
 {
     mr_pool_model *model = self->model;
     while (!self->leave && !self->lost && self->state != MR_WORKER_FAILED) {
@@ -198,15 +197,14 @@ static void serve(mr_worker *self)
             process(self, job);
             continue;
         }
-        if (self->state == MR_WORKER_READY) enter(self, MR_WORKER_IDLE);
+        if (self->state == MR_WORKER_READY) mr_worker_enter(self, MR_WORKER_IDLE);
         mr_clock_wait(model->pools->clock, &self->wake, &model->lock, MR_CLOCK_FOREVER); /* ended by a request, a ping, an eviction */
     }
 }
 
-/* ---------------------------------------------------------------- its life */
+/* ---------------------------------------------------------------- coming and going */
 
-/* No lock held. */
-static mr_status bring_up(mr_worker *self, mr_error *error)
+mr_status mr_worker_bring_up(mr_worker *self, mr_error *error)
 {
     mr_pool_model *model = self->model;
     int64_t started = mr_pool_now(model);
@@ -222,107 +220,6 @@ static mr_status bring_up(mr_worker *self, mr_error *error)
     return MR_OK;
 }
 
-/* Out of the list of workers. Lock held. */
-static void unlist(mr_worker *self)
-{
-    mr_pool_model *model = self->model;
-    for (size_t i = 0; i < model->worker_count; i++) {
-        if (model->workers[i] != self) continue;
-        model->workers[i] = model->workers[--model->worker_count];
-        return;
-    }
-}
-
-static void take_jobs(mr_worker *self, mr_job_list *out)
-{
-    *out = (mr_job_list){ 0 };
-    mr_job_list_append(out, &self->priority);
-    mr_job_list_append(out, &self->queue);
-}
-
-/* Whatever it held is given back; what it had queued goes to siblings. Lock held on entry and on return. */
-static void wind_up(mr_worker *self)
-{
-    mr_pool_model *model = self->model;
-    bool failed_load = self->state == MR_WORKER_FAILED && !self->instance; /* it would fail again: no replacement */
-    if (self->state != MR_WORKER_FAILED) enter(self, MR_WORKER_EVICTING);
-    mr_job_list jobs;
-    take_jobs(self, &jobs);
-    mr_pool_rehome(model, &jobs);
-    pthread_mutex_unlock(&model->lock);
-    model->spec.vtable->worker_destroy(self->instance);
-    mr_guard_release(&self->guard);
-    pthread_mutex_lock(&model->lock);
-    if (failed_load) mr_pool_fail_orphans(model, &model->failure);
-    else if (!self->lost) mr_spawn_replacement(model, false); /* before the weights go: it can share them */
-    mr_weights_release(model, self->weights);
-    unlist(self);
-    enter(self, MR_WORKER_DEAD);
-}
-
-static void *worker_main(void *argument)
-{
-    mr_worker *self = argument;
-    mr_pool_model *model = self->model;
-    mr_affinity *affinity = model->pools->affinity;
-    mr_error error = { 0 };
-    mr_core_set cores = { 0 };
-    pthread_setname_np(pthread_self(), "millrace-worker");
-    if (model->pools->settings.pin_threads) cores = mr_affinity_bind(affinity, model->spec.options.threads_per_worker);
-    pthread_mutex_lock(&model->lock);
-    enter(self, MR_WORKER_LOADING);
-    pthread_mutex_unlock(&model->lock);
-    mr_status status = bring_up(self, &error);
-    pthread_mutex_lock(&model->lock);
-    if (status == MR_OK) {
-        enter(self, MR_WORKER_READY);
-        serve(self);
-    } else if (!self->leave) {
-        mr_pool_explain(model, status, &error);
-        fail(self, &error);
-        if (self->brought_weights) mr_breaker_record(&model->breaker, mr_pool_now(model), model->breaker.round, MR_VERDICT_FAILURE);
-    }
-    wind_up(self);
-    if (cores.count > 0) mr_affinity_release(affinity, cores);
-    /* Each ending thread joins the one that ended before it, so that one at most is left for the shutdown. */
-    bool join = model->has_ended;
-    pthread_t before = model->ended;
-    model->has_ended = true;
-    model->ended = pthread_self();
-    model->threads--;
-    pthread_cond_destroy(&self->wake);
-    free(self);
-    pthread_cond_broadcast(&model->changed);
-    pthread_mutex_unlock(&model->lock); /* from here on the model may be gone */
-    if (join) pthread_join(before, NULL);
-    return NULL;
-}
-
-mr_status mr_worker_start(mr_pool_model *model, mr_guard *guard, mr_error *error)
-{
-    mr_worker *worker = calloc(1, sizeof *worker);
-    if (!worker) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a worker", model->spec.key);
-    worker->model = model;
-    worker->id = ++model->next_id;
-    worker->weights = model->weights;
-    worker->guard = *guard;
-    mr_clock_cond_init(&worker->wake);
-    pthread_t thread;
-    int failed = pthread_create(&thread, NULL, worker_main, worker);
-    if (failed) {
-        pthread_cond_destroy(&worker->wake);
-        free(worker);
-        return mr_error_errno(error, failed, "%s: cannot start a worker thread", model->spec.key);
-    }
-    *guard = (mr_guard){ 0 };
-    model->weights->references++;
-    model->threads++;
-    model->workers[model->worker_count++] = worker;
-    model->metrics.workers_spawned++;
-    mr_log(MR_LOG_INFO, MR_POOL_LOG, "%s: worker %llu spawned", model->spec.key, (unsigned long long)worker->id);
-    return MR_OK;
-}
-
 void mr_worker_evict(mr_worker *worker, const char *reason)
 {
     if (worker->leave) return;
@@ -331,16 +228,4 @@ void mr_worker_evict(mr_worker *worker, const char *reason)
     mr_log(MR_LOG_INFO, MR_POOL_LOG, "%s: worker %llu evicted: %s", worker->model->spec.key, (unsigned long long)worker->id, reason);
     if (worker->load) mr_load_cancel(worker->load);
     pthread_cond_signal(&worker->wake);
-}
-
-void mr_worker_give_up(mr_worker *worker)
-{
-    mr_pool_model *model = worker->model;
-    worker->lost = true;
-    unlist(worker);
-    model->metrics.workers_failed++;
-    mr_job_list jobs;
-    take_jobs(worker, &jobs);
-    mr_pool_rehome(model, &jobs);
-    pthread_cond_broadcast(&model->changed);
 }
