@@ -15,6 +15,10 @@ struct mr_regex {
 #define MATCH_LIMIT 10000000
 #define MAX_PATTERN_BYTES 16384
 #define WHITE_SPACE "\\x{09}-\\x{0D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
+/* Oniguruma's \w in a class: Alphabetic, M, Nd, Pc. Outside of classes these six are words to it, too. */
+#define WORDS "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24B6}-\\x{24E9}\\x{1F130}-\\x{1F149}\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}"
+#define MORE_WORDS WORDS "\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}"
+#define WORD "[" MORE_WORDS "]"
 
 /* ---------------------------------------------------------------- translation */
 
@@ -66,11 +70,18 @@ static bool property(translation *t)
 
 static bool escape(translation *t, bool in_class)
 {
+    static const struct {
+        char letter;
+        const char *in_class, *outside; /* NULL: refused */
+    } written_out[] = {
+        { 's', WHITE_SPACE, "[" WHITE_SPACE "]" }, { 'S', NULL, "[^" WHITE_SPACE "]" }, { 'w', WORDS, WORD }, { 'W', NULL, "[^" MORE_WORDS "]" },
+        { 'b', NULL, "(?:(?<=" WORD ")(?!" WORD ")|(?<!" WORD ")(?=" WORD "))" }, { 'B', NULL, "(?:(?<=" WORD ")(?=" WORD ")|(?<!" WORD ")(?!" WORD "))" },
+    };
     char c = look(t, 1);
     if (c == 'p' || c == 'P') return property(t);
-    if (c == 's' || (c == 'S' && !in_class)) {
-        t->at += 2;
-        return mr_buf_append_str(&t->out, in_class ? WHITE_SPACE : c == 's' ? "[" WHITE_SPACE "]" : "[^" WHITE_SPACE "]");
+    for (size_t i = 0; i < sizeof written_out / sizeof *written_out; i++) {
+        const char *meaning = in_class ? written_out[i].in_class : written_out[i].outside;
+        if (c == written_out[i].letter && meaning) return t->at += 2, mr_buf_append_str(&t->out, meaning);
     }
     bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
     if (letter && !strchr("rntdf", c)) return refuse(t, "unsupported escape");

@@ -1,7 +1,7 @@
 /* The regular expressions of tokenizer.json: Oniguruma's dialect with Unicode 16.0 classes, run by PCRE2 with JIT.
  *
  * Accepted: literals, alternatives, groups (plain, `(?:`, `(?i:`, lookaround), classes without nesting or `&&`,
- * `\p{..}` of general categories and Han, `\s \S \d \r \n \t`, `.`, quantifiers. The rest is refused at open. White
+ * `\p{..}` of general categories and Han, `\s \S \w \W \d \b \B \r \n \t` (in classes `\s \w \d`), `.`, quantifiers. The rest is refused at open. White
  * space is the 25 of White_Space, which PCRE2's own `\s` is not. Code points newer than PCRE2's tables are shown to
  * it as older ones of the same category and length. */
 #ifndef MR_TOKENIZER_SPLIT_REGEX_H

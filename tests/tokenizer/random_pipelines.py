@@ -61,7 +61,7 @@ class Maker:
         pick, flag = self.pick, self.flag
         made = pick(pre_tokenizers.BertPreTokenizer, pre_tokenizers.Whitespace, pre_tokenizers.WhitespaceSplit, lambda: None,
                     lambda: pre_tokenizers.ByteLevel(add_prefix_space=flag(), use_regex=flag()),
-                    lambda: pre_tokenizers.Split(Regex(pick(r"\s+", r"'s|'t|\p{L}+|\p{N}{1,3}|[^\s\p{L}\p{N}]+|\s+", "[A-Z]", r"\p{Han}")), pick(*BEHAVIORS), invert=flag()),
+                    lambda: pre_tokenizers.Split(Regex(pick(r"\s+", r"'s|'t|\p{L}+|\p{N}{1,3}|[^\s\p{L}\p{N}]+|\s+", "[A-Z]", r"\p{Han}", r"\w+|[^\w\s]+", r"\b\w", r"\W+", r"[\w.]+\B")), pick(*BEHAVIORS), invert=flag()),
                     lambda: pre_tokenizers.Split(pick(" ", "e", "the", "-"), pick(*BEHAVIORS), invert=flag()),
                     lambda: pre_tokenizers.Metaspace(replacement=pick("▁", "_"), prepend_scheme=pick("always", "never", "first"), split=flag()),
                     lambda: pre_tokenizers.Digits(individual_digits=flag()),
