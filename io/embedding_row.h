@@ -5,6 +5,7 @@
 #include "core/str.h"
 
 typedef enum mr_row_status { MR_ROW_OK = 0, MR_ROW_TRUNCATED = 1, MR_ROW_FAILED = 2, MR_ROW_SKIPPED = 3 } mr_row_status;
+#define MR_ROW_STATUS_COUNT 4
 
 static inline const char *mr_row_status_name(mr_row_status status)
 {

@@ -15,11 +15,12 @@ typedef struct mr_output_state {
     uint64_t by_status[4]; /* by mr_row_status; overlapping parts count twice */
 } mr_output_state;
 
-/* Callable while a run goes on. NO_INPUT when there is neither OUT nor a part; BAD_INPUT when OUT is something else. */
+/* Callable while a run goes on. Of finished JSON lines it knows what their mark says (lines_mark.h). NO_INPUT when there is neither OUT
+ * nor a part; BAD_INPUT when OUT is something else. */
 mr_status mr_output_inspect(const char *path, mr_output_state *state, mr_error *error);
 
 /* Reads everything: checksums, row counts, offsets, UTF-8, reasons of failed rows, finite vectors of good ones, the order
- * of sources, the index of ids. OK only for a finished, sound output; INCOMPLETE for sound parts; BAD_INPUT naming file and dataset or row. */
+ * of sources, the index of ids. OK only for a finished, sound output; INCOMPLETE for sound parts; BAD_INPUT naming file and dataset or row, and for JSON lines. */
 mr_status mr_output_verify(const char *path, mr_error *error);
 
 /* Joins the parts of OUT as the end of a run does, when no run goes on: `millrace merge OUT` behind a sharded job.

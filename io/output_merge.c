@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "core/file.h"
+#include "io/lines_mark.h"
 #include "io/output.h"
 #include "io/output_lock.h"
 #include "io/output_name.h"
@@ -80,7 +81,8 @@ static bool is_made_of_parts(const merging *merge)
     char *theirs = NULL, *own = NULL;
     for (size_t i = 0; !theirs && i < merge->list.count; i++) theirs = fingerprint_of(merge->list.items[i].path);
     bool same = merge->list.count == 0;
-    if (theirs && mr_output_name_is_json_lines(merge->path)) same = mr_lines_fingerprint_is(merge->path, theirs);
+    mr_lines_mark mark;
+    if (theirs && mr_output_name_is_json_lines(merge->path)) same = mr_lines_mark_read(merge->path, &mark) && strcmp(mark.fingerprint, theirs) == 0;
     else if (theirs && (own = fingerprint_of(merge->path))) same = strcmp(own, theirs) == 0;
     free(theirs);
     free(own);
@@ -92,6 +94,7 @@ static mr_status settle(const merging *merge, mr_error *error)
 {
     hid_t file;
     mr_embedding_schema schema;
+    mr_lines_mark mark;
     bool refers = false;
     if (!mr_output_name_is_json_lines(merge->path)) {
         MR_TRY(mr_h5_open(merge->path, &file, error));
@@ -99,7 +102,7 @@ static mr_status settle(const merging *merge, mr_error *error)
         refers = mr_part_file_is_in_place(file);
         H5Fclose(file);
         MR_TRY(status);
-    } else if (!mr_lines_fingerprint_is(merge->path, NULL)) {
+    } else if (!mr_lines_mark_read(merge->path, &mark)) {
         return mr_error_set(error, MR_OUTPUT_DIFFERS, "%s exists and does not say that a job made it", merge->path);
     }
     if (!refers && is_made_of_parts(merge)) mr_parts_remove_leftovers(merge->parts, LOCK_NAME);

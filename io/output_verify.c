@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "io/id_index.h"
 #include "io/output.h"
+#include "io/output_name.h"
 #include "io/part_list.h"
 #include "io/vector_convert.h"
 
@@ -197,5 +198,7 @@ static mr_status verify_parts(const char *path, mr_error *error)
 
 mr_status mr_output_verify(const char *path, mr_error *error)
 {
-    return mr_path_exists(path) ? verify_file(path, 0, true, error) : verify_parts(path, error);
+    if (!mr_path_exists(path)) return verify_parts(path, error);
+    if (mr_output_name_is_json_lines(path)) return mr_error_set(error, MR_BAD_INPUT, "%s: JSON lines hold no checksums; verify is for HDF5 outputs", path);
+    return verify_file(path, 0, true, error);
 }

@@ -6,7 +6,6 @@
 #include "io/job_identity.h"
 #include "io/sink.h"
 
-#define MR_ROW_STATUS_COUNT 4
 
 /* The attributes that describe the file itself; written by mr_part_file_describe. */
 typedef struct mr_part_facts {

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "core/fault.h"
@@ -14,35 +13,14 @@
 #include "io/file_publish.h"
 #include "io/id_index.h"
 #include "io/json_write.h"
+#include "io/lines_mark.h"
 #include "io/output_name.h"
 #include "io/text_output.h"
 
 #define STEP_ROWS ((size_t)512)             /* copied at once: 2 MiB of 1024-wide f32 */
-#define FINGERPRINT_ATTRIBUTE "user.millrace.fingerprint"
-#define FINGERPRINT_MAX 256
 #define JSON_GROWTH 4                       /* a float takes 9 to 13 characters instead of 4 bytes */
 #define SPARE_BYTES (UINT64_C(1) << 20)     /* for metadata, beside the sum of the parts */
 #define INDEX_ROW_BYTES 16                  /* of the index of ids */
-
-bool mr_lines_fingerprint_is(const char *path, const char *fingerprint)
-{
-    char stored[FINGERPRINT_MAX];
-    ssize_t length = getxattr(path, FINGERPRINT_ATTRIBUTE, stored, sizeof stored);
-    if (!fingerprint) return length >= 0;
-    return length >= 0 && (size_t)length == strlen(fingerprint) && memcmp(stored, fingerprint, (size_t)length) == 0;
-}
-
-/* Best effort: without it a finished file is refused instead of recognised. */
-static void note_fingerprint(const mr_part *model, const char *path)
-{
-    hid_t file;
-    if (mr_h5_open(model->path, &file, NULL) != MR_OK) return;
-    char *fingerprint = mr_h5_get_text(file, "fingerprint");
-    H5Fclose(file);
-    if (fingerprint && setxattr(path, FINGERPRINT_ATTRIBUTE, fingerprint, strlen(fingerprint), 0) != 0)
-        mr_log(MR_LOG_DEBUG, "io", "%s: no extended attributes here: %s", path, strerror(errno));
-    free(fingerprint);
-}
 
 /* Rows [from, from + count) of one part. */
 typedef struct segment {
@@ -357,13 +335,26 @@ static mr_status take_for_lines(void *context, const mr_block *block, mr_error *
     return MR_OK;
 }
 
+static void mark_lines(const joining *join, const mr_part *model, const char *path)
+{
+    hid_t file;
+    mr_lines_mark mark;
+    if (mr_h5_open(model->path, &file, NULL) != MR_OK) return;
+    char *fingerprint = mr_h5_get_text(file, "fingerprint");
+    H5Fclose(file);
+    snprintf(mark.fingerprint, sizeof mark.fingerprint, "%s", fingerprint ? fingerprint : "");
+    memcpy(mark.by_status, join->facts.by_status, sizeof mark.by_status);
+    if (fingerprint) mr_lines_mark_write(path, &mark);
+    free(fingerprint);
+}
+
 static mr_status write_lines(joining *join, const mr_part *model, const char *temporary, mr_error *error)
 {
     lines_writer writer = { .schema = &join->schema };
     if (join->schema.dtype != MR_VECTOR_F32) return mr_error_set(error, MR_OUTPUT_DIFFERS, "%s does not hold f32, which JSON lines are made of", model->path);
     MR_TRY(mr_text_output_open(&writer.output, temporary, true, error));
     mr_status status = each_block(join, take_for_lines, &writer, error);
-    if (status == MR_OK) note_fingerprint(model, writer.output.temporary); /* in front of the fsync */
+    if (status == MR_OK) mark_lines(join, model, writer.output.temporary); /* in front of the fsync */
     if (status == MR_OK) status = mr_text_output_finish(&writer.output, error);
     mr_text_output_close(&writer.output);
     return status;

@@ -4,9 +4,6 @@
 
 #include "io/part_list.h"
 
-/* Whether the joined file of JSON lines was made by this job (NULL: by any); false where the file system keeps no such attributes. */
-bool mr_lines_fingerprint_is(const char *path, const char *fingerprint);
-
 /* Zero for the parts of a job. */
 typedef struct mr_join_options {
     const char *fingerprint, *job_text; /* what the result calls itself; NULL: as the first part does */

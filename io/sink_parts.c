@@ -8,6 +8,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "io/file_publish.h"
+#include "io/lines_mark.h"
 #include "io/output_lock.h"
 #include "io/output_name.h"
 #include "io/part_join.h"
@@ -89,7 +90,8 @@ static parts_sink *create(const mr_sink_options *options)
 /* JSON lines cannot say what made them; an extended attribute of the file does, where the file system has such. */
 static mr_status check_lines(const parts_sink *self, bool *finished, mr_error *error)
 {
-    *finished = mr_lines_fingerprint_is(self->options.path, self->options.fingerprint);
+    mr_lines_mark mark;
+    *finished = mr_lines_mark_read(self->options.path, &mark) && strcmp(mark.fingerprint, self->options.fingerprint) == 0;
     if (*finished) return MR_OK;
     return mr_error_set(error, MR_OUTPUT_DIFFERS, "%s exists and does not say that this job made it. Choose another output or add --overwrite", self->options.path);
 }

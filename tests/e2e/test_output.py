@@ -70,6 +70,11 @@ class Formats(Case):
         self.embed(corpus, out="out.jsonl", code=3)
         piped, _ = self.run_millrace("embed", corpus, "-m", MODEL, "-o", "-", "-q", code=3)
         self.assertEqual((self.dir / "out.jsonl").read_text(), piped)
+        summary = json.loads(self.run_millrace("embed", corpus, "-m", MODEL, "-o", "out.jsonl", "--json")[1])
+        self.assertEqual((summary["resumed"], summary["resumed_failed"]), (2, 1))
+        state = json.loads(self.run_millrace("status", "out.jsonl", "--json")[0])
+        self.assertEqual((state["finished"], state["rows"], state["ok"], state["failed"]), (True, 2, 1, 1))
+        self.assertIn("no checksums", self.run_millrace("verify", "out.jsonl", code=65)[1])
         rows = [json.loads(line) for line in piped.splitlines()]
         self.assertEqual(np.array(rows[0]["embedding"], dtype=np.float32).tobytes(), vectors[0].tobytes())
         self.assertEqual((rows[1]["status"], rows[1]["embedding"]), ("failed", None))
