@@ -1,4 +1,6 @@
 /* Runs a job with everything a person sees of it: plan, progress, summary, exit code. */
+#include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -132,7 +134,7 @@ static void print_summary_json(const mr_job *job, const mr_job_plan *plan, const
 static void report_finished(const mr_job *job, const mr_job_plan *plan, const mr_job_flags *flags)
 {
     mr_output_state state = { 0 };
-    (void)mr_output_inspect(job->output_path, &state, NULL); /* no HDF5 file: nothing is known */
+    (void)mr_output_inspect(job->output_path, &state, NULL);
     const unsigned long long failed = state.by_status[MR_ROW_FAILED];
     if (flags->json) {
         print_summary_json(job, plan, &(mr_job_progress){ .resumed = state.rows, .resumed_failed = failed }, MR_OK);
@@ -182,11 +184,21 @@ static void watch(mr_job_run *run, const mr_job_plan *plan, mr_progress_view *vi
     }
 }
 
+/* Found out before hours have gone by. */
+static bool can_create(const char *path, mr_error *error)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd >= 0) close(fd);
+    else mr_error_set(error, MR_CANNOT_CREATE, "cannot create %s: %s", path, strerror(errno));
+    return fd >= 0;
+}
+
 static int run_planned(const mr_job *job, const mr_job_plan *plan, const mr_job_flags *flags, atomic_int *first_signal)
 {
     mr_error error = { 0 };
     mr_job_run *run;
     bool finished;
+    if (flags->trace && !can_create(flags->trace, &error)) return mr_cli_fail(&error);
     if (flags->trace) mr_trace_start();
     if (mr_job_run_start(job, plan, &run, &finished, &error) != MR_OK) return mr_cli_fail(&error);
     if (finished) {

@@ -42,7 +42,9 @@ class Help(Case):
 
 class Jobs(Case):
     def test_trace(self):
-        self.run_millrace("embed", self.corpus(30), "-m", MODEL, "-o", "x.h5", "--trace", "t.json")
+        corpus = self.corpus(30)
+        self.assertIn("cannot create nowhere/t.json", self.run_millrace("embed", corpus, "-m", MODEL, "-o", "x.h5", "--trace", "nowhere/t.json", code=73)[1])
+        self.run_millrace("embed", corpus, "-m", MODEL, "-o", "x.h5", "--trace", "t.json")
         events = json.loads((self.dir / "t.json").read_text())["traceEvents"]
         names = {e["name"] for e in events}
         self.assertLessEqual({"read", "tokenize", "batch", "layer", "attention", "feed-forward", "write"}, names)
@@ -209,7 +211,8 @@ class Reading(Case):
         (self.dir / "junk.h5").write_bytes(bytes(5000))
         (self.dir / "folder.h5").mkdir()
         for name, reason in (("cut.h5", "truncated"), ("junk.h5", "signature"), ("folder.h5", "is a directory"), (lines, "signature")):
-            for command in (["verify"], ["inspect"], ["neighbors", "--id", "r1"], ["export", "--to", "npy", "-o", "x.npy"]):
+            self.assertIn("no checksums" if name == lines else reason, self.run_millrace("verify", name, code=65)[1])
+            for command in (["inspect"], ["neighbors", "--id", "r1"], ["export", "--to", "npy", "-o", "x.npy"]):
                 self.assertIn(reason, self.run_millrace(*command, name, code=65)[1], command)
         self.assertIn("does not say", self.run_millrace("merge", lines, code=73)[1])
         self.run_millrace("embed", lines, "-m", MODEL, "-o", "out.jsonl")
