@@ -51,6 +51,7 @@ static void sort_many(key *keys, key *spare, size_t count, size_t depth)
 {
     size_t starts[BLOCK + 2] = { 0 };
     for (size_t i = 0; i < count; i++) starts[keys[i].length == depth ? 1 : label_of(&keys[i], depth) + 2]++; /* room for how many come before */
+    if (keys[0].length > depth && starts[label_of(&keys[0], depth) + 2] == count) return;
     for (size_t bucket = 1; bucket < BLOCK + 2; bucket++) starts[bucket] += starts[bucket - 1];
     for (size_t i = 0; i < count; i++) spare[starts[keys[i].length == depth ? 0 : label_of(&keys[i], depth) + 1]++] = keys[i];
     memcpy(keys, spare, count * sizeof *keys);
