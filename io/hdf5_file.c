@@ -30,7 +30,9 @@ static herr_t keep_innermost(unsigned depth, const H5E_error2_t *entry, void *co
 {
     (void)depth;
     (void)context;
-    if (entry->desc) snprintf(last_reason, sizeof last_reason, "%s", entry->desc);
+    if (!entry->desc) return -1;
+    const char *details = strstr(entry->desc, ": time = "); /* and descriptors, addresses, lines */
+    snprintf(last_reason, sizeof last_reason, "%.*s", details ? (int)(details - entry->desc) : (int)sizeof last_reason, entry->desc);
     return -1; /* upward from the innermost: one is enough */
 }
 

@@ -8,6 +8,7 @@
 
 #include "core/duration.h"
 #include "core/str.h"
+#include "io/record.h"
 #include "pipelines/job.h"
 
 static const char *const job_kinds[] = { "embed", NULL };
@@ -188,11 +189,13 @@ mr_status mr_job_setting_assign(mr_job *job, const mr_setting *setting, const ch
 static bool print_line(mr_buf *out, const char *key, const char *value)
 {
     if (!strchr(value, '\n') && value[0] != '"') return mr_buf_printf(out, "%s: %s\n", key, value);
-    json_t *string = json_string(value);
+    char *escaped = mr_utf8_escape(value, strlen(value)); /* JSON takes no ill-formed UTF-8 */
+    json_t *string = escaped ? json_string(escaped) : NULL;
     char *quoted = string ? json_dumps(string, JSON_ENCODE_ANY | JSON_ENSURE_ASCII) : NULL;
     bool done = quoted && mr_buf_printf(out, "%s: %s\n", key, quoted);
     free(quoted);
     json_decref(string);
+    free(escaped);
     return done;
 }
 

@@ -60,6 +60,16 @@ class Input(Case):
         return count
 
 
+class Names(Input):
+    def test_any_bytes_a_file_system_takes(self):
+        for i, name in enumerate(("new\nline.jsonl", "latin\udce9.jsonl", '"both\n\udcff.jsonl')):
+            self.write_jsonl(name, [{"id": "a", "text": "river"}, "no record"])
+            self.run_job(name, out=f"{i}.h5", code=3)
+            self.assertEqual(self.run_millrace("embed", name, "-m", MODEL, "-o", f"{i}.h5", "--max-tokens", "16", "-q")[1], "")  # the same job
+            self.run_millrace("verify", f"{i}.h5")
+        self.run_millrace("retry-failed", "0.h5", code=3)
+
+
 class Damaged(Input):
     def test_cut_off_gzip_gives_every_line_that_can_be_read(self):
         chance = random.Random(3)
