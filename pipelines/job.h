@@ -21,13 +21,13 @@ typedef struct mr_strings {
     size_t count;
 } mr_strings;
 
-/* Strings are owned, NULL = not given. Counts: 0 = not given or "auto". */
 /* The choices of input.invalid_utf8, embedding.modality, image.alpha, image.pillow. */
 typedef enum mr_modality_choice { MR_MODALITY_AUTO, MR_MODALITY_TEXT, MR_MODALITY_IMAGE } mr_modality_choice;
 typedef enum mr_invalid_utf8_choice { MR_INVALID_UTF8_RECORD, MR_INVALID_UTF8_REPLACE } mr_invalid_utf8_choice;
 typedef enum mr_alpha_choice { MR_ALPHA_DROP, MR_ALPHA_WHITE } mr_alpha_choice;
 typedef enum mr_pillow_choice { MR_PILLOW_13, MR_PILLOW_12 } mr_pillow_choice;
 
+/* Strings are owned, NULL = not given. Counts: 0 = not given or "auto". */
 typedef struct mr_job {
     uint64_t version;
     int kind;             /* mr_job_kind */
