@@ -5,6 +5,7 @@
 
 #include "core/file.h"
 #include "core/mem.h"
+#include "tokenizer/ascii_block.h"
 #include "tokenizer/unicode.h"
 
 #define MAX_DEPTH 64 /* real files nest 6 deep; everything that walks a tree may recurse this far */
@@ -75,11 +76,27 @@ static mr_status unicode_escape(parser *p, size_t *to)
     return MR_OK;
 }
 
+/* Bytes at the front that stand for themselves in a string, eight at a time: up to a quote, a backslash or a control character. */
+static size_t plain_bytes(const char *text, size_t length)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    size_t at = 0;
+    for (; length - at >= 8; at += 8) {
+        uint64_t word;
+        memcpy(&word, text + at, 8);
+        uint64_t quote = word ^ ones * '"', slash = word ^ ones * '\\';
+        uint64_t stops = (((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((word - ones * 0x20) & ~word)) & ones * 0x80; /* the lowest is exact */
+        if (stops) return at + mr_lowest_bit(stops) / 8;
+    }
+    while (at < length && text[at] != '"' && text[at] != '\\' && (unsigned char)text[at] >= 0x20) at++;
+    return at;
+}
+
 /* At the character behind the opening quote. The unescaped text is never longer than the escaped one. */
 static mr_status parse_string(parser *p)
 {
     size_t start = p->at;
-    while (p->at < p->length && p->text[p->at] != '"' && p->text[p->at] != '\\' && (unsigned char)p->text[p->at] >= 0x20) p->at++;
+    p->at += plain_bytes(p->text + start, p->length - start);
     size_t to = p->at;
     while (p->at < p->length && p->text[p->at] != '"') {
         char c = p->text[p->at++];
@@ -258,7 +275,8 @@ mr_json_value mr_json_get(mr_json_value object, const char *key)
     mr_str wanted = mr_str_of(key);
     for (mr_json_value k = mr_json_first(object); mr_json_more(object, k);) {
         mr_json_value value = mr_json_after(k);
-        if (mr_str_equal(mr_json_bytes(k), wanted)) found = value;
+        mr_str name = mr_json_bytes(k);
+        if (name.length == wanted.length && memcmp(name.data, wanted.data, name.length) == 0) found = value;
         k = mr_json_after(value);
     }
     return found;
