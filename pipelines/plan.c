@@ -14,12 +14,15 @@
 #include "registry/model_store.h"
 #include "registry/pool/governor.h"
 
-/* Tokens per batch: enough that the packed weights' way from memory is paid back many times over, few enough that the
- * activations stay near the caches and that two workers end a job at about the same time (docs/kernels.md). */
-#define DEFAULT_BATCH_TOKENS 2048
+/* Tokens per batch and thread of a worker: a lone thread computes 128 at a time anyway (embed/text_embedder.c), a team needs some row
+ * panels for each of its members. The smaller, the nearer to each other the workers end a job. */
+#define BATCH_TOKENS_PER_THREAD 512
+#define MOST_DEFAULT_BATCH_TOKENS 2048
 #define LEAST_BATCH_TOKENS 256
 #define MAX_BATCH_INPUTS 128          /* even texts of 16 tokens fill a batch */
-#define BATCHES_IN_FLIGHT 4          /* per worker: one computed, one queued, one filling, one waiting for its turn to be written */
+#define BATCHES_IN_FLIGHT 4          /* per worker, at least: one computed, one queued, one filling, one waiting for its turn to be written */
+#define MOST_BATCHES_IN_FLIGHT 16
+#define TOKENS_IN_FLIGHT 8192        /* per worker, between the two: a quick model's work while the disk syncs a commit */
 #define READERS 4                    /* hides the time it takes to open a file on a disk or a network; reading itself is quick */
 #define MAX_READERS 64
 #define SINK_BYTES ((size_t)64 << 20) /* rows of the part being filled, chunk buffers and the HDF5 library's own */
@@ -102,6 +105,20 @@ static mr_status read_memory_limit(const mr_job *job, mr_job_plan *plan, mr_erro
     return MR_OK;
 }
 
+/* A model that names no limit takes texts as long as a batch. */
+static size_t default_batch_tokens(const mr_job_plan *plan)
+{
+    bool longest = plan->modality == &mr_modality_text && plan->max_tokens == 0;
+    size_t tokens = plan->model_options.threads_per_worker * BATCH_TOKENS_PER_THREAD;
+    return tokens < MOST_DEFAULT_BATCH_TOKENS && !longest ? tokens : MOST_DEFAULT_BATCH_TOKENS;
+}
+
+static size_t batches_in_flight(size_t batch_tokens)
+{
+    size_t batches = TOKENS_IN_FLIGHT / batch_tokens;
+    return batches < BATCHES_IN_FLIGHT ? BATCHES_IN_FLIGHT : batches < MOST_BATCHES_IN_FLIGHT ? batches : MOST_BATCHES_IN_FLIGHT;
+}
+
 /* Fills the memory numbers for the plan's present workers, threads and batch size. */
 static mr_status add_up(mr_job_plan *plan, mr_error *error)
 {
@@ -112,7 +129,7 @@ static mr_status add_up(mr_job_plan *plan, mr_error *error)
     plan->shared_bytes = estimate.shared_bytes;
     plan->worker_bytes = estimate.worker_bytes;
     plan->flops_per_token = mr_work_linear_flops(&estimate.work);
-    plan->window_records = (plan->workers + 1) * BATCHES_IN_FLIGHT * plan->model_options.max_batch_inputs;
+    plan->window_records = (plan->workers + 1) * batches_in_flight(plan->model_options.max_batch_tokens) * plan->model_options.max_batch_inputs;
     if (plan->window_records < plan->least_window_records) plan->window_records = plan->least_window_records;
     plan->window_bytes = plan->window_records * plan->record_bytes;
     plan->read_ahead_bytes = plan->readers > 1 ? plan->window_bytes / 2 : 0;
@@ -156,7 +173,7 @@ static mr_status fit_memory(const mr_job *job, mr_job_plan *plan, mr_error *erro
     size_t most = job->pool.max_workers_per_model;
     plan->workers = most > 0 && most < plan->cores ? most : plan->cores;
     plan->model_options.threads_per_worker = plan->cores / plan->workers;
-    plan->model_options.max_batch_tokens = job->batch_tokens ? (size_t)job->batch_tokens : DEFAULT_BATCH_TOKENS;
+    plan->model_options.max_batch_tokens = job->batch_tokens ? (size_t)job->batch_tokens : default_batch_tokens(plan);
     MR_TRY(add_up(plan, error));
     while (plan->total_bytes > plan->memory_limit && shrink(plan)) MR_TRY(add_up(plan, error));
     if (plan->total_bytes <= plan->memory_limit) return MR_OK;

@@ -5,7 +5,7 @@
 #include "bench/forward.h"
 
 #define MR_BENCH_LENGTHS_MAX 256
-#define MR_BENCH_BATCH_TOKENS 2048 /* as a job has it */
+#define MR_BENCH_BATCH_TOKENS 2048 /* texts or images of one round */
 
 typedef struct mr_bench_model mr_bench_model;
 

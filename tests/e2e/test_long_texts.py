@@ -60,10 +60,10 @@ class LongTexts(Case):
     def test_fewer_workers_rather_than_smaller_batches(self):
         """Scratch is made for the longest text here, so smaller batches would gain nothing."""
         whole = self.plan("--threads", "2", "--memory-limit", "4G")
-        self.assertEqual((whole["workers"], whole["max_batch_tokens"]), (2, 2048))
+        self.assertEqual((whole["workers"], whole["max_batch_tokens"]), (2, 512))
         self.assertGreater(whole["worker_bytes"], 16 << 20)
         less = self.plan("--threads", "2", "--memory-limit", str(whole["memory_total"] - whole["worker_bytes"] // 3), "--set", "resources.memory_reserve=0")
-        self.assertEqual((less["workers"], less["max_batch_tokens"]), (1, 2048))
+        self.assertEqual((less["workers"], less["max_batch_tokens"]), (1, 512))
 
     def test_too_little_memory_for_long_texts(self):
         whole = self.plan("--threads", "1", "--memory-limit", "4G")
