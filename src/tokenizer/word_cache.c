@@ -80,7 +80,7 @@ void mr_word_cache_store(mr_word_cache *cache, const mr_word_key *key, uint32_t 
 uint32_t mr_word_cache_request_long(const mr_word_cache *cache, mr_str piece)
 {
     uint32_t hash = (uint32_t)(mr_hash_bytes(piece.data, piece.length) >> 8);
-    if (cache->arena) mr_word_cache_prefetch(cache->arena + cache->places[hash % PLACES]);
+    if (cache->arena) mr_mem_prefetch(cache->arena + cache->places[hash % PLACES]);
     return hash;
 }
 

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "core/mem.h"
 #include "core/str.h"
 
 #define MR_WORD_BYTES 15 /* of a word */
@@ -70,15 +71,6 @@ static inline mr_word_key mr_word_key_of(mr_str text, size_t start, size_t lengt
     return key;
 }
 
-static inline void mr_word_cache_prefetch(const void *line)
-{
-#if defined(__GNUC__)
-    __builtin_prefetch(line);
-#else
-    (void)line;
-#endif
-}
-
 /* The first of two places in one line; two more are next to it. */
 static inline size_t mr_word_place(const mr_word_cache *cache, uint32_t hash)
 {
@@ -89,7 +81,7 @@ static inline size_t mr_word_place(const mr_word_cache *cache, uint32_t hash)
 static inline uint32_t mr_word_cache_request(const mr_word_cache *cache, const mr_word_key *key)
 {
     uint64_t hash = (key->low ^ key->high * UINT64_C(0xFF51AFD7ED558CCD)) * UINT64_C(0x9E3779B97F4A7C15);
-    mr_word_cache_prefetch(cache->words + mr_word_place(cache, (uint32_t)(hash >> 40)));
+    mr_mem_prefetch(cache->words + mr_word_place(cache, (uint32_t)(hash >> 40)));
     return (uint32_t)(hash >> 40);
 }
 
