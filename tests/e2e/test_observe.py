@@ -47,8 +47,8 @@ class Terminal(Case):
 
     def test_progress(self):
         """As wide as the terminal: numbers first, then bars; and no estimate goes beyond --limit."""
-        corpus = self.corpus(40000)
-        job = ["embed", corpus, "-m", MODEL, "--limit", 20000, "--max-tokens", 16]
+        corpus = self.corpus(16000)
+        job = ["embed", corpus, "-m", MODEL, "--limit", 8000, "--max-tokens", 16]
         for columns, bar in ((100, True), (50, False)):
             shown = self.on_terminal(columns, *job, "-o", f"out{columns}.h5")
             self.assertEqual("[#" in shown, bar)
@@ -57,8 +57,8 @@ class Terminal(Case):
             for line in lines:
                 self.assertLess(len(line.rstrip()), columns)
                 self.assertRegex(line, r"^embed +(\[[#-]+\] )?[\d,]+")
-                self.assertLessEqual(int((re.search(r"/~?([\d,]+)", line) or ["", "0"])[1].replace(",", "")), 20000)
-            self.assertRegex(lines[-1], "20,000/20,000")
+                self.assertLessEqual(int((re.search(r"/~?([\d,]+)", line) or ["", "0"])[1].replace(",", "")), 8000)
+            self.assertRegex(lines[-1], "8,000/8,000")
 
 
 class Observe(Case):
