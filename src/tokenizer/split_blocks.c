@@ -148,13 +148,15 @@ static size_t split_block(const mr_scanner *scanner, mr_str window, size_t base,
     return at + begin;
 }
 
+#define WORTH_A_BLOCK 16 /* bytes; a word or two are found sooner one by one */
+
 bool mr_scanner_split(const mr_scanner *scanner, mr_str text, mr_piece piece, bool keep_gaps, mr_pieces *out)
 {
     mr_str window = { text.data + piece.start, piece.length };
     bool blocks = scanner->words != MR_WORDS_CLIP, gap;
     for (size_t at = 0, next; at < window.length; at = next) {
         next = at;
-        if (blocks && window.length - at > 1) next = split_block(scanner, window, piece.start, at, out);
+        if (blocks && window.length - at >= WORTH_A_BLOCK) next = split_block(scanner, window, piece.start, at, out);
         if (next == SIZE_MAX) return false;
         if (next > at) continue;
         next = mr_scanner_next(scanner, window, at, &gap);
