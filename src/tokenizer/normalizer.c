@@ -22,7 +22,8 @@ static mr_status read_replace(mr_json_value component, mr_normalizer_step *step,
     mr_json_value regex = mr_json_get(pattern, "Regex"), string = mr_json_get(pattern, "String");
     MR_TRY(mr_json_expect(mr_json_get(component, "content"), MR_JSON_STRING, "normalizer Replace: the content", error));
     if (mr_json_type_of(regex) == MR_JSON_STRING) {
-        MR_TRY(mr_regex_open(mr_json_bytes(regex), mr_json_path(component), &step->replace.regex, error));
+        step->replace.blanks = mr_type_is(mr_json_bytes(regex), "\\s+");
+        if (!step->replace.blanks) MR_TRY(mr_regex_open(mr_json_bytes(regex), mr_json_path(component), &step->replace.regex, error));
         text = MR_STR("");
     } else {
         MR_TRY(mr_json_expect(string, MR_JSON_STRING, "normalizer Replace: the pattern", error));
@@ -161,10 +162,24 @@ static mr_segment run_strip(const mr_normalizer_step *step, mr_segment segment)
     return (mr_segment){ text, segment.at_origin && text.data == segment.text.data };
 }
 
+/* The next run of white space at or behind `from`. */
+static mr_regex_result next_blanks(mr_str text, size_t from, size_t *start, size_t *end)
+{
+    size_t length;
+    for (; from < text.length; from += length)
+        if (mr_unicode_is_space(mr_utf8_decode(text.data + from, &length))) break;
+    *start = from;
+    for (; from < text.length; from += length)
+        if (!mr_unicode_is_space(mr_utf8_decode(text.data + from, &length))) break;
+    *end = from;
+    return *end > *start ? MR_REGEX_MATCH : MR_REGEX_NONE;
+}
+
 /* The next match of the pattern at or behind `from`. */
 static mr_regex_result next_match(const mr_normalizer_step *step, mr_tokenizer_scratch *scratch, mr_str shown, size_t from, size_t *start, size_t *end)
 {
     mr_str pattern = step->replace.pattern;
+    if (step->replace.blanks) return next_blanks(shown, from, start, end);
     if (step->replace.regex) return mr_regex_next(step->replace.regex, &scratch->regex, shown, from, start, end);
     const char *hit = pattern.length ? memmem(shown.data + from, shown.length - from, pattern.data, pattern.length) : NULL;
     if (!hit) return MR_REGEX_NONE;

@@ -177,6 +177,7 @@ typedef struct mr_normalizer_step {
         struct {
             mr_str pattern, content; /* owned */
             mr_regex *regex;         /* instead of pattern */
+            bool blanks;             /* instead of both: `\s+` */
         } replace;
         mr_str prepend; /* owned */
         mr_bert_normalizer bert;
