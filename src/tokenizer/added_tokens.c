@@ -1,8 +1,11 @@
 /* Added tokens: cut out of the text before (normalized: false) and after (true) the normalizer. */
-#include "tokenizer/pipeline.h"
+#include "tokenizer/added_tokens.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "tokenizer/component.h"
+#include "tokenizer/vocabulary.h"
 
 /* Longest content: a search looks at most this far from each byte, which keeps it linear. Real ones have 100 bytes. */
 #define MAX_CONTENT_BYTES 1024

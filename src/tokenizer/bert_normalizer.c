@@ -1,7 +1,7 @@
 /* BertNormalizer: clean, isolate Chinese characters, strip accents, lower-case; categories of Unicode 8.0. */
-#include "tokenizer/pipeline.h"
-
 #include <string.h>
+
+#include "tokenizer/normalizer.h"
 
 uint32_t mr_bert_clean(uint32_t c)
 {

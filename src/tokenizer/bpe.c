@@ -1,10 +1,14 @@
 /* Byte pair encoding: of all adjacent pairs that have a merge, the lowest ranked is joined, leftmost first. */
-#include "tokenizer/pipeline.h"
+#include "tokenizer/bpe.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
+#include "tokenizer/byte_level.h"
+#include "tokenizer/component.h"
+#include "tokenizer/decoder.h"
+#include "tokenizer/unicode.h"
 
 /* ---------------------------------------------------------------- merge table */
 
@@ -224,15 +228,6 @@ static mr_status read_symbols(const mr_vocabulary *vocabulary, mr_bpe *model, mr
     return MR_OK;
 }
 
-void mr_byte_fallback_read(const mr_vocabulary *vocabulary, int32_t ids[256])
-{
-    for (unsigned i = 0; i < 256; i++) {
-        static const char digits[] = "0123456789ABCDEF";
-        char text[6] = { '<', '0', 'x', digits[i >> 4], digits[i & 15], '>' };
-        ids[i] = mr_vocabulary_id(vocabulary, (mr_str){ text, sizeof text });
-    }
-}
-
 /* For ignore_merges in byte mode: the vocabulary's texts as the bytes they stand for. */
 static mr_status read_whole(const mr_vocabulary *vocabulary, mr_bpe *model, mr_error *error)
 {
@@ -277,7 +272,7 @@ mr_status mr_bpe_open(mr_json_value component, const mr_vocabulary *vocabulary, 
     model.unk_id = unk.data ? mr_vocabulary_id(vocabulary, unk) : -1;
     model.suffix = mr_str_copy(suffix);
     if (!model.suffix.data) return mr_error_set(error, MR_OUT_OF_MEMORY, "out of memory");
-    mr_byte_fallback_read(vocabulary, model.fallback);
+    mr_vocabulary_read_bytes(vocabulary, model.fallback);
     if (!fallback) memset(model.fallback, 0xFF, sizeof model.fallback);
     MR_TRY_OR(status, read_symbols(vocabulary, &model, error), done);
     for (size_t i = 0; bytes && fallback && i < 256; i++) {

@@ -1,6 +1,8 @@
 /* The printable alphabet of byte-level BPE: every byte has a character; 21-7E, A1-AC, AE-FF stand for themselves, the
  * other 68, ascending, are U+0100, U+0101, ... Inside this library pieces stay bytes; only vocabularies use it. */
-#include "tokenizer/pipeline.h"
+#include "tokenizer/byte_level.h"
+
+#include "tokenizer/unicode.h"
 
 static bool is_printable(uint32_t byte)
 {

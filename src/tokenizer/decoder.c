@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tokenizer/pipeline.h"
+#include "tokenizer/byte_level.h"
+#include "tokenizer/component.h"
+#include "tokenizer/unicode.h"
 
 /* ---------------------------------------------------------------- reading */
 

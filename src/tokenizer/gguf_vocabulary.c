@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tokenizer/pipeline.h"
+#include "tokenizer/component.h"
+#include "tokenizer/split_scanner.h"
+#include "tokenizer/unicode.h"
+#include "tokenizer/vocabulary.h"
 
 #define PREFIX "tokenizer.ggml."
 #define SPACE_MARK "\xE2\x96\x81" /* U+2581 */

@@ -2,11 +2,13 @@
  *
  * The cache that holds images has checked every byte; what is checked here is what damage with a right checksum, or a mistake of ours,
  * could do: indexes out of range, searches without end. */
+#include "tokenizer/model_image.h"
+
 #include <math.h>
 #include <string.h>
 
 #include "core/mem.h"
-#include "tokenizer/pipeline.h"
+#include "tokenizer/component.h"
 
 #define ALIGNMENT 8
 

@@ -1,7 +1,11 @@
-#include "tokenizer/pipeline.h"
+#include "tokenizer/normalizer.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "tokenizer/byte_level.h"
+#include "tokenizer/component.h"
+#include "tokenizer/tokenizer_scratch.h"
 
 /* ---------------------------------------------------------------- reading */
 

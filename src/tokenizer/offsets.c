@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tokenizer/pipeline.h"
+#include "tokenizer/byte_level.h"
+#include "tokenizer/normalizer.h"
 
 void mr_offsets_fini(mr_offsets *offsets)
 {

@@ -1,7 +1,10 @@
 /* Special tokens around one or two texts. Every kind comes down to two templates. */
-#include "tokenizer/pipeline.h"
+#include "tokenizer/post_processor.h"
 
 #include <stdlib.h>
+
+#include "tokenizer/component.h"
+#include "tokenizer/vocabulary.h"
 
 /* Far above any real template (5 items). */
 #define MAX_ITEMS 1024

@@ -1,8 +1,11 @@
 /* Cutting a normalised segment into the pieces the model sees. */
-#include "tokenizer/pipeline.h"
+#include "tokenizer/pre_tokenizer.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "tokenizer/component.h"
+#include "tokenizer/tokenizer_scratch.h"
 
 /* ---------------------------------------------------------------- reading */
 

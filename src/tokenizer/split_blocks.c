@@ -4,11 +4,11 @@
  * each rule is a shift or two, or an addition whose carry runs to the end of a run; what doesn't fit (a quote that may be a contraction,
  * controls other than line ends, numbers and white space beyond ASCII, four-byte characters) is left to mr_scanner_next.
  * All bytes of a character are in the same sets. */
-#include "tokenizer/pipeline.h"
-
 #include <string.h>
 
+#include "tokenizer/ascii_block.h"
 #include "tokenizer/split_kind.h"
+#include "tokenizer/split_scanner.h"
 
 typedef struct places {
     mr_ascii_block ascii;

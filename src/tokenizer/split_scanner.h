@@ -4,7 +4,7 @@
 #ifndef MR_TOKENIZER_SPLIT_SCANNER_H
 #define MR_TOKENIZER_SPLIT_SCANNER_H
 
-#include "core/str.h"
+#include "tokenizer/pieces.h"
 
 /* What a match may be: GPT-2's words, cl100k's (letters with one character in front), DeepSeek-V3's (letters with one character in
  * front, within what numbers and runs of CJK leave), o200k's (by case, contraction behind), Kimi's (o200k without Han, runs of Han by
@@ -37,5 +37,8 @@ const mr_scanner *mr_scanner_find(const mr_str *patterns, size_t count);
 size_t mr_scanner_next(const mr_scanner *scanner, mr_str text, size_t at, bool *gap);
 /* All of them, for tests: NULL behind the last. */
 const mr_scanner *mr_scanner_at(size_t index);
+
+/* Adds the matches of a known pattern in text[piece], and the gaps between them if they are kept. False when out of memory. */
+bool mr_scanner_split(const mr_scanner *scanner, mr_str text, mr_piece piece, bool keep_gaps, mr_pieces *out);
 
 #endif

@@ -5,7 +5,11 @@
 #include <string.h>
 
 #include "core/file.h"
-#include "tokenizer/pipeline.h"
+#include "tokenizer/byte_level.h"
+#include "tokenizer/component.h"
+#include "tokenizer/precompiled.h"
+#include "tokenizer/tokenizer_model.h"
+#include "tokenizer/unicode.h"
 
 #define MAX_TOKEN_BYTES 1024 /* the longest of the real ones have 128 */
 

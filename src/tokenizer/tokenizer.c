@@ -7,8 +7,11 @@
 #include "core/file.h"
 #include "core/file_digest.h"
 #include "core/mem.h"
+#include "tokenizer/component.h"
 #include "tokenizer/gguf_vocabulary.h"
+#include "tokenizer/model_image.h"
 #include "tokenizer/pipeline.h"
+#include "tokenizer/vocab_files.h"
 
 #define MAX_FILE_BYTES (128u << 20) /* the largest published tokenizer.json has 33 MB */
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tokenizer/pipeline.h"
+#include "tokenizer/tokenizer_scratch.h"
 
 void mr_encoding_fini(mr_encoding *encoding)
 {

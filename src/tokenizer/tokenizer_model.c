@@ -1,8 +1,11 @@
 /* The component "model": which kind, and its vocabulary. WordLevel, being two lines, lives here. */
+#include "tokenizer/tokenizer_model.h"
+
 #include <stdatomic.h>
 #include <string.h>
 
-#include "tokenizer/pipeline.h"
+#include "tokenizer/component.h"
+#include "tokenizer/tokenizer_scratch.h"
 
 uint64_t mr_model_next_serial(void)
 {

@@ -1,11 +1,12 @@
 /* Unigram: the segmentation with the highest sum of scores, by Viterbi over a trie. */
-#include "tokenizer/pipeline.h"
+#include "tokenizer/unigram.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
+#include "tokenizer/unicode.h"
 
 /* ---------------------------------------------------------------- reading */
 
@@ -92,7 +93,7 @@ mr_status mr_unigram_open(mr_json_value component, mr_vocabulary *vocabulary, mr
         if (vocabulary->size && mr_json_to_size(unk_id, vocabulary->size - 1, &unk)) model.unk_id = (int32_t)unk;
         else status = mr_error_set(error, MR_MODEL_CORRUPT, "%s: Unigram: \"unk_id\" is not in the vocabulary", mr_json_path(component));
     }
-    mr_byte_fallback_read(vocabulary, model.fallback);
+    mr_vocabulary_read_bytes(vocabulary, model.fallback);
     if (!fallback) memset(model.fallback, 0xFF, sizeof model.fallback);
     *out = model;
 done:

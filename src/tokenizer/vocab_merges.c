@@ -4,7 +4,8 @@
 #include <string.h>
 
 #include "core/file.h"
-#include "tokenizer/pipeline.h"
+#include "tokenizer/vocab_files.h"
+#include "tokenizer/vocabulary.h"
 
 #define BYTE_LEVEL "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":true}"
 #define NO_SPLIT "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}"

@@ -4,7 +4,8 @@
 #include <string.h>
 
 #include "core/file.h"
-#include "tokenizer/pipeline.h"
+#include "tokenizer/component.h"
+#include "tokenizer/vocab_files.h"
 
 static const char *const special_names[] = { "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]" };
 enum { UNK = 1, CLS = 2, SEP = 3, SPECIALS = 5 };

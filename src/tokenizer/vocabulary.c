@@ -171,3 +171,12 @@ void mr_vocabulary_ids(const mr_vocabulary *vocabulary, const mr_str *texts, siz
     for (size_t i = 0; i < count && !vocabulary->slots; i++) ids[i] = -1;
     for (size_t i = 0; i < count && vocabulary->slots; i += GROUP) find_group(vocabulary, texts + i, count - i < GROUP ? count - i : GROUP, ids + i);
 }
+
+void mr_vocabulary_read_bytes(const mr_vocabulary *vocabulary, int32_t ids[256])
+{
+    for (unsigned i = 0; i < 256; i++) {
+        static const char digits[] = "0123456789ABCDEF";
+        char text[6] = { '<', '0', 'x', digits[i >> 4], digits[i & 15], '>' };
+        ids[i] = mr_vocabulary_id(vocabulary, (mr_str){ text, sizeof text });
+    }
+}

@@ -38,6 +38,8 @@ void mr_vocabulary_fini(mr_vocabulary *vocabulary);
 int32_t mr_vocabulary_id(const mr_vocabulary *vocabulary, mr_str text); /* -1 when absent */
 /* The same for many at once, whose ways through memory overlap. */
 void mr_vocabulary_ids(const mr_vocabulary *vocabulary, const mr_str *texts, size_t count, int32_t *ids);
+/* Ids of "<0x00>" .. "<0xFF>", -1 for those the vocabulary does not have. */
+void mr_vocabulary_read_bytes(const mr_vocabulary *vocabulary, int32_t ids[256]);
 static inline mr_str mr_vocabulary_text(const mr_vocabulary *vocabulary, int32_t id)
 {
     if (id < 0 || (size_t)id >= vocabulary->size || vocabulary->places[id].start == MR_VOCABULARY_ABSENT) return (mr_str){ 0 };

@@ -1,7 +1,9 @@
 /* WordPiece: greedy longest match from the left. */
-#include "tokenizer/pipeline.h"
+#include "tokenizer/wordpiece.h"
 
 #include <stdlib.h>
+
+#include "tokenizer/unicode.h"
 
 mr_status mr_wordpiece_open(mr_json_value component, const mr_vocabulary *vocabulary, mr_wordpiece *out, mr_error *error)
 {

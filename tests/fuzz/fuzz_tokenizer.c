@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tokenizer/pipeline.h"
+#include "tokenizer/split_regex.h"
+#include "tokenizer/tokenizer_model.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -8,7 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "tokenizer/pipeline.h"
+#include "tokenizer/tokenizer.h"
+#include "tokenizer/vocab_files.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

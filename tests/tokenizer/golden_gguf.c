@@ -1,9 +1,8 @@
-#include "golden_gguf.h"
-
 #include <stdlib.h>
 #include <string.h>
 
 #include "gguf_writer.h"
+#include "golden_gguf.h"
 #include "tokenizer/pipeline.h"
 
 #define PREFIX "tokenizer.ggml."

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "core/file.h"
+#include "tokenizer/model_image.h"
 #include "tokenizer/pipeline.h"
 
 static const char *const models[] = {

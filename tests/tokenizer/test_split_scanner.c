@@ -5,7 +5,10 @@
 
 #include <time.h>
 
-#include "tokenizer/pipeline.h"
+#include "tokenizer/ascii_block.h"
+#include "tokenizer/split_regex.h"
+#include "tokenizer/split_scanner.h"
+#include "tokenizer/unicode.h"
 
 static uint64_t state = 88172645463325252u;
 static long seconds; /* 0: a fixed number of texts */
