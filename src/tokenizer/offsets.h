@@ -7,7 +7,8 @@
 #ifndef MR_TOKENIZER_OFFSETS_H
 #define MR_TOKENIZER_OFFSETS_H
 
-#include "tokenizer/tokenizer.h"
+#include "core/str.h"
+#include "tokenizer/span.h"
 #include "tokenizer/unicode.h"
 
 struct mr_normalizer_step;

@@ -2,8 +2,11 @@
 #ifndef MR_TOKENIZER_PIECES_H
 #define MR_TOKENIZER_PIECES_H
 
+#include "core/error.h"
 #include "core/str.h"
-#include "tokenizer/tokenizer.h"
+#include "tokenizer/span.h"
+
+typedef struct mr_tokenizer_scratch mr_tokenizer_scratch; /* tokenizer_scratch.h */
 
 /* Text on its way. `at_origin`: its first character comes from byte 0 of the caller's text (Metaspace "first" asks). */
 typedef struct mr_segment {

@@ -9,6 +9,7 @@
 #include "core/cache.h"
 #include "core/error.h"
 #include "core/str.h"
+#include "tokenizer/span.h"
 
 typedef struct mr_tokenizer mr_tokenizer;
 typedef struct mr_tokenizer_scratch mr_tokenizer_scratch;
@@ -34,11 +35,6 @@ typedef struct mr_encode_options {
     size_t max_tokens;   /* special tokens included; 0 = no limit */
     bool offsets;        /* fill spans; slower */
 } mr_encode_options;
-
-/* Bytes start .. end - 1 of the caller's text. */
-typedef struct mr_span {
-    uint32_t start, end;
-} mr_span;
 
 /* Reusable output; zero-initialise, mr_encoding_fini when done. */
 typedef struct mr_encoding {
