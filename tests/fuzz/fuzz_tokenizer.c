@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tokenizer/split_regex.h"
+#include "tokenizer/tokenizer.h"
 #include "tokenizer/tokenizer_model.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
