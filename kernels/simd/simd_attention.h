@@ -193,10 +193,18 @@ static float weigh_row(float *row, size_t low, size_t high, float factor, float 
     return v_sum(sum);
 }
 
+/* Nothing is in the sums of these queries yet. */
+static bool is_fresh(const state *s, size_t slot, size_t rows)
+{
+    bool fresh = true;
+    for (size_t r = 0; r < rows; r++) fresh &= s->total[slot + r] == 0.0f;
+    return fresh;
+}
+
 /* The running softmax of `rows` queries, from `slot` of the query tile on, takes in scores [low, high) of the packed keys;
  * shrink [rows]: what their sums so far must be multiplied by. All maxima come before the first exponential, so that the
  * rows' reductions overlap. */
-static void weigh_rows(state *s, size_t slot, size_t rows, size_t low, size_t high, float factor, float *shrink)
+static void weigh_rows(state *s, size_t slot, size_t rows, size_t low, size_t high, float factor, bool fresh, float *shrink)
 {
     float bases[TILE_ROWS], steps[16] = {0};
     for (size_t r = 0; r < rows; r++) {
@@ -205,23 +213,24 @@ static void weigh_rows(state *s, size_t slot, size_t rows, size_t low, size_t hi
         steps[r] = (before - bases[r]) * factor;
         s->largest[slot + r] = reached;
     }
-    for (size_t i = 0; i < 16; i += VW) v_store(steps + i, v_exp2_down(v_load(steps + i)));
+    for (size_t i = 0; i < 16 && !fresh; i += VW) v_store(steps + i, v_exp2_down(v_load(steps + i)));
     for (size_t r = 0; r < rows; r++) {
+        const float sum = weigh_row(s->scores + r * KEYS, low, high, factor, bases[r]);
         shrink[r] = steps[r];
-        s->total[slot + r] = s->total[slot + r] * shrink[r] + weigh_row(s->scores + r * KEYS, low, high, factor, bases[r]);
+        s->total[slot + r] = fresh ? sum : s->total[slot + r] * shrink[r] + sum;
     }
 }
 
-/* sums = sums * shrink + weights v, for `rows` queries over keys [low, high) of the tile; low is even. */
-static void add_values(const state *s, size_t rows, const float *shrink, size_t low, size_t high, float *sums)
+/* sums = sums * shrink + weights v, for `rows` queries over keys [low, high) of the tile; low is even. fresh: without the sums so far. */
+static void add_values(const state *s, size_t rows, bool fresh, const float *shrink, size_t low, size_t high, float *sums)
 {
     const size_t first = low / INPUTS, words = (high - low + INPUTS - 1) / INPUTS;
-    for (size_t r = 0; r < rows; r++) {
+    for (size_t r = 0; r < rows && !fresh; r++) {
         for (size_t i = 0; i < s->dim; i += VW) v_store(sums + r * s->dim + i, v_mul(v_load(sums + r * s->dim + i), v_set(shrink[r])));
     }
     for (size_t i = 0; i < s->dim; i += TILE_COLUMNS) {
         const size_t vectors = (s->dim - i < TILE_COLUMNS ? s->dim - i : TILE_COLUMNS) / VW;
-        tiles[vectors - 1][rows - 1](s->scores + first, KEYS, s->v + first * s->dim + i, s->dim, words, true, sums + i, s->dim);
+        tiles[vectors - 1][rows - 1](s->scores + first, KEYS, s->v + first * s->dim + i, s->dim, words, !fresh, sums + i, s->dim);
     }
 }
 
@@ -265,8 +274,9 @@ static void attend_rows(state *s, size_t query, size_t slot, size_t rows)
         for (size_t r = 0; r < rows; r++) adjust_row(s, query + r, low, high, s->scores + r * KEYS);
     }
     float shrink[TILE_ROWS];
-    weigh_rows(s, slot, rows, low, high, factor, shrink);
-    add_values(s, rows, shrink, low, high, s->sums + slot * s->dim);
+    const bool fresh = is_fresh(s, slot, rows);
+    weigh_rows(s, slot, rows, low, high, factor, fresh, shrink);
+    add_values(s, rows, fresh, shrink, low, high, s->sums + slot * s->dim);
 }
 
 /* out = sums / total; 0 where every key was masked. */
@@ -275,9 +285,10 @@ static void write_rows(const state *s, size_t query, size_t rows)
     const mr_attention *a = s->a;
     for (size_t r = 0; r < rows; r++) {
         float *out = a->out + (query + r) * a->ldout + s->head * a->head_dim;
-        const float inverse = s->total[r] == 0.0f ? 0.0f : 1.0f / s->total[r];
+        const bool seen = s->total[r] != 0.0f;
+        const vf inverse = v_set(1.0f / s->total[r]);
         for (size_t i = 0; i < a->head_dim; i += VW) {
-            v_store_n(out + i, v_mul(v_load(s->sums + r * s->dim + i), v_set(inverse)), a->head_dim - i);
+            v_store_n(out + i, seen ? v_mul(v_load(s->sums + r * s->dim + i), inverse) : v_set(0.0f), a->head_dim - i);
         }
     }
 }
@@ -288,7 +299,6 @@ static void attend_queries(state *s, size_t query, size_t rows)
         s->largest[r] = -INFINITY;
         s->total[r] = 0.0f;
     }
-    memset(s->sums, 0, rows * s->dim * sizeof *s->sums);
     for (size_t key = 0; key < s->a->keys; key += KEYS) {
         const size_t last = s->a->query_position + query + rows - 1;
         if (s->a->causal && key > last) break;
