@@ -1,7 +1,7 @@
 /* The packed linear layers of one model: one block, in the order in which they are opened.
  *
  * Packing turns weights into what the kernels read; the result depends on nothing but the weights, the layers asked for, the
- * format and the kernels, so it is kept in the cache under all of these and mapped by the next process instead. */
+ * format and the kernels, so it is kept in the cache under all of these, and the next process copies or maps it instead. */
 #ifndef MR_NN_PACKED_IMAGE_H
 #define MR_NN_PACKED_IMAGE_H
 
@@ -13,7 +13,7 @@ typedef struct mr_packed_image {
     unsigned char *data; /* [bytes] */
     size_t bytes;
     size_t used;         /* what mr_packed_image_take gave out */
-    bool is_packed;      /* the layers are in it already; read-only */
+    bool is_packed;      /* the layers are in it already; take it for read-only */
     const mr_checkpoint *checkpoint; /* borrowed */
     const mr_cache *cache;           /* borrowed */
     char *key;           /* under which it is to be kept; NULL: not at all */

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "nn/packed_image.h"
 #include "nn/params.h"
 #include "safetensors_writer.h"
 
@@ -213,6 +214,34 @@ static void are_shared_by_processes_that_start_at_once(void **state)
     }
 }
 
+/* Between 2 and 256 MiB. */
+static void are_copied_where_huge_pages_pay(void **state)
+{
+    (void)state;
+    enum { BYTES = 3 << 20 };
+    write_weights(7);
+    wait_until_settled();
+    mr_cache *cache = open_cache(16 << 20);
+    mr_checkpoint *checkpoint = NULL;
+    assert_int_equal(mr_checkpoint_open(folder, &checkpoint, NULL), MR_OK);
+    for (int round = 0; round < 2; round++) {
+        mr_packed_image image;
+        assert_int_equal(mr_packed_image_open(checkpoint, cache, MR_LINEAR_F32, "all of it", BYTES, &image, NULL), MR_OK);
+        assert_int_equal(image.is_packed, round == 1);
+        unsigned char *data = mr_packed_image_take(&image, BYTES);
+        assert_ptr_equal(data, image.data);
+        assert_false(lies_in(data, in_folder("cache")));
+        for (size_t i = 0; i < BYTES; i++) {
+            if (round == 0) data[i] = (unsigned char)(i % 251);
+            if (data[i] != i % 251) fail_msg("byte %zu", i);
+        }
+        mr_packed_image_keep(&image);
+        mr_packed_image_close(&image);
+    }
+    mr_checkpoint_close(checkpoint);
+    mr_cache_close(cache);
+}
+
 static mr_status take_and_touch(void *context, mr_params *params, mr_error *error)
 {
     assert_int_equal(utimensat(AT_FDCWD, in_folder("model.safetensors"), NULL, 0), 0);
@@ -244,6 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(come_out_of_the_cache_the_second_time, make_folder),
         cmocka_unit_test_setup(are_packed_again_when_the_cache_is_damaged, make_folder),
+        cmocka_unit_test_setup(are_copied_where_huge_pages_pay, make_folder),
         cmocka_unit_test_setup(are_not_kept_when_the_files_change_meanwhile, make_folder),
         cmocka_unit_test_setup(are_shared_by_processes_that_start_at_once, make_folder),
     };
