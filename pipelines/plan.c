@@ -19,7 +19,8 @@
 #define BATCH_TOKENS_PER_THREAD 512
 #define MOST_DEFAULT_BATCH_TOKENS 2048
 #define LEAST_BATCH_TOKENS 256
-#define MAX_BATCH_INPUTS 128          /* even texts of 16 tokens fill a batch */
+#define SHORT_INPUT_TOKENS 16         /* even texts that short fill a batch; the window has room for so many records */
+#define MAX_BATCH_INPUTS 128
 #define BATCHES_IN_FLIGHT 4          /* per worker, at least: one computed, one queued, one filling, one waiting for its turn to be written */
 #define MOST_BATCHES_IN_FLIGHT 16
 #define TOKENS_IN_FLIGHT 8192        /* per worker, between the two: a quick model's work while the disk syncs a commit */
@@ -123,7 +124,7 @@ static size_t batches_in_flight(size_t batch_tokens)
 static mr_status add_up(mr_job_plan *plan, mr_error *error)
 {
     mr_memory_estimate estimate;
-    size_t inputs = plan->model_options.max_batch_tokens / (plan->input_tokens ? plan->input_tokens : 1);
+    size_t inputs = plan->model_options.max_batch_tokens / (plan->input_tokens > SHORT_INPUT_TOKENS ? plan->input_tokens : SHORT_INPUT_TOKENS);
     plan->model_options.max_batch_inputs = inputs == 0 ? 1 : inputs < MAX_BATCH_INPUTS ? inputs : MAX_BATCH_INPUTS;
     MR_TRY(plan->modality->model->estimate(plan->model_path, &plan->model_options, &estimate, error));
     plan->shared_bytes = estimate.shared_bytes;
