@@ -19,7 +19,7 @@
  *   v_from_i32(words, z, s)     (float)(words - z s) of i32 lanes
  *   v_to_u8(p, x)               rounded and limited to 0 .. 255; v_to_u8_4: of four vectors
  *   v_max_i32, v_max_u32        of the lanes as integers; v_largest_i32, v_largest_u32: across lanes, as the float it is
- *   v_lookup(table, index)      table[low four bits of the index]; vectors of 16 only
+ *   v_lookup(table, index)      table[low four bits of the index]; vectors of 16 only, as is v_least_size(a, b): min(|a|, |b|)
  *   v_settle(p)                 the compiler takes *p for made here: what follows does not reach back into the loop before
  *   v_sum, v_largest            across lanes, always in the same order; v_largest may pass NaN over */
 #ifndef MR_KERNELS_SIMD_SIMD_H

@@ -45,6 +45,8 @@ SIMD_INLINE vf v_scale_down(vf x, vf y) { return _mm512_scalef_ps(x, y); }
 SIMD_INLINE vf v_where_le(vf a, vf b, vf x, vf y) { return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ), x); }
 SIMD_INLINE bool v_any_equal(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ) != 0; }
 SIMD_INLINE vf v_iota(void) { return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
+/* min(|a|, |b|); b for a NaN in a */
+SIMD_INLINE vf v_least_size(vf a, vf b) { return _mm512_range_ps(a, b, 0xa); }
 /* table[low four bits of the index] */
 SIMD_INLINE vf v_lookup(const float table[16], vf index) { return _mm512_permutexvar_ps(_mm512_castps_si512(index), _mm512_loadu_ps(table)); }
 SIMD_INLINE float v_sum(vf x) { return _mm512_reduce_add_ps(x); }

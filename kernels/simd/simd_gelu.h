@@ -8,12 +8,12 @@
 
 #if defined(SIMD_ZMM)
 
-/* max(x, 0) - r(|x|), r(t) = t (1 - Phi(t)): a polynomial for each step of t, about its middle. All from fit_gelu.py. */
-SIMD_INLINE vf v_gelu_fit(vf x, float step, const float table[][16], int degree)
+/* max(x, 0) - r(|x|), r(t) = t (1 - Phi(t)): a polynomial for each step of t, about its middle or about 0. All from fit_gelu.py. */
+SIMD_INLINE vf v_gelu_fit(vf x, float step, const float table[][16], int degree, bool about_middle)
 {
-    const vf zero = v_set(0.0f), shift = v_set(0x1.8p23f), t = v_min(v_set(15.0f * step), v_abs(x));
+    const vf zero = v_set(0.0f), shift = v_set(0x1.8p23f), t = v_least_size(x, v_set(15.0f * step));
     const vf index = v_fma(t, v_set(1.0f / step), shift); /* of the nearest step, in the lowest bits */
-    const vf d = v_fnma(v_sub(index, shift), v_set(step), t);
+    const vf d = about_middle ? v_fnma(v_sub(index, shift), v_set(step), t) : t;
     vf r = v_lookup(table[0], index);
     SIMD_UNROLL
     for (int i = 1; i <= degree; i++) r = v_fma(r, d, v_lookup(table[i], index));
@@ -47,18 +47,17 @@ static const float gelu_coarse_table[4][16] = {
     {0.0100621218f, 0.0749240518f, 0.12135639f, 0.126396224f, 0.0974431038f, 0.0542572252f, 0.0160073452f, -0.0073839738f,
      -0.0159305893f, -0.0150367441f, -0.0105232159f, -0.00605337182f, -0.00297784549f, -0.00127781322f, -0.000483825163f,
      0.0f},
-    {-0.399133027f, -0.362224221f, -0.270232916f, -0.154656187f, -0.0510509312f, 0.0182336755f, 0.0493992902f,
-     0.0522065461f, 0.0407330841f, 0.0262103863f, 0.0144871632f, 0.00701530278f, 0.003009598f, 0.00115185394f,
-     0.000395132403f, 0.0f},
-    {0.5f, 0.265164077f, 0.0705683678f, -0.0586501099f, -0.119396605f, -0.126861349f, -0.104132883f, -0.0719548315f,
-     -0.0432630479f, -0.0230030939f, -0.0109147383f, -0.00464759395f, -0.00178250193f, -0.000617341895f, -0.000193425032f,
+    {-0.399133027f, -0.430430919f, -0.491185248f, -0.499848634f, -0.405878246f, -0.228730246f, -0.0380339287f,
+     0.0992602855f, 0.156751722f, 0.149407983f, 0.110284708f, 0.0676325113f, 0.0355399922f, 0.0162741132f, 0.00656140083f,
      0.0f},
-    {0.0f, 0.115541726f, 0.16505003f, 0.165064842f, 0.136448741f, 0.0980205238f, 0.0625005811f, 0.035748601f,
-     0.0184494089f, 0.0086211171f, 0.0036555035f, 0.00140847522f, 0.00049361022f, 0.000157448521f, 4.57314673e-05f, 0.0f}
+    {0.5f, 0.505693913f, 0.532670438f, 0.53717494f, 0.435220867f, 0.192512751f, -0.124825679f, -0.393691272f,
+     -0.522674441f, -0.502622902f, -0.389532834f, -0.253816873f, -0.142156184f, -0.0693597794f, -0.0297466964f, 0.0f},
+    {0.0f, -0.000369283516f, -0.00443809154f, -0.0050680507f, 0.0319035575f, 0.142968714f, 0.319237381f, 0.494912773f,
+     0.591427445f, 0.573226631f, 0.464212477f, 0.320212752f, 0.190671042f, 0.0989600271f, 0.0450947024f, 0.0f}
 };
 
-SIMD_INLINE vf v_gelu(vf x) { return v_gelu_fit(x, 0.372413784f, gelu_table, 5); }
-SIMD_INLINE vf v_gelu_coarse(vf x) { return v_gelu_fit(x, 0.30344829f, gelu_coarse_table, 3); }
+SIMD_INLINE vf v_gelu(vf x) { return v_gelu_fit(x, 0.372413784f, gelu_table, 5, true); }
+SIMD_INLINE vf v_gelu_coarse(vf x) { return v_gelu_fit(x, 0.30344829f, gelu_coarse_table, 3, false); }
 
 #else
 
