@@ -39,12 +39,16 @@ class LongTexts(Case):
 
     @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "one core: one batch at a time")
     def test_short_texts_pass_a_long_one(self):
-        batches = self.batches([self.long(), *self.short()], "--threads", "2", "--batch-tokens", "256")
-        long = max(batches, key=lambda b: b[3])
-        self.assertGreater(long[3], 256)
-        meanwhile = [b for b in batches if b[0] != long[0] and long[1] < b[1] and b[2] < long[2]]
+        """Now and then a busy machine lets the other worker wait for as long as that takes: three attempts."""
+        for _ in range(3):
+            batches = self.batches([self.long(), *self.short()], "--threads", "2", "--batch-tokens", "256")
+            long = max(batches, key=lambda b: b[3])
+            self.assertGreater(long[3], 256)
+            meanwhile = [b for b in batches if b[0] != long[0] and long[1] < b[1] and b[2] < long[2]]
+            if meanwhile:
+                return
         behind = [b for b in batches if b is not long and b[0] == long[0]]
-        self.assertGreater(len(meanwhile), 0, f"nothing was computed beside the long text, {len(behind)} batches behind it")
+        self.fail(f"nothing was computed beside the long text, {len(behind)} batches behind it")
 
     def test_a_long_text_goes_alone_and_changes_nothing(self):
         self.batches([*self.short()])
