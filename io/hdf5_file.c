@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "core/file.h"
@@ -208,10 +209,19 @@ static hid_t create_through_driver(mr_h5_output *output)
     return id;
 }
 
+/* libhdf5 1.10 does not survive being refused memory for a file's cache (H5AC_create): it opens none where there is hardly any. */
+#define OPENING_BYTES ((size_t)8 << 20)
+
+static bool has_memory_to_open(void)
+{
+    void *probe = mmap(NULL, OPENING_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return probe != MAP_FAILED && munmap(probe, OPENING_BYTES) == 0;
+}
+
 mr_status mr_h5_output_create(const char *path, mr_h5_output **out, mr_error *error)
 {
     mr_h5_quiet();
-    mr_h5_output *output = calloc(1, sizeof *output);
+    mr_h5_output *output = has_memory_to_open() ? calloc(1, sizeof *output) : NULL;
     if (!output) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: cannot allocate a file", path);
     output->id = H5I_INVALID_HID;
     output->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -290,6 +300,7 @@ static mr_status open_for_reading(const char *path, bool must_be_sealed, hid_t *
     bool sealed;
     mr_h5_quiet();
     if (mr_path_is_directory(path)) return mr_error_set(error, MR_BAD_INPUT, "%s is a directory", path);
+    if (!has_memory_to_open()) return mr_error_set(error, MR_OUT_OF_MEMORY, "%s: not enough memory to open it", path);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return mr_error_errno(error, errno, "cannot open %s", path);
     mr_status status = mr_seal_check(fd, path, &sealed, error);
