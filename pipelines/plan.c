@@ -181,7 +181,7 @@ static mr_status fit_memory(const mr_job *job, mr_job_plan *plan, mr_error *erro
     char needed[16], limit[16], weights[16], effective[16], longest[64] = "", shorter[48], more[96];
     const uint64_t enough = plan->total_bytes * 11 / 10;
     if (enough < plan->memory_effective) snprintf(more, sizeof more, "Use --memory-limit %lluM or more", (unsigned long long)(enough >> 20) + 1);
-    else snprintf(more, sizeof more, "Of %s there is no more than %s", plan->memory_source, mr_str_bytes(effective, plan->memory_effective));
+    else snprintf(more, sizeof more, "Take more than the %s of %s", mr_str_bytes(effective, plan->memory_effective), plan->memory_source);
     if (plan->max_tokens > plan->model_options.max_batch_tokens) snprintf(longest, sizeof longest, ", texts of up to %zu", plan->max_tokens);
     mr_str_bytes(needed, plan->total_bytes);
     mr_str_bytes(weights, plan->shared_bytes);
