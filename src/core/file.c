@@ -126,6 +126,13 @@ mr_status mr_file_map(const char *path, mr_mapping *out, mr_error *error)
     return MR_OK;
 }
 
+void mr_file_release_pages(const unsigned char *data, size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = ((uintptr_t)data + page - 1) & ~(uintptr_t)(page - 1), end = ((uintptr_t)data + bytes) & ~(uintptr_t)(page - 1);
+    if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 void mr_file_unmap(mr_mapping *mapping)
 {
     if (mapping->data) munmap((void *)(uintptr_t)mapping->data, mapping->length);

@@ -27,6 +27,8 @@ typedef struct mr_mapping {
 
 mr_status mr_file_map(const char *path, mr_mapping *out, mr_error *error);
 void mr_file_unmap(mr_mapping *mapping); /* zeroes it; fine on an unmapped one */
+/* Of a part of a mapping that will hardly be read again: its pages leave the resident set, those it shares with a neighbour stay. */
+void mr_file_release_pages(const unsigned char *data, size_t bytes);
 
 bool mr_path_exists(const char *path);
 bool mr_path_is_directory(const char *path);

@@ -14,6 +14,7 @@
  * run the model. */
 #define LEAST_COPIED_BYTES ((size_t)2 << 20)
 #define MOST_COPIED_BYTES ((size_t)256 << 20)
+#define COPY_STEP ((size_t)2 << 20)
 
 /* The digest of a small layer packed by these very kernels: when their layout or rounding changes, so do all keys. */
 static bool probe_kernels(mr_linear_format format, char hex[MR_SHA256_HEX])
@@ -41,6 +42,20 @@ static char *key_of(const mr_checkpoint *checkpoint, const mr_cache *cache, mr_l
     return mr_strf("packed layers\n%s\n%s %s %s\n%s", weights, mr_kernels_isa_name(), mr_linear_format_text(format), kernels, recipe);
 }
 
+/* Step by step, so that the whole is never resident twice. Without memory for the copy the layers stay where they are mapped. */
+static void copy_into_huge_pages(mr_packed_image *image)
+{
+    image->block = mr_mem_alloc(image->bytes, MR_MEM_WEIGHTS);
+    if (!image->block) return;
+    image->data = image->block;
+    for (size_t at = 0, step; at < image->bytes; at += step) {
+        step = image->bytes - at < COPY_STEP ? image->bytes - at : COPY_STEP;
+        memcpy(image->data + at, image->entry.data + at, step);
+        mr_file_release_pages(image->entry.data + at, step);
+    }
+    mr_cache_release(&image->entry);
+}
+
 mr_status mr_packed_image_open(const mr_checkpoint *checkpoint, const mr_cache *cache, mr_linear_format format, const char *recipe, size_t bytes,
                                mr_packed_image *out, mr_error *error)
 {
@@ -49,16 +64,15 @@ mr_status mr_packed_image_open(const mr_checkpoint *checkpoint, const mr_cache *
         image.is_packed = image.entry.length == bytes;
         if (!image.is_packed) mr_cache_release(&image.entry);
     }
-    if (image.is_packed && (bytes < LEAST_COPIED_BYTES || bytes > MOST_COPIED_BYTES)) {
+    if (image.is_packed) {
         image.data = (unsigned char *)(uintptr_t)image.entry.data;
+        if (bytes >= LEAST_COPIED_BYTES && bytes <= MOST_COPIED_BYTES) copy_into_huge_pages(&image);
     } else {
         image.data = image.block = mr_mem_alloc(bytes, MR_MEM_WEIGHTS);
         if (!image.data) {
             mr_packed_image_close(&image);
             return mr_error_set(error, MR_OUT_OF_MEMORY, "cannot allocate %zu bytes of weights", bytes);
         }
-        if (image.is_packed) memcpy(image.data, image.entry.data, bytes);
-        mr_cache_release(&image.entry);
     }
     *out = image;
     return MR_OK;

@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "core/file.h"
 #include "core/file_digest.h"
@@ -286,17 +284,9 @@ mr_status mr_checkpoint_require(const mr_checkpoint *checkpoint, const char *nam
     return MR_OK;
 }
 
-/* Whole pages inside only: the rest is shared with a neighbour. */
-static void release_pages(const unsigned char *data, size_t bytes)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    uintptr_t begin = ((uintptr_t)data + page - 1) & ~(uintptr_t)(page - 1), end = ((uintptr_t)data + bytes) & ~(uintptr_t)(page - 1);
-    if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
-}
-
 void mr_tensor_release_pages(const mr_tensor *tensor)
 {
-    release_pages(tensor->data, tensor->bytes);
+    mr_file_release_pages(tensor->data, tensor->bytes);
 }
 
 /* ---------------------------------------------------------------- digest */
@@ -337,7 +327,7 @@ static bool hash_file(EVP_MD_CTX *context, const mr_mapping *file)
     for (size_t at = 0; good && at < file->length; at += HASH_BYTES) {
         size_t bytes = file->length - at < HASH_BYTES ? file->length - at : HASH_BYTES;
         good = EVP_DigestUpdate(context, file->data + at, bytes);
-        release_pages(file->data + at, bytes);
+        mr_file_release_pages(file->data + at, bytes);
     }
     return good;
 }
